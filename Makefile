@@ -1,0 +1,87 @@
+# Needs make, git and python3 >= 3.11 with venv; everything else is installed into .venv.
+PYTHON ?= python3
+VENV ?= .venv
+PIPER_VENV ?= .venv-piper
+PAGE_VENV ?= .venv-page
+BIN := $(VENV)/bin
+# A file's tests share servers and models, so one worker runs them; the longest files come first.
+PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
+
+.DEFAULT_GOAL := help
+.PHONY: coverage bench-latency bench-calls bench-recognition help install install-test demo run test test-page test-piper lint types arrows check docs clean
+
+help: ## Show the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "TOM needs Python 3.11 or newer: set PYTHON=python3.11 (or newer)."; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.base: pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable . --constraint constraints.txt
+	@touch $@
+
+$(VENV)/.test: pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable '.[test]' --constraint constraints.txt
+	@touch $@ $(VENV)/.base
+
+install: $(VENV)/.base ## Install TOM into .venv
+
+install-test: $(VENV)/.test ## Install TOM and the test tools into .venv
+
+demo: $(VENV)/.base ## Make a spoken call and watch the bandit learn from it
+	$(BIN)/tom demo
+
+run: $(VENV)/.base ## Serve calls on http://127.0.0.1:8080
+	$(BIN)/tom serve
+
+test: $(VENV)/.test ## Run every test that needs no special server
+	$(BIN)/python -m pytest $(PARALLEL)
+
+coverage: $(VENV)/.test ## The same with coverage, which must be 90 % of apps/
+	$(BIN)/python -m pytest $(PARALLEL) --cov --cov-report=term --cov-fail-under=90
+
+test-piper: ## Test Piper itself, on a tiny voice, in an environment of its own
+	$(PYTHON) -m venv $(PIPER_VENV)
+	$(PIPER_VENV)/bin/python -m pip install --quiet --editable '.[test,piper]' onnx==1.23.2 \
+	  --constraint constraints.txt
+	$(PIPER_VENV)/bin/python -m pytest tests/extras/test_piper.py
+
+test-page: $(VENV)/.base $(PAGE_VENV)/.playwright ## Call through the call page in headless Chromium
+	$(PAGE_VENV)/bin/python tests/e2e/page_in_browser.py --tom $(BIN)/tom
+
+$(PAGE_VENV)/.playwright:
+	$(PYTHON) -m venv $(PAGE_VENV)
+	$(PAGE_VENV)/bin/python -m pip install --quiet playwright==1.65.2
+	@touch $@
+
+bench-latency: $(VENV)/.base ## Voice to voice, one call at a time, every stage's share
+	$(BIN)/python -m benchmarks.calls --calls 1 --rounds 4
+
+bench-calls: $(VENV)/.base ## Five calls at once: completion, latency, lateness of frames
+	$(BIN)/python -m benchmarks.calls --calls 5 --rounds 1
+
+bench-recognition: $(VENV)/.base ## Word errors and right entries of the embedded recogniser (needs flite)
+	$(BIN)/python -m benchmarks.recognition
+
+lint: $(VENV)/.test ## Ruff: style, docstrings, likely bugs
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.test ## mypy --strict
+	$(BIN)/mypy
+
+arrows: $(VENV)/.test ## import-linter: which room may use which
+	$(BIN)/lint-imports
+
+check: lint types arrows ## Everything but the tests
+
+docs: $(VENV)/.test ## Write what the docs take from the code
+	$(BIN)/tom config doc > docs/settings.md
+	$(BIN)/tom config doc --env > .env.example
+	$(BIN)/python docs/generate.py
+	$(BIN)/python deploy/grafana/generate.py
+
+clean: ## Remove the environment and caches (never data/)
+	rm -rf $(VENV) $(PIPER_VENV) $(PAGE_VENV) .mypy_cache .ruff_cache .pytest_cache .coverage*
