@@ -1,0 +1,102 @@
+"""The one tree of errors: each has a code, a sentence for a person, and a hint at what to do.
+
+Nothing here carries personal data: a message may name a setting, a file or an engine, never what
+a caller said or a number they called from.
+"""
+
+from __future__ import annotations
+
+
+class TomError(Exception):
+    """Base of every error that TOM raises on purpose.
+
+    Args:
+        message: One sentence for a person.
+        hint: What that person can do about it; may be empty.
+        code: Overrides the class's code where one class serves several cases.
+    """
+
+    code = "internal"
+
+    def __init__(self, message: str, *, hint: str = "", code: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        if code is not None:
+            self.code = code
+
+    def as_dict(self) -> dict[str, str]:
+        """Return the error as it goes over the wire."""
+        return {"code": self.code, "message": self.message, "hint": self.hint}
+
+
+class ConfigError(TomError):
+    """A setting, a policy or a profile that cannot be used."""
+
+    code = "config"
+
+
+class ProtocolError(TomError):
+    """A message from a peer that breaks the door's protocol."""
+
+    code = "protocol"
+
+
+class IllegalEvent(TomError):
+    """An event that the call's state does not allow; nothing has changed."""
+
+    code = "illegal_event"
+
+
+class UnknownCall(TomError):
+    """A call id that names no call here."""
+
+    code = "unknown_call"
+
+
+class AtCapacity(TomError):
+    """No room for another call; not a failure."""
+
+    code = "busy"
+
+
+class EngineError(TomError):
+    """A speech or language engine that failed."""
+
+    code = "engine"
+
+
+class EngineUnavailable(EngineError):
+    """An engine that cannot serve at all: no weights, no such language, not installed."""
+
+    code = "engine_unavailable"
+
+
+class EngineDied(EngineError):
+    """An engine's process ended while it was at work; it is being restarted."""
+
+    code = "engine_died"
+
+
+class EngineOverloaded(EngineError):
+    """An engine that does not keep up with what it is sent."""
+
+    code = "engine_overloaded"
+
+
+class StoreError(TomError):
+    """The database cannot be used."""
+
+    code = "store"
+
+
+class AudioError(TomError):
+    """Audio that cannot be read or does not fit what was declared."""
+
+    code = "audio"
+
+
+class InvalidFeedback(TomError, ValueError):
+    """Feedback, a signal or a reward that cannot be."""
+
+    code = "feedback"
