@@ -1,0 +1,246 @@
+"""Every setting of TOM, in one frozen model. Read by main.py, cli and seed 004's functions alone.
+
+Names: a field ``http_port`` is the environment variable ``TOM_HTTP_PORT``; fields that start with
+``rl_`` or ``prometheus_`` keep seed 004's names (``RL_ENABLED``, ``PROMETHEUS_PORT``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from apps.core.errors import ConfigError
+
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+def env_name(field: str) -> str:
+    """Return the environment variable that sets a field."""
+    return field.upper() if field.startswith(("rl_", "prometheus_")) else f"TOM_{field.upper()}"
+
+
+class Settings(BaseSettings):
+    """All settings; docs/settings.md is generated from their descriptions."""
+
+    model_config = SettingsConfigDict(
+        alias_generator=env_name,
+        populate_by_name=True,
+        env_file=".env",
+        env_ignore_empty=True,  # FOO= in a compose file means: not set
+        extra="ignore",
+        frozen=True,
+        str_strip_whitespace=True,
+    )
+
+    # --- server
+    http_host: str = Field("127.0.0.1", description="Address that HTTP and WebSocket listen on.")
+    http_port: int = Field(8080, ge=0, le=65535, description="Their port; 0 picks a free one.")
+    max_calls: int = Field(
+        8, ge=1, description="Calls at once; one more is refused with a clear `busy`."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Transcripts and ids appear at `debug` alone."
+    )
+    log_format: Literal["text", "json"] = Field("text", description="How log lines look.")
+    operator_token: str = Field(
+        "",
+        description="Opens operators' details from other machines; generated when empty.",
+        json_schema_extra={"secret": True},
+    )
+
+    # --- data
+    data_dir: Path = Field(Path("data"), description="Where everything that is kept lies.")
+    cache_dir: Path | None = Field(
+        None,
+        description="Language models and indexes, which can be built anew; "
+        "`cache` in TOM_DATA_DIR when unset.",
+    )
+    hash_key: str = Field(
+        "",
+        description="Key of the hashes under which ids are stored; generated when empty.",
+        json_schema_extra={"secret": True},
+    )
+    retention_days: int = Field(
+        30, ge=1, description="Days that calls, transcripts and feedback details are kept."
+    )
+    record_calls: bool = Field(False, description="Keep a stereo WAV of every call.")
+
+    # --- calls
+    profile: str = Field("kfz", description="The profile of a call that names none.")
+    profile_dir: Path | None = Field(
+        None, description="Your own profiles and knowledge; the sample `kfz` when unset."
+    )
+    endpoint_silence_ms: int = Field(
+        500, ge=200, le=2500, description="Silence after which the caller has finished."
+    )
+    no_input_s: float = Field(8.0, gt=0, description="Silence before the caller is asked again.")
+    max_call_s: float = Field(1800.0, gt=0, description="A call is ended politely after this.")
+
+    origin: Literal["caller", "test", "demo"] = Field(
+        "caller", description="What this server's calls are marked as in the database."
+    )
+
+    # --- engines
+    stt_engine: Literal["auto", "pocketsphinx", "faster-whisper", "openai", "fake"] = Field(
+        "auto", description="Recogniser; `auto` takes faster-whisper where weights are present."
+    )
+    stt_workers: int = Field(2, ge=1, le=32, description="Recogniser processes.")
+    stt_url: str = Field("", description="Base URL of an OpenAI-compatible transcription server.")
+    stt_model: str = Field("whisper-1", description="The model's name at that server.")
+    stt_api_key: str = Field(
+        "", description="That server's key, if it wants one.", json_schema_extra={"secret": True}
+    )
+    whisper_model: str = Field("small", description="faster-whisper's model: a name or a folder.")
+    whisper_device: Literal["auto", "cpu", "cuda"] = Field(
+        "auto", description="Where it computes; `auto` takes a CUDA device where there is one."
+    )
+    tts_engine: Literal["auto", "espeak", "piper", "openai", "fake"] = Field(
+        "auto", description="Synthesiser; `auto` takes Piper where a voice is present."
+    )
+    tts_url: str = Field("", description="Base URL of an OpenAI-compatible speech server.")
+    tts_model: str = Field("tts-1", description="The model's name at that server.")
+    tts_voice: str = Field("alloy", description="The voice's name at that server.")
+    tts_api_key: str = Field(
+        "", description="That server's key, if it wants one.", json_schema_extra={"secret": True}
+    )
+    tts_workers: int = Field(1, ge=1, le=32, description="Processes of espeak-ng or Piper.")
+    piper_voice_de: str = Field("de_DE-thorsten-medium", description="Piper's German voice.")
+    piper_voice_en: str = Field("en_US-lessac-medium", description="Piper's English voice.")
+    models_dir: Path = Field(Path("models"), description="Where weights and voices lie.")
+    llm_engine: Literal["auto", "embedded", "openai"] = Field(
+        "auto", description="Generation; `auto` takes the server where TOM_LLM_URL is set."
+    )
+    llm_url: str = Field("", description="Base URL of vLLM or any OpenAI-compatible server.")
+    llm_model: str = Field("", description="The model's name at that server.")
+    llm_api_key: str = Field(
+        "", description="That server's key, if it wants one.", json_schema_extra={"secret": True}
+    )
+    llm_first_token_s: float = Field(
+        2.0, gt=0, description="Deadline of the first token; then the embedded answerer speaks."
+    )
+
+    # --- learning (seed 004's names)
+    rl_enabled: bool = Field(
+        True, description="False serves the base variant to everybody and learns nothing."
+    )
+    rl_feedback_db_path: Path = Field(
+        Path("data/rl/feedback.db"), description="TOM's database: calls, decisions, feedback."
+    )
+    rl_bandit_state_path: Path = Field(
+        Path("data/rl/bandit_state.json"), description="Snapshot of the posteriors; rebuildable."
+    )
+    rl_policies_path: Path | None = Field(
+        None, description="Prompt variants; docs/policies/prompt_variants.yaml when unset."
+    )
+    rl_traffic_split_new: Share = Field(
+        0.1,
+        description="Most of the traffic that all new variants together may get."
+        " When set, this and the next three win over the policy file.",
+    )
+    rl_traffic_split_uncertain: Share = Field(
+        0.05, description="The same for all uncertain variants together."
+    )
+    rl_blacklist_threshold: float = Field(
+        -0.2, ge=-1.0, le=1.0, description="A mean reward below this blacklists a variant..."
+    )
+    rl_min_pulls_for_blacklist: int = Field(20, ge=1, description="...after this many pulls.")
+
+    rl_seed: int | None = Field(
+        None, description="Seeds the choice of variants, for demonstrations and tests alone."
+    )
+
+    # --- metrics
+    prometheus_enabled: bool = Field(True, description="Serve /metrics.")
+    prometheus_port: int | None = Field(
+        None, ge=0, le=65535, description="Serve metrics on a port of their own as well."
+    )
+
+    @property
+    def cache_folder(self) -> Path:
+        """Where language models and indexes lie."""
+        return self.cache_dir or self.data_dir / "cache"
+
+
+def read_settings(**given: Any) -> Settings:
+    """Return the settings of the environment and ``.env``.
+
+    Args:
+        **given: Fields that win over both, such as a command's options.
+
+    Raises:
+        ConfigError: A value cannot be used.
+    """
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        names = sorted({str(problem["loc"][0]) for problem in error.errors()})
+        raise ConfigError(
+            f"What is set cannot be used: {', '.join(names)}.",
+            hint="`tom config check` says what is wrong with it.",
+        ) from None
+
+
+@cache
+def load_settings() -> Settings:
+    """Return the settings of the environment and ``.env``, read once.
+
+    Raises:
+        ConfigError: A value cannot be used.
+    """
+    return read_settings()
+
+
+@dataclass(frozen=True, slots=True)
+class SettingInfo:
+    """What there is to know about a setting without its value.
+
+    Attributes:
+        field: The field of ``Settings``.
+        env: The environment variable that sets it.
+        description: What it does.
+        accepts: Which values it takes, for a person.
+        default: Its value when nothing sets it.
+        secret: Its value must never be shown.
+    """
+
+    field: str
+    env: str
+    description: str
+    accepts: str
+    default: Any
+    secret: bool
+
+
+@cache
+def describe() -> tuple[SettingInfo, ...]:
+    """Return what there is to know about every setting, in the order of the model."""
+    schemas = Settings.model_json_schema()["properties"]
+    return tuple(
+        SettingInfo(
+            field=name,
+            env=env_name(name),
+            description=field.description or "",
+            accepts=_accepts(schemas[env_name(name)]),
+            default=field.default,
+            secret=bool(schemas[env_name(name)].get("secret")),
+        )
+        for name, field in Settings.model_fields.items()
+    )
+
+
+def _accepts(schema: dict[str, Any]) -> str:
+    """Say in words which values a field's JSON schema allows."""
+    if "anyOf" in schema:
+        return _accepts(schema["anyOf"][0]) + ", or empty"
+    if "enum" in schema:
+        return "one of " + ", ".join(schema["enum"])
+    kind = schema.get("format", schema["type"])
+    words = {"integer": "whole number", "boolean": "true or false", "string": "text"}
+    bounds = {"minimum": "from", "exclusiveMinimum": "above", "maximum": "to"}
+    limits = [f"{word} {schema[key]}" for key, word in bounds.items() if key in schema]
+    return " ".join([words.get(kind, kind), *limits])
