@@ -1,0 +1,183 @@
+"""Feedback events, append-only: the one truth that posteriors and statistics are folds of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy import Connection, Row, func, select
+
+from apps.core.clock import utc_hour, utc_now
+from apps.core.ids import DEFAULT_TENANT
+from apps.store.dialect import insert_new
+from apps.store.tables import feedback_events, meta
+
+
+class FeedbackKind(StrEnum):
+    """What an event tells."""
+
+    FEEDBACK = "feedback"
+    """A call has ended; its signals gave a reward."""
+    ABANDONED = "abandoned"
+    """A call ended before its first answer: counted, not rewarded."""
+    ADMIN = "admin"
+    """Somebody set a reward by hand, with no call behind it."""
+
+
+@dataclass(frozen=True, slots=True)
+class FeedbackRow:
+    """One stored feedback event; see ``docs/schemas/feedback_event.json`` for the fields.
+
+    ``seq`` is 0 until it is stored.
+    """
+
+    event_id: str
+    kind: FeedbackKind
+    variant: str
+    reward: float | None
+    call_ref: str | None = None
+    profile: str | None = None
+    rating: int | None = None
+    rating_offered: bool = False
+    rating_answered: bool = False
+    signals: Mapping[str, object] = field(default_factory=dict)
+    components: Mapping[str, float] = field(default_factory=dict)
+    missing: Sequence[str] = ()
+    learns: bool = True
+    subject: str | None = None
+    tenant: str = DEFAULT_TENANT
+    at_hour: datetime | None = None
+    seq: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class VariantCounts:
+    """What the store holds of one variant."""
+
+    feedback: int
+    abandoned: int
+    rated: int
+    mean_rating: float | None
+    mean_reward: float | None
+
+
+def append_feedback(conn: Connection, event: FeedbackRow) -> bool:
+    """Append one event.
+
+    The order of ``seq`` is the order in which writers were let in. (SQLite lets in one at a time;
+    a store with several writers at once must take a lock here, so that no lower ``seq`` can
+    appear after a higher one has been folded.)
+
+    Returns:
+        False when an event with this id is there already: nothing changes.
+    """
+    row = {
+        "event_id": event.event_id,
+        "tenant": event.tenant,
+        "subject": event.subject,
+        "call_ref": event.call_ref,
+        "kind": event.kind.value,
+        "variant": event.variant,
+        "profile": event.profile,
+        "rating": event.rating,
+        "rating_offered": event.rating_offered,
+        "rating_answered": event.rating_answered,
+        "signals": dict(event.signals),
+        "reward": event.reward,
+        "components": dict(event.components),
+        "missing": list(event.missing),
+        "learns": event.learns,
+        "at_hour": utc_hour(event.at_hour or utc_now()),
+    }
+    return insert_new(conn, feedback_events, [row]) == 1
+
+
+def feedback_since(
+    conn: Connection, seq: int, *, tenant: str = DEFAULT_TENANT, limit: int | None = None
+) -> list[FeedbackRow]:
+    """Return the events after ``seq``, in order."""
+    rows = conn.execute(
+        select(feedback_events)
+        .where(feedback_events.c.seq > seq, feedback_events.c.tenant == tenant)
+        .order_by(feedback_events.c.seq)
+        .limit(limit)
+    )
+    return [_event(row) for row in rows]
+
+
+def last_feedback_seq(conn: Connection, *, tenant: str = DEFAULT_TENANT) -> int:
+    """Return the newest event's ``seq``; 0 when there is none."""
+    query = select(func.max(feedback_events.c.seq)).where(feedback_events.c.tenant == tenant)
+    return conn.execute(query).scalar() or 0
+
+
+def feedback_of_call(conn: Connection, call_ref: str) -> list[FeedbackRow]:
+    """Return a call's feedback events, in order."""
+    rows = conn.execute(
+        select(feedback_events)
+        .where(feedback_events.c.call_ref == call_ref)
+        .order_by(feedback_events.c.seq)
+    )
+    return [_event(row) for row in rows]
+
+
+def counts_by_variant(
+    conn: Connection, *, tenant: str = DEFAULT_TENANT
+) -> dict[str, VariantCounts]:
+    """Return what is stored of each variant, admin events left out."""
+    abandoned = feedback_events.c.kind == FeedbackKind.ABANDONED.value
+    rows = conn.execute(
+        select(
+            feedback_events.c.variant,
+            func.count().filter(~abandoned),
+            func.count().filter(abandoned),
+            func.count(feedback_events.c.rating),
+            func.avg(feedback_events.c.rating),
+            func.avg(feedback_events.c.reward),
+        )
+        .where(
+            feedback_events.c.tenant == tenant,
+            feedback_events.c.kind != FeedbackKind.ADMIN.value,
+        )
+        .group_by(feedback_events.c.variant)
+        .order_by(feedback_events.c.variant)
+    )
+    return {
+        variant: VariantCounts(
+            feedback=feedback,
+            abandoned=left,
+            rated=rated,
+            mean_rating=None if rating is None else float(rating),
+            mean_reward=None if reward is None else float(reward),
+        )
+        for variant, feedback, left, rated, rating, reward in rows
+    }
+
+
+def store_id(conn: Connection) -> str:
+    """Return the id that this database got when it was made: a snapshot names its own."""
+    return str(conn.execute(select(meta.c.value).where(meta.c.key == "store_id")).scalar_one())
+
+
+def _event(row: Row[tuple[object, ...]]) -> FeedbackRow:
+    return FeedbackRow(
+        event_id=row.event_id,
+        kind=FeedbackKind(row.kind),
+        variant=row.variant,
+        reward=row.reward,
+        call_ref=row.call_ref,
+        profile=row.profile,
+        rating=row.rating,
+        rating_offered=row.rating_offered,
+        rating_answered=row.rating_answered,
+        signals=row.signals,
+        components=row.components,
+        missing=tuple(row.missing),
+        learns=row.learns,
+        subject=row.subject,
+        tenant=row.tenant,
+        at_hour=row.at_hour,
+        seq=row.seq,
+    )

@@ -1,0 +1,1 @@
+"""The history of TOM's tables; one file per step in ``versions``."""

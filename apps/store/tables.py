@@ -1,0 +1,172 @@
+"""Every table of TOM. A change here needs a migration in ``migrations/versions`` (a test checks).
+
+Rows carry their tenant and, where they stem from a person, that person's pseudonymous subject key.
+Ids of calls and persons are keyed hashes (``apps.core.ids.keyed_hash``), never the ids themselves.
+Times say no more than the hour; ``seq`` tells the order.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Dialect,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+from apps.core.ids import DEFAULT_TENANT
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware moment in UTC; SQLite alone would give it back naive."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Turn an aware moment into UTC; a naive one is refused.
+
+        Raises:
+            ValueError: The moment does not say its zone.
+        """
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a stored moment must be aware")
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Give the moment back aware, in UTC."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+JSON_VALUE = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
+SEQ = BigInteger().with_variant(Integer, "sqlite")  # only INTEGER counts up by itself in SQLite
+REF = String(64)
+NAME = String(120)
+
+
+def _tenant() -> Column[str]:
+    return Column("tenant", NAME, nullable=False, server_default=DEFAULT_TENANT)
+
+
+meta = Table(
+    "meta",
+    metadata,
+    Column("key", NAME, primary_key=True),
+    Column("value", Text, nullable=False),
+)
+
+calls = Table(
+    "calls",
+    metadata,
+    Column("seq", SEQ, primary_key=True, autoincrement=True),
+    Column("call_ref", REF, nullable=False, unique=True),
+    _tenant(),
+    Column("subject", REF, nullable=True, index=True),
+    Column("profile", NAME, nullable=False),
+    Column("language", String(8), nullable=False),
+    Column("door", NAME, nullable=False),
+    Column("origin", String(16), nullable=False),
+    Column("variant", NAME, nullable=True),
+    Column("started_hour", UtcDateTime, nullable=False, index=True),
+    Column("ended_hour", UtcDateTime, nullable=True),
+    Column("reason", NAME, nullable=True),
+    Column("duration_s", Float, nullable=True),
+    sqlite_autoincrement=True,
+)
+
+call_events = Table(
+    "call_events",
+    metadata,
+    Column("call_ref", REF, ForeignKey("calls.call_ref", ondelete="CASCADE"), nullable=False),
+    Column("seq", Integer, nullable=False),
+    _tenant(),
+    Column("at_ms", Float, nullable=False),
+    Column("kind", NAME, nullable=False),
+    Column("turn_id", Integer, nullable=True),
+    Column("data", JSON_VALUE, nullable=False),
+    PrimaryKeyConstraint("call_ref", "seq"),
+)
+
+decisions = Table(
+    "decisions",
+    metadata,
+    Column("seq", SEQ, primary_key=True, autoincrement=True),
+    Column("call_ref", REF, nullable=False, unique=True),
+    _tenant(),
+    Column("subject", REF, nullable=True),
+    Column("variant", NAME, nullable=False),
+    Column("propensity", Float, nullable=False),
+    Column("propensities", JSON_VALUE, nullable=False),
+    Column("stages", JSON_VALUE, nullable=False),
+    Column("context", JSON_VALUE, nullable=False),
+    Column("why", Text, nullable=False),
+    Column("learns", Boolean, nullable=False),
+    Column("state_version", Integer, nullable=False),
+    Column("at_hour", UtcDateTime, nullable=False, index=True),
+    sqlite_autoincrement=True,
+)
+
+feedback_events = Table(
+    "feedback_events",
+    metadata,
+    Column("seq", SEQ, primary_key=True, autoincrement=True),
+    Column("event_id", REF, nullable=False, unique=True),
+    _tenant(),
+    Column("subject", REF, nullable=True),
+    Column("call_ref", REF, nullable=True, index=True),
+    Column("kind", String(16), nullable=False),
+    Column("variant", NAME, nullable=False),
+    Column("profile", NAME, nullable=True),
+    Column("rating", Integer, nullable=True),
+    Column("rating_offered", Boolean, nullable=False),
+    Column("rating_answered", Boolean, nullable=False),
+    Column("signals", JSON_VALUE, nullable=False),
+    Column("reward", Float, nullable=True),
+    Column("components", JSON_VALUE, nullable=False),
+    Column("missing", JSON_VALUE, nullable=False),
+    Column("learns", Boolean, nullable=False),
+    Column("at_hour", UtcDateTime, nullable=False),
+    Index(None, "at_hour"),
+    sqlite_autoincrement=True,
+)
+
+deployment_events = Table(
+    "deployment_events",
+    metadata,
+    Column("seq", SEQ, primary_key=True, autoincrement=True),
+    _tenant(),
+    Column("action", NAME, nullable=False),
+    Column("variant", NAME, nullable=True),
+    Column("why", Text, nullable=False),
+    Column("data", JSON_VALUE, nullable=False),
+    Column("at_hour", UtcDateTime, nullable=False),
+    sqlite_autoincrement=True,
+)
