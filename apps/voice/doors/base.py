@@ -1,0 +1,107 @@
+"""What a door is: the way by which one caller's audio comes in and the assistant's goes out."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class CallerAudio:
+    """Audio from the caller: 16 kHz PCM of any length."""
+
+    pcm: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class CallerText:
+    """Words that the caller typed."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallerDigit:
+    """A key that the caller pressed: one of 0-9, * and #."""
+
+    digit: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallerRating:
+    """Stars that the caller chose on a page, 1 to 5."""
+
+    stars: int
+
+
+@dataclass(frozen=True, slots=True)
+class CallerHungUp:
+    """The caller is gone; nothing follows.
+
+    Attributes:
+        failed: The connection was given up (silent for too long, too many errors), not the call.
+    """
+
+    failed: bool = False
+
+
+DoorEvent = CallerAudio | CallerText | CallerDigit | CallerRating | CallerHungUp
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a door can carry.
+
+    Attributes:
+        audio: Speech both ways; otherwise the call is typed.
+        transfer: A hand-over to a person.
+        observe: Whether the peer may see the operator's details (variant, propensity, reward).
+    """
+
+    audio: bool = True
+    transfer: bool = False
+    observe: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CallRequest:
+    """What a caller asks for when they call.
+
+    Attributes:
+        profile: Whom they call; empty for the default.
+        language: ``de``, ``en``, or empty for the profile's own.
+        caller: The caller's number or address where the door knows it; only its hash is stored.
+    """
+
+    profile: str = ""
+    language: str = ""
+    caller: str = ""
+
+
+class Door(Protocol):
+    """One caller's way in. Sending to a caller who is gone does nothing."""
+
+    name: str
+    request: CallRequest
+    capabilities: Capabilities
+
+    def events(self) -> AsyncGenerator[DoorEvent, None]:
+        """Yield what comes from the caller; ends with `CallerHungUp`."""
+        ...
+
+    async def play(self, frame: bytes) -> None:
+        """Send one 20 ms frame of 16 kHz PCM."""
+        ...
+
+    async def flush(self) -> None:
+        """Make the caller's side drop the audio that it has not played yet."""
+        ...
+
+    async def tell(self, kind: str, data: Mapping[str, Any]) -> None:
+        """Send a live event of the call (docs/protocol.md)."""
+        ...
+
+    async def close(self, reason: str) -> None:
+        """Hang up."""
+        ...

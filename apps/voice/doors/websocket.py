@@ -1,0 +1,263 @@
+"""The WebSocket door: docs/protocol.md, over any socket that can receive and send.
+
+The reading of messages is pure (`messages.py`); this shell adds the deadlines, the error budget,
+and the audio's way to and from 16 kHz.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Callable, Mapping
+from typing import Any, Protocol
+
+from apps.core.audio import SAMPLE_RATE_HZ
+from apps.core.clock import loop_ms
+from apps.core.errors import ProtocolError, TomError
+from apps.voice.doors.base import (
+    CallerAudio,
+    CallerDigit,
+    CallerHungUp,
+    CallerRating,
+    CallerText,
+    CallRequest,
+    Capabilities,
+    DoorEvent,
+)
+from apps.voice.doors.messages import (
+    CLOSE_BAD_MESSAGES,
+    CLOSE_BUSY,
+    CLOSE_FORBIDDEN,
+    CLOSE_NORMAL,
+    CLOSE_TIMEOUT,
+    CLOSE_UNSUPPORTED,
+    Dtmf,
+    HangUp,
+    Ping,
+    Rating,
+    Start,
+    Text,
+    check_frame,
+    read_message,
+)
+from apps.voice.doors.transcode import Transcoder
+
+START_TIMEOUT_S = 10.0
+IDLE_TIMEOUT_S = 30.0
+MAX_AHEAD_MS = 5000.0
+MAX_ERRORS = 20
+MESSAGES_PER_S = 100.0
+MESSAGE_BURST = 400.0
+
+CLOSE_UNKNOWN_PROFILE = 4404
+CLOSE_INTERNAL = 1011
+_CLOSE_CODES = {
+    "busy": CLOSE_BUSY,
+    "forbidden": CLOSE_FORBIDDEN,
+    "timeout": CLOSE_TIMEOUT,
+    "unsupported_rate": CLOSE_UNSUPPORTED,
+    "unknown_profile": CLOSE_UNKNOWN_PROFILE,
+    "internal": CLOSE_INTERNAL,
+}
+
+
+class Socket(Protocol):
+    """What the door needs of a WebSocket; after the peer has gone, sending does nothing."""
+
+    async def receive(self) -> str | bytes | None:
+        """Return the next message, or None when the peer has gone."""
+        ...
+
+    async def send_text(self, text: str) -> None:
+        """Send one text message."""
+        ...
+
+    async def send_bytes(self, data: bytes) -> None:
+        """Send one binary message."""
+        ...
+
+    async def close(self, code: int, reason: str) -> None:
+        """Close the connection; a second close does nothing."""
+        ...
+
+
+async def refuse(socket: Socket, error: TomError) -> None:
+    """Tell the peer what was wrong and close with the error's close code."""
+    await socket.send_text(json.dumps({"type": "error", **error.as_dict()}))
+    await socket.close(_CLOSE_CODES.get(error.code, CLOSE_BAD_MESSAGES), error.code)
+
+
+class WebSocketDoor:
+    """One call over one WebSocket.
+
+    Args:
+        socket: The accepted connection.
+        start: The call's first message.
+        observe: Whether the peer may see the operator's details.
+    """
+
+    name = "websocket"
+
+    def __init__(self, socket: Socket, start: Start, *, observe: bool = False) -> None:
+        self._socket, self._start = socket, start
+        self.request = CallRequest(start.profile, start.language, start.caller)
+        self.capabilities = Capabilities(
+            audio=start.mode == "audio", transfer=True, observe=observe
+        )
+        self._transcoder = Transcoder(start.audio.encoding, start.audio.rate)
+        self._errors = 0
+        self._ahead_ms = 0.0
+        self._ahead_at_ms = loop_ms()
+        self._allowed = MESSAGE_BURST
+        self._allowed_at_ms = loop_ms()
+
+    @classmethod
+    async def accept(cls, socket: Socket, may_observe: Callable[[str], bool]) -> WebSocketDoor:
+        """Wait for the `start` message.
+
+        Args:
+            socket: The accepted connection.
+            may_observe: Tells whether the peer may observe, given the token that it sent.
+
+        Raises:
+            ProtocolError: No or a bad `start`; pass it to `refuse`.
+        """
+        try:
+            async with asyncio.timeout(START_TIMEOUT_S):
+                raw = await socket.receive()
+        except TimeoutError:
+            raise ProtocolError(
+                "No start message came.",
+                hint=f"Send it within {START_TIMEOUT_S:.0f} seconds.",
+                code="timeout",
+            ) from None
+        message = read_message(raw) if isinstance(raw, str) else None
+        if not isinstance(message, Start):
+            raise ProtocolError(
+                "A call begins with a start message.",
+                hint='For example {"type":"start","language":"en"}.',
+                code="not_started",
+            )
+        observe = message.observe and may_observe(message.token)
+        if message.observe and not observe:
+            raise ProtocolError(
+                "Observing a call from another machine needs the operator token.",
+                hint="Send it as start.token, or leave observe out.",
+                code="forbidden",
+            )
+        return cls(socket, message, observe=observe)
+
+    async def events(self) -> AsyncGenerator[DoorEvent, None]:
+        """Yield what comes from the caller; bad input is answered with an error and dropped."""
+        while True:
+            try:
+                async with asyncio.timeout(IDLE_TIMEOUT_S):
+                    raw = await self._socket.receive()
+                event = None if raw is None else await self._read(raw)
+            except TimeoutError:
+                timeout = ProtocolError(
+                    f"Nothing came for {IDLE_TIMEOUT_S:.0f} seconds.",
+                    hint="Send silence, or a ping in a typed call.",
+                    code="timeout",
+                )
+                await refuse(self._socket, timeout)
+                yield CallerHungUp(failed=True)
+                return
+            except ProtocolError as error:
+                if not await self.complain(error):
+                    yield CallerHungUp(failed=True)
+                    return
+                continue
+            if raw is None:
+                yield CallerHungUp()
+                return
+            if event is not None:
+                yield event
+                if isinstance(event, CallerHungUp):
+                    return
+
+    async def complain(self, error: TomError) -> bool:
+        """Tell the peer of an error; returns False when that was one too many."""
+        self._errors += 1
+        if self._errors > MAX_ERRORS:
+            await refuse(self._socket, error)
+            return False
+        await self._send({"type": "error", **error.as_dict()})
+        return True
+
+    async def play(self, frame: bytes) -> None:
+        """Send one 20 ms frame in the client's format."""
+        if encoded := self._transcoder.outgoing(frame):
+            await self._socket.send_bytes(encoded)
+
+    async def flush(self) -> None:
+        """Tell the client to drop what it has not played."""
+        self._transcoder.reset_outgoing()
+        await self._send({"type": "audio.clear"})
+
+    async def tell(self, kind: str, data: Mapping[str, Any]) -> None:
+        """Send one live event."""
+        await self._send({"type": kind, **data})
+
+    async def close(self, reason: str) -> None:
+        """Close the connection normally."""
+        await self._socket.close(CLOSE_NORMAL, reason)
+
+    async def _send(self, message: Mapping[str, Any]) -> None:
+        await self._socket.send_text(json.dumps(message, ensure_ascii=False))
+
+    def _check_rate(self) -> None:
+        """Refuse what comes faster than any client has a reason to send."""
+        now = loop_ms()
+        earned = (now - self._allowed_at_ms) / 1000 * MESSAGES_PER_S
+        self._allowed = min(MESSAGE_BURST, self._allowed + earned)
+        self._allowed_at_ms = now
+        if self._allowed < 1.0:
+            raise ProtocolError(
+                "Messages come too fast.",
+                hint=f"At most {MESSAGES_PER_S:.0f} a second; send audio 20 ms at a time.",
+                code="too_fast",
+            )
+        self._allowed -= 1.0
+
+    async def _read(self, raw: str | bytes) -> DoorEvent | None:
+        # What has arrived already does not suspend: without this, one client's flood stops all.
+        await asyncio.sleep(0)
+        self._check_rate()
+        if isinstance(raw, bytes):
+            return self._read_audio(raw)
+        match read_message(raw):
+            case Start():
+                raise ProtocolError("The call has already started.", code="already_started")
+            case Text(text=text):
+                return CallerText(text)
+            case Dtmf(digit=digit):
+                return CallerDigit(digit)
+            case Rating(stars=stars):
+                return CallerRating(stars)
+            case HangUp():
+                return CallerHungUp()
+            case Ping():
+                await self._send({"type": "pong"})
+                return None
+
+    def _read_audio(self, frame: bytes) -> CallerAudio | None:
+        if not self.capabilities.audio:
+            raise ProtocolError(
+                "This is a typed call; it takes no audio.",
+                hint='Start it with "mode":"audio".',
+                code="audio_not_expected",
+            )
+        check_frame(frame, self._start.audio)
+        now = loop_ms()
+        self._ahead_ms = max(0.0, self._ahead_ms - (now - self._ahead_at_ms))
+        self._ahead_at_ms = now
+        if self._ahead_ms > MAX_AHEAD_MS:
+            raise ProtocolError(
+                "Audio comes faster than real time.",
+                hint="Send 20 ms every 20 ms.",
+                code="audio_too_fast",
+            )
+        pcm = self._transcoder.incoming(frame)
+        self._ahead_ms += len(pcm) / 2 / SAMPLE_RATE_HZ * 1000
+        return CallerAudio(pcm) if pcm else None
