@@ -1,0 +1,118 @@
+"""Finds the entries that answer a question, tolerant of words that were misrecognised."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from apps.core.passages import Passage
+from apps.knowledge.entries import Entry, load_entries
+from apps.knowledge.lexical import LexicalIndex
+from apps.knowledge.ranking import EntryRanker
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """A profile's texts in one language, for a recogniser's language model and bias words.
+
+    Attributes:
+        questions: The canonical questions.
+        variants: The same in callers' words.
+        sentences: The sentences of all answers.
+    """
+
+    questions: tuple[str, ...]
+    variants: tuple[str, ...]
+    sentences: tuple[str, ...]
+
+
+class Retriever:
+    """Search over all profiles and languages of a knowledge base.
+
+    Args:
+        entries: What it searches.
+        cache_dir: Where the full-text index is kept between starts; None keeps it in memory.
+    """
+
+    def __init__(self, entries: Sequence[Entry], cache_dir: Path | None = None) -> None:
+        self._lexical = LexicalIndex(entries, cache_dir)
+        self._all = tuple(entries)
+        self._positions: dict[tuple[str, str], list[int]] = {}
+        for position, entry in enumerate(entries):
+            self._positions.setdefault((entry.profile, entry.language), []).append(position)
+        self._rankers = {
+            key: EntryRanker([self._all[position] for position in positions], key[1])
+            for key, positions in self._positions.items()
+        }
+
+    @classmethod
+    def from_folder(cls, folder: Path, cache_dir: Path | None = None) -> Retriever:
+        """Read a knowledge folder and index it.
+
+        Raises:
+            ConfigError: The folder or a file in it cannot be used.
+        """
+        return cls(load_entries(folder), cache_dir)
+
+    async def search(
+        self, query: str, *, language: str, profile: str, k: int = 5
+    ) -> tuple[Passage, ...]:
+        """Return the k best entries, best first; nothing when nothing is similar.
+
+        It takes a few milliseconds, so it runs in the event loop.
+
+        Args:
+            query: The question, as it was understood.
+            language: ``de`` or ``en``.
+            profile: The profile whose entries are searched.
+            k: At most so many passages.
+        """
+        ranker = self._rankers.get((profile, language))
+        if ranker is None:
+            return ()
+        positions = self._positions[(profile, language)]
+        by_position = self._lexical.search(query, language=language, profile=profile)
+        bm25 = np.array([by_position.get(position, 0.0) for position in positions])
+        ranked = ranker.rank(query, bm25)
+        return tuple(_passage(self._all[positions[i]], score) for i, score in ranked[:k])
+
+    def entries(self, profile: str, language: str) -> tuple[Entry, ...]:
+        """Return a profile's entries in one language."""
+        return tuple(self._all[p] for p in self._positions.get((profile, language), ()))
+
+    def question(self, profile: str, language: str, entry_id: str) -> str | None:
+        """Return an entry's canonical question, or None when there is no such entry."""
+        entries = self.entries(profile, language)
+        return next((entry.question for entry in entries if entry.id == entry_id), None)
+
+    def corpus(self, profile: str, language: str) -> Corpus:
+        """Return a profile's texts in one language."""
+        entries = self.entries(profile, language)
+        return Corpus(
+            questions=tuple(entry.question for entry in entries),
+            variants=tuple(variant for entry in entries for variant in entry.variants),
+            sentences=tuple(sentence for entry in entries for sentence in entry.sentences),
+        )
+
+    def vocabulary(self, profile: str, language: str, limit: int = 50) -> tuple[str, ...]:
+        """Return the profile's most telling words, most telling first, as bias words."""
+        ranker = self._rankers.get((profile, language))
+        return ranker.telling_words[:limit] if ranker is not None else ()
+
+    def close(self) -> None:
+        """Close the full-text index."""
+        self._lexical.close()
+
+
+def _passage(entry: Entry, score: float) -> Passage:
+    return Passage(
+        entry_id=entry.id,
+        question=entry.question,
+        text=entry.answer,
+        score=score,
+        language=entry.language,
+        source=entry.source,
+    )
