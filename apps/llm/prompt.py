@@ -1,0 +1,133 @@
+"""Assembles what a generator needs to answer one question: the policy, passages and history.
+
+What a caller says is never an instruction: it reaches a language model as delimited data, with
+the delimiters taken out of it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from apps.core.passages import COVERED_SCORE, Passage
+from apps.core.policy import PolicySlots
+from apps.llm.style import Line, wording
+
+_HISTORY_LENGTH = 4
+_TAG = re.compile(r"</?\s*(?:caller|passages?|question|answer|system)\b[^>]*>?", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One question of the dialogue and what was answered.
+
+    Attributes:
+        question: The caller's question, rewritten in full.
+        answer: What the caller heard of the answer.
+        entry_id: The entry it was answered from, or None.
+        entry_question: That entry's canonical question; empty when there is none.
+        offer: The question that the assistant offered to answer next; empty when it did not.
+    """
+
+    question: str
+    answer: str
+    entry_id: str | None = None
+    entry_question: str = ""
+    offer: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """Everything that goes into one answer.
+
+    Attributes:
+        slots: The policy.
+        language: ``de`` or ``en``.
+        office: The name of the profile's office.
+        question: The question in full, a follow-up already rewritten.
+        passages: What retrieval found, best first.
+        history: What was said before, oldest first.
+        covered_score: The best passage's score from which on the question counts as covered.
+        person_available: Whether somebody could take the call over now.
+    """
+
+    slots: PolicySlots
+    language: str
+    office: str
+    question: str
+    passages: tuple[Passage, ...]
+    history: tuple[Exchange, ...] = ()
+    covered_score: float = COVERED_SCORE
+    person_available: bool = True
+
+    @property
+    def grounding(self) -> Passage | None:
+        """The passage that covers the question, or None when nothing does."""
+        if self.passages and self.passages[0].score >= self.covered_score:
+            return self.passages[0]
+        return None
+
+    @property
+    def dont_know(self) -> Line:
+        """The line for a question that nothing covers; it offers a person where there is one."""
+        return Line.DONT_KNOW if self.person_available else Line.DONT_KNOW_ALONE
+
+    def messages(self) -> list[dict[str, str]]:
+        """Return the prompt as messages for an OpenAI-compatible chat."""
+        messages = [{"role": "system", "content": self._instructions()}]
+        for exchange in self.history:
+            messages.append({"role": "user", "content": _delimited("caller", exchange.question)})
+            messages.append({"role": "assistant", "content": exchange.answer})
+        facts = [p for p in self.passages if p.score >= self.covered_score]
+        passages = "\n".join(f"[{p.entry_id}] {_as_data(f'{p.question} {p.text}')}" for p in facts)
+        content = f"<passages>\n{passages}\n</passages>\n{_delimited('caller', self.question)}"
+        messages.append({"role": "user", "content": content})
+        return messages
+
+    def _instructions(self) -> str:
+        words = wording(self.language)
+        dont_know = words.line(self.dont_know, self.slots)
+        return "\n".join(
+            (
+                words.instruction("role").format(office=self.office),
+                words.instruction("grounding").format(dont_know=dont_know),
+                words.instruction("data"),
+                words.instruction("tone", self.slots.tone.value),
+                words.instruction("length", self.slots.length.value),
+                words.instruction("inquiry_mode", self.slots.inquiry_mode.value),
+            )
+        )
+
+
+def assemble(
+    slots: PolicySlots,
+    passages: Sequence[Passage],
+    history: Sequence[Exchange],
+    question: str,
+    *,
+    language: str,
+    office: str,
+    covered_score: float = COVERED_SCORE,
+    person_available: bool = True,
+) -> Prompt:
+    """Return the prompt for one question; of the history only the last few exchanges count."""
+    return Prompt(
+        slots=slots,
+        language=language,
+        office=office,
+        question=question.strip(),
+        passages=tuple(passages),
+        history=tuple(history[-_HISTORY_LENGTH:]),
+        covered_score=covered_score,
+        person_available=person_available,
+    )
+
+
+def _as_data(text: str) -> str:
+    """Return text without anything that looks like one of the prompt's delimiters."""
+    return " ".join(_TAG.sub(" ", text).split())
+
+
+def _delimited(tag: str, text: str) -> str:
+    return f"<{tag}>{_as_data(text)}</{tag}>"
