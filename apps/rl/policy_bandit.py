@@ -1,0 +1,260 @@
+"""The bandit over prompt variants: Thompson sampling with Beta posteriors.
+
+The feedback store is the truth; the bandit's state is a fold of it, kept in memory and as a JSON
+snapshot. Several processes share one store: each adds events to it and catches up from the last
+event that it has folded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import isfinite
+from pathlib import Path
+from uuid import uuid4
+
+import numpy as np
+import structlog
+from sqlalchemy import Connection
+
+from apps.core.errors import ConfigError, InvalidFeedback
+from apps.rl import beta, defaults
+from apps.rl.posterior import Arm, BanditState, fold
+from apps.rl.propensity import thompson
+from apps.rl.snapshot import read_snapshot, write_snapshot
+from apps.rl.variants import Catalog, PolicyVariant, Prior
+from apps.store.database import Database
+from apps.store.feedback import (
+    FeedbackKind,
+    FeedbackRow,
+    append_feedback,
+    feedback_since,
+    last_feedback_seq,
+    store_id,
+)
+
+__all__ = ["PolicyBandit", "PolicyVariant", "VariantStatistics", "update_policy_reward"]
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class VariantStatistics:
+    """What the bandit knows of one variant.
+
+    Attributes:
+        pulls: Rewards that counted.
+        alpha: The posterior's first parameter.
+        beta: Its second.
+        mean_reward: Mean of the rewards seen, in [-1, 1]; None before the first.
+        success_rate: The posterior's mean, in [0, 1].
+        interval: 95 % credible interval of the true mean reward, in [-1, 1].
+        probability_best: Probability of being the best of all variants.
+        confident: It has at least ``min_pulls_for_confidence`` pulls.
+    """
+
+    pulls: int
+    alpha: float
+    beta: float
+    mean_reward: float | None
+    success_rate: float
+    interval: tuple[float, float]
+    probability_best: float
+    confident: bool
+
+
+class PolicyBandit:
+    """Knows the variants, what each one earned, and which to try next.
+
+    Safe to share between threads: its state is replaced, never changed.
+
+    Args:
+        db: The feedback store; that of the settings when None.
+        catalog: Variants and prior; those of the settings when None.
+        state_path: The snapshot; that of the settings when None.
+        rng: Source of randomness; seed it for runs that can be repeated.
+    """
+
+    def __init__(
+        self,
+        db: Database | None = None,
+        *,
+        catalog: Catalog | None = None,
+        state_path: Path | None = None,
+        rng: np.random.Generator | None = None,
+    ) -> None:
+        catalog = catalog or defaults.default_catalog()
+        self.db = db or defaults.default_database()
+        self.prior: Prior = catalog.prior
+        self.rules = catalog.rules
+        self._state_path = state_path or defaults.default_state_path()
+        self._variants = dict(catalog.variants)
+        self._rng = rng or np.random.default_rng()
+        self._state = read_snapshot(self._state_path) or BanditState("")
+        self.catch_up()
+
+    @property
+    def state(self) -> BanditState:
+        """Return the fold as far as it is known here."""
+        return self._state
+
+    @property
+    def variants(self) -> Mapping[str, PolicyVariant]:
+        """Return the variants by id."""
+        return self._variants
+
+    @property
+    def arms(self) -> dict[str, Arm]:
+        """Return what was seen of every variant, those without a pull too."""
+        return {name: self._state.arm(name) for name in self._variants}
+
+    def add_variant(self, variant: PolicyVariant) -> None:
+        """Add a variant, or change one's name and slots; what it earned stays.
+
+        Raises:
+            ConfigError: Its slots cannot be used.
+        """
+        _ = variant.slots
+        self._variants = self._variants | {variant.id: variant}
+
+    def select_variant(self, context: Mapping[str, object] | None = None) -> str:
+        """Draw from every posterior and return the variant with the largest draw.
+
+        This is the bare bandit. Calls go through the deploy guard, which knows the probability of
+        each of its choices (``PolicySelector``).
+
+        Args:
+            context: What is known of the call. One posterior serves all contexts by now.
+        """
+        names = list(self._variants)
+        posteriors = np.array([self._state.arm(name).posterior(self.prior) for name in names])
+        return names[int(self._rng.beta(posteriors[:, 0], posteriors[:, 1]).argmax())]
+
+    def update(
+        self, variant: str, reward: float, *, event_id: str | None = None, learns: bool = True
+    ) -> bool:
+        """Add a reward by hand: an administrative event in the feedback store.
+
+        Args:
+            variant: The variant's id.
+            reward: In [-1, 1].
+            event_id: Makes the update idempotent: a second one with this id changes nothing.
+            learns: False keeps the event, but the bandit does not count it.
+
+        Returns:
+            False when there was an event with this id already.
+
+        Raises:
+            ConfigError: There is no such variant.
+            InvalidFeedback: The reward is out of range.
+            StoreError: The event cannot be stored; nothing has changed.
+        """
+        self.check_variant(variant)
+        if isinstance(reward, bool) or not isfinite(reward) or not -1.0 <= reward <= 1.0:
+            raise InvalidFeedback(f"A reward cannot be {reward}.", hint="It lies in [-1, 1].")
+        event = FeedbackRow(
+            event_id=event_id or f"admin-{uuid4().hex}",
+            kind=FeedbackKind.ADMIN,
+            variant=variant,
+            reward=float(reward),
+            learns=learns,
+        )
+        with self.db.transaction() as conn:
+            stored = append_feedback(conn, event)
+        self.catch_up()
+        return stored
+
+    def check_variant(self, variant: str) -> None:
+        """Make sure that a variant is known.
+
+        Raises:
+            ConfigError: It is not.
+        """
+        if variant not in self._variants:
+            raise ConfigError(
+                f"There is no variant {variant!r}.",
+                hint=f"Variants are {', '.join(self._variants)}.",
+            )
+
+    def refresh(self, conn: Connection) -> bool:
+        """Fold the events that are new in the store; for ``Database.query`` too.
+
+        A snapshot of another database, or from beyond the store's end, is rebuilt, and said.
+
+        Returns:
+            Whether anything was new.
+        """
+        before = state = self._state  # taken before anything is read, so that it is not newer
+        known = store_id(conn)
+        if state.store_id != known or state.last_seq > last_feedback_seq(conn):
+            if state.last_seq:
+                log.warning("bandit_state_of_another_store", last_seq=state.last_seq)
+            state = BanditState(known)
+        events = feedback_since(conn, state.last_seq)
+        if not events and state is before:
+            return False
+        state = fold(state, events)
+        if self._state is before or self._state.last_seq < state.last_seq:
+            self._state = state  # else another thread or task has come further meanwhile
+        return True
+
+    def catch_up(self) -> BanditState:
+        """Fold what other processes have added, and write the snapshot where it is older."""
+        with self.db.reading() as conn:
+            changed = self.refresh(conn)
+        if changed:
+            self.save()
+        return self._state
+
+    def rebuild(self) -> BanditState:
+        """Fold all events anew and write the snapshot; the result is the same as folding on."""
+        with self.db.reading() as conn:
+            self._state = fold(BanditState(store_id(conn)), feedback_since(conn, 0))
+        self.save()
+        return self._state
+
+    def save(self) -> None:
+        """Write the snapshot.
+
+        Raises:
+            StoreError: It cannot be written.
+        """
+        write_snapshot(self._state_path, self._state, self.prior)
+
+    def statistics(self) -> dict[str, VariantStatistics]:
+        """Return what is known of every variant."""
+        best = thompson(self.arms, list(self._variants), self.prior, 0.0)
+        return {name: self._statistics(arm, best[name]) for name, arm in self.arms.items()}
+
+    def exploration_rate(self) -> float:
+        """Estimate how often Thompson sampling chooses another variant than the best so far."""
+        best = thompson(self.arms, list(self._variants), self.prior, 0.0)
+        leader = max(self.arms, key=lambda name: self._state.arm(name).success_rate(self.prior))
+        return 1.0 - best[leader]
+
+    def _statistics(self, arm: Arm, probability_best: float) -> VariantStatistics:
+        a, b = arm.posterior(self.prior)
+        low, high = (2.0 * beta.quantile(p, a, b) - 1.0 for p in (0.025, 0.975))
+        return VariantStatistics(
+            pulls=arm.pulls,
+            alpha=a,
+            beta=b,
+            mean_reward=arm.mean_reward,
+            success_rate=arm.success_rate(self.prior),
+            interval=(low, high),
+            probability_best=probability_best,
+            confident=arm.pulls >= self.rules.min_pulls_for_confidence,
+        )
+
+
+def update_policy_reward(variant: str, reward: float) -> None:
+    """Add a reward by hand to the bandit of the settings: an administrative event.
+
+    With ``RL_ENABLED=false`` it is kept, but nothing is learned from it.
+
+    Raises:
+        ConfigError: There is no such variant.
+        InvalidFeedback: The reward is out of [-1, 1].
+        StoreError: The event cannot be stored.
+    """
+    PolicyBandit().update(variant, reward, learns=defaults.learning_enabled())

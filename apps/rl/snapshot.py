@@ -1,0 +1,73 @@
+"""The snapshot file of the bandit's state: written whole or not at all, never lost in silence."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+import structlog
+
+from apps.core.errors import StoreError
+from apps.rl.posterior import BanditState, from_json, to_json
+from apps.rl.variants import Prior
+
+log = structlog.get_logger(__name__)
+
+
+def read_snapshot(path: Path) -> BanditState | None:
+    """Return the state in a snapshot; None when there is none to be used.
+
+    A file that cannot be read is kept beside as ``*.damaged``, and said; the state is then to be
+    rebuilt from the feedback store.
+    """
+    try:
+        return from_json(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (StoreError, UnicodeDecodeError, OSError) as error:
+        damaged = path.with_name(path.name + ".damaged")
+        log.warning(
+            "bandit_snapshot_damaged", path=str(path), kept_as=str(damaged), error=str(error)
+        )
+        try:
+            os.replace(path, damaged)
+        except OSError:
+            log.warning("bandit_snapshot_not_set_aside", path=str(path))
+        return None
+
+
+def write_snapshot(path: Path, state: BanditState, prior: Prior) -> None:
+    """Write a snapshot so that a reader, or a crash, sees the old one or the new one.
+
+    Raises:
+        StoreError: It cannot be written; the old one is still there.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(
+            "w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", delete=False
+        ) as file:
+            try:
+                file.write(to_json(state, prior))
+                file.flush()
+                os.fsync(file.fileno())
+                os.replace(file.name, path)
+            except BaseException:
+                os.unlink(file.name)
+                raise
+        _sync_folder(path.parent)
+    except OSError as error:
+        raise StoreError(
+            f"The bandit's snapshot {path} cannot be written: {error.strerror}.",
+            hint="Set RL_BANDIT_STATE_PATH to a file in a folder that TOM may write to.",
+        ) from error
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the renaming itself last, where the system lets one do that."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,231 @@
+"""Prompt variants and the rules of their traffic, read from ``prompt_variants.yaml``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from apps.core.errors import ConfigError
+from apps.core.policy import PolicySlots
+
+VariantId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyVariant:
+    """One way to hold a call.
+
+    Attributes:
+        id: Short and lasting, e.g. ``v1a``.
+        name: For people.
+        parameters: Values of the policy's slots; one left out has the base variant's value.
+        description: What it is for.
+    """
+
+    id: str
+    name: str
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    description: str = ""
+
+    @property
+    def slots(self) -> PolicySlots:
+        """Return the five slots that this variant sets.
+
+        Raises:
+            ConfigError: A slot is unknown, or its value is; the variant is named.
+        """
+        try:
+            return PolicySlots.from_parameters(self.parameters)
+        except ConfigError as error:
+            raise ConfigError(f"Variant {self.id}: {error.message}", hint=error.hint) from None
+
+
+@dataclass(frozen=True, slots=True)
+class Prior:
+    """The Beta distribution that each variant's success rate begins with."""
+
+    alpha: float = 1.0
+    beta: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class GuardRules:
+    """How much traffic variants may get, and when one gets none.
+
+    Attributes:
+        base_variant: The variant that is always there.
+        split_new: Most of the traffic that all new variants together may get.
+        split_uncertain: The same for all uncertain ones.
+        exploration_rate: Share of the choices that is spread evenly.
+        min_pulls_for_confidence: A variant with fewer pulls is new.
+        blacklist_mean: A mean reward below this blacklists...
+        blacklist_min_pulls: ...after this many pulls.
+        confidence: How sure one must be that a variant's true mean reward is above
+            ``blacklist_mean`` before it counts as established.
+    """
+
+    base_variant: str = "v1a"
+    split_new: float = 0.1
+    split_uncertain: float = 0.05
+    exploration_rate: float = 0.1
+    min_pulls_for_confidence: int = 10
+    blacklist_mean: float = -0.2
+    blacklist_min_pulls: int = 20
+    confidence: float = 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """All that one policy file says."""
+
+    variants: Mapping[str, PolicyVariant]
+    prior: Prior
+    rules: GuardRules
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class _Variant(_Strict):
+    name: str = Field(min_length=1)
+    description: str = ""
+    parameters: dict[str, str]
+
+
+class _Bandit(_Strict):
+    initial_alpha: float = Field(1.0, gt=0, allow_inf_nan=False)
+    initial_beta: float = Field(1.0, gt=0, allow_inf_nan=False)
+    exploration_rate: float = Field(0.1, ge=0, le=1)
+    min_pulls_for_confidence: int = Field(10, ge=1)
+
+
+class _Split(_Strict):
+    new_variants: float = Field(0.1, ge=0, le=1)
+    uncertain_variants: float = Field(0.05, ge=0, le=1)
+    base_variant: str
+
+
+class _Blacklist(_Strict):
+    reward_mean: float = Field(-0.2, ge=-1, le=1)
+    min_pulls: int = Field(20, ge=1)
+
+
+class _Deployment(_Strict):
+    traffic_split: _Split
+    blacklist_threshold: _Blacklist = _Blacklist()
+
+
+class _File(_Strict):
+    variants: dict[VariantId, _Variant] = Field(min_length=1)
+    bandit_config: _Bandit = _Bandit()
+    deployment: _Deployment
+
+
+def load_catalog(path: Path) -> Catalog:
+    """Read a policy file.
+
+    Raises:
+        ConfigError: It cannot be read or used; the line or the variant is named.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"The policy file {path} cannot be read: {error}.",
+            hint="Set RL_POLICIES_PATH to a file like docs/policies/prompt_variants.yaml.",
+        ) from error
+    lines = _lines(path, text)
+    try:
+        file = _File.model_validate(yaml.safe_load(text))
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise _mistake(path, lines, first["loc"], first["msg"]) from None
+    return _catalog(path, lines, file)
+
+
+def _catalog(path: Path, lines: Mapping[tuple[str, ...], int], file: _File) -> Catalog:
+    variants = {
+        name: PolicyVariant(name, v.name, v.parameters, v.description)
+        for name, v in file.variants.items()
+    }
+    for name, variant in variants.items():
+        try:
+            _ = variant.slots
+        except ConfigError as error:
+            raise _mistake(path, lines, ("variants", name), error.message, error.hint) from None
+    split, blacklist = file.deployment.traffic_split, file.deployment.blacklist_threshold
+    if split.base_variant not in variants:
+        where = ("deployment", "traffic_split", "base_variant")
+        raise _mistake(path, lines, where, f"There is no variant {split.base_variant!r}.")
+    if split.new_variants + split.uncertain_variants > 1:
+        raise _mistake(
+            path,
+            lines,
+            ("deployment", "traffic_split"),
+            "The two splits together are more than all traffic.",
+        )
+    bandit = file.bandit_config
+    return Catalog(
+        variants,
+        Prior(bandit.initial_alpha, bandit.initial_beta),
+        GuardRules(
+            base_variant=split.base_variant,
+            split_new=split.new_variants,
+            split_uncertain=split.uncertain_variants,
+            exploration_rate=bandit.exploration_rate,
+            min_pulls_for_confidence=bandit.min_pulls_for_confidence,
+            blacklist_mean=blacklist.reward_mean,
+            blacklist_min_pulls=blacklist.min_pulls,
+        ),
+    )
+
+
+def _mistake(
+    path: Path,
+    lines: Mapping[tuple[str, ...], int],
+    where: tuple[Any, ...],
+    message: str,
+    hint: str = "",
+) -> ConfigError:
+    """Say which line is wrong: that of the key, or of the nearest one around it."""
+    keys = tuple(str(part) for part in where if part != "[key]")
+    known = next((keys[:n] for n in range(len(keys), 0, -1) if keys[:n] in lines), ())
+    line = f":{lines[known]}" if known else ""
+    return ConfigError(
+        f"{path.name}{line}: {'.'.join(keys) or 'the file'}: {message}",
+        hint=hint or "docs/policies/prompt_variants.yaml in the sources shows what is expected.",
+    )
+
+
+def _lines(path: Path, text: str) -> dict[tuple[str, ...], int]:
+    """Return the line, from 1, of every key in a YAML text.
+
+    Raises:
+        ConfigError: It is no YAML, or says a key twice.
+    """
+    lines: dict[tuple[str, ...], int] = {}
+
+    def walk(node: yaml.Node | None, keys: tuple[str, ...]) -> None:
+        if not isinstance(node, yaml.MappingNode):
+            return
+        for key, value in node.value:
+            here = (*keys, str(key.value))
+            if here in lines:
+                raise _mistake(path, {here: key.start_mark.line + 1}, here, "It is said twice.")
+            lines[here] = key.start_mark.line + 1
+            walk(value, here)
+
+    try:
+        walk(yaml.compose(text, Loader=yaml.SafeLoader), ())
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f":{mark.line + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or "it is not YAML"
+        raise ConfigError(f"{path.name}{line}: {problem}.", hint="Is the indent right?") from None
+    return lines
