@@ -1,0 +1,387 @@
+"""Every metric of TOM, with its labels and buckets; docs/metrics.md describes them for operators.
+
+Labels are bounded: a policy variant (the variants' file bounds them), a stage, an engine, a role,
+a door, a reason. An id, a number or a word that somebody said is never a label.
+
+Names that start with ``rl_`` are seed 004's. Two of its gauges end in ``_total``, which OpenMetrics
+keeps for counters; hence the exposition is always Prometheus' own text format.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cache
+from typing import Literal, get_args
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+
+# A *_created series beside every counter and histogram says nothing that anybody asks for here.
+disable_created_metrics()  # type: ignore[no-untyped-call]  # the library leaves it untyped
+
+Stage = Literal["endpoint", "stt", "retrieve", "generate", "speak", "playout", "total"]
+"""Where a turn's time goes, in order; ``total`` is caller's last sound to assistant's first."""
+
+STAGES: tuple[Stage, ...] = get_args(Stage)
+
+TURN_BUCKETS_S = (
+    *(0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.75, 0.9),
+    *(1.2, 1.5, 2.0, 3.0, 5.0),
+)
+"""Fine below the 0.9 s that a spoken answer may take, coarse where it is too late anyway."""
+
+REWARD_BUCKETS = (-1.0, -0.8, -0.6, -0.4, -0.2, 0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+"""Over the reward's range; -0.2 (the blacklist's threshold) and 0 are edges, so both are exact."""
+
+RATING_BUCKETS = (1.0, 2.0, 3.0, 4.0, 5.0)
+PROPENSITY_BUCKETS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 0.9, 1.0)
+LAG_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.04, 0.08, 0.15, 0.3, 0.6, 1.0, 2.5)
+"""20 ms is one audio frame, 80 ms four: the edges at which a caller starts to hear it."""
+
+
+@dataclass(frozen=True, slots=True)
+class MetricInfo:
+    """What is known about a metric without a single observation.
+
+    Attributes:
+        name: As it is exposed; a histogram's series add ``_bucket``, ``_sum`` and ``_count``.
+        kind: ``counter``, ``gauge`` or ``histogram``.
+        help: What it measures.
+        labels: The label names, in order.
+        buckets: A histogram's upper bounds.
+    """
+
+    name: str
+    kind: Literal["counter", "gauge", "histogram"]
+    help: str
+    labels: tuple[str, ...]
+    buckets: tuple[float, ...] = ()
+
+    @property
+    def series(self) -> tuple[str, ...]:
+        """Return the names under which PromQL finds it.
+
+        A histogram that takes negative values has no ``_sum``: it could fall, and PromQL would
+        take that for a restart.
+        """
+        if self.kind != "histogram":
+            return (self.name,)
+        sums = () if self.buckets[0] < 0 else (f"{self.name}_sum",)
+        return (f"{self.name}_bucket", *sums, f"{self.name}_count")
+
+
+class Metrics:
+    """The metrics of one server, in a registry of their own.
+
+    Every method may be called from any thread, and none raises for a value that it is given.
+    """
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.declared: list[MetricInfo] = []
+        self._declare_learning()
+        self._declare_calls()
+        self._declare_machinery()
+        ProcessCollector(registry=self.registry)
+        for stage in STAGES:
+            self._turn_latency.labels(stage)
+        for covered in ("yes", "no"):
+            self._questions.labels(covered)
+
+    def _declare_learning(self) -> None:
+        self._feedback = self._counter(
+            "rl_feedback_total", "Feedback events stored.", "policy_variant"
+        )
+        self._reward = self._histogram(
+            "rl_reward_distribution", "Rewards of ended calls.", REWARD_BUCKETS, "policy_variant"
+        )
+        # Rewards may be negative, so their sum may fall, which no counter may: hence two sums.
+        self._reward_gained = self._counter(
+            "rl_reward_gained_total", "Sum of the positive rewards.", "policy_variant"
+        )
+        self._reward_lost = self._counter(
+            "rl_reward_lost_total", "Sum of the negative rewards, sign dropped.", "policy_variant"
+        )
+        self._rating = self._histogram(
+            "rl_user_rating_distribution",
+            "Ratings that callers gave, 1 to 5.",
+            RATING_BUCKETS,
+            "policy_variant",
+        )
+        self._pulls = self._counter(
+            "rl_policy_pulls_total", "Calls for which a variant was chosen.", "policy_variant"
+        )
+        self._success_rate = self._gauge(
+            "rl_policy_success_rate",
+            "Mean of a variant's posterior, alpha / (alpha + beta).",
+            "policy_variant",
+        )
+        self._exploration = self._gauge(
+            "rl_bandit_exploration_rate",
+            "Share of choices that do not go to the variant with the best posterior mean.",
+        )
+        self._active = self._gauge("rl_active_variants_total", "Variants that calls may get.")
+        self._blacklisted = self._gauge(
+            "rl_blacklisted_variants_total", "Variants that no call gets any more."
+        )
+        self._ratings_missing = self._counter(
+            "tom_ratings_missing_total", "Rewarded calls without a rating.", "policy_variant"
+        )
+        self._propensity = self._histogram(
+            "tom_choice_propensity",
+            "Probability, after the guard, with which the chosen variant was chosen.",
+            PROPENSITY_BUCKETS,
+        )
+
+    def _declare_calls(self) -> None:
+        self._live_calls = self._gauge("tom_live_calls", "Calls going on now.")
+        self._calls = self._counter("tom_calls_total", "Calls that ended.", "door", "reason")
+        self._refused = self._counter(
+            "tom_calls_refused_total", "Calls that were not taken.", "door", "reason"
+        )
+        self._turn_latency = self._histogram(
+            "tom_turn_latency_seconds",
+            "Time of a turn by stage, from the caller's last sound to the assistant's first.",
+            TURN_BUCKETS_S,
+            "stage",
+        )
+        self._questions = self._counter(
+            "tom_questions_total", "Questions looked up in the knowledge base.", "covered"
+        )
+        self._barge_ins = self._counter(
+            "tom_barge_ins_total", "Times that a caller talked over the assistant."
+        )
+        self._no_input = self._counter(
+            "tom_no_input_total", "Times that a silent caller was asked again."
+        )
+        self._handovers = self._counter("tom_handovers_total", "Calls handed over to a person.")
+
+    def _declare_machinery(self) -> None:
+        self._engine_up = self._gauge(
+            "tom_engine_up",
+            "1 while an engine serves its role, 0 while it cannot.",
+            "role",
+            "engine",
+        )
+        self._engine_restarts = self._counter(
+            "tom_engine_restarts_total", "Engine processes restarted.", "engine"
+        )
+        self._fallbacks = self._counter(
+            "tom_fallbacks_total", "Answers that another engine than the chosen one gave.", "role"
+        )
+        self._lag = self._histogram(
+            "tom_event_loop_lag_seconds",
+            "How much later than due the event loop woke a task.",
+            LAG_BUCKETS_S,
+        )
+        self._lag_peak = self._gauge(
+            "tom_event_loop_lag_peak_seconds", "The longest such delay of the last 15 seconds."
+        )
+        self._late_events = self._counter(
+            "tom_late_events_dropped_total", "Events of a cancelled turn that came too late."
+        )
+        self._illegal_events = self._counter(
+            "tom_illegal_events_total", "Events that a call's state did not allow."
+        )
+        self._log_overflow = self._counter(
+            "tom_event_log_overflow_total", "Call-log records lost because the writer lagged."
+        )
+
+    # --- learning
+
+    def know_variants(self, policy_variants: Iterable[str]) -> None:
+        """Begin every variant's series at 0: PromQL cannot see a step that starts a series."""
+        for variant in policy_variants:
+            for metric in (self._feedback, self._pulls, self._ratings_missing, self._rating):
+                metric.labels(variant)
+            for metric in (self._reward, self._reward_gained, self._reward_lost):
+                metric.labels(variant)
+
+    def feedback_stored(self, policy_variant: str) -> None:
+        """Count a feedback event."""
+        self._feedback.labels(policy_variant).inc()
+
+    def rewarded(self, policy_variant: str, reward: float, rating: int | None) -> None:
+        """Observe an ended call's reward, and its rating or that there is none."""
+        self._reward.labels(policy_variant).observe(reward)
+        self._reward_gained.labels(policy_variant).inc(max(reward, 0.0))
+        self._reward_lost.labels(policy_variant).inc(max(-reward, 0.0))
+        if rating is None:
+            self._ratings_missing.labels(policy_variant).inc()
+        else:
+            self.rated(policy_variant, rating)
+
+    def rated(self, policy_variant: str, rating: int) -> None:
+        """Observe a caller's rating, 1 to 5."""
+        self._rating.labels(policy_variant).observe(rating)
+
+    def policy_chosen(self, policy_variant: str, propensity: float) -> None:
+        """Count a choice, and observe the probability with which it was made."""
+        self._pulls.labels(policy_variant).inc()
+        self._propensity.observe(propensity)
+
+    def success_rate(self, policy_variant: str, rate: float) -> None:
+        """Set the mean of a variant's posterior."""
+        self._success_rate.labels(policy_variant).set(rate)
+
+    def exploration_rate(self, rate: float) -> None:
+        """Set the share of choices that explore."""
+        self._exploration.set(rate)
+
+    def variants(self, *, active: int, blacklisted: int) -> None:
+        """Set how many variants calls may get, and how many they may not."""
+        self._active.set(active)
+        self._blacklisted.set(blacklisted)
+
+    # --- calls
+
+    def know_calls(
+        self, *, doors: Iterable[str], ends: Iterable[str], refusals: Iterable[str]
+    ) -> None:
+        """Begin the series of every door and reason at 0, for the same cause."""
+        reasons = {self._calls: list(ends), self._refused: list(refusals)}
+        for door in doors:
+            for counter, known in reasons.items():
+                for reason in known:
+                    counter.labels(door, reason)
+
+    def call_started(self) -> None:
+        """Count a call in."""
+        self._live_calls.inc()
+
+    def call_ended(self, door: str, reason: str) -> None:
+        """Count a call out, by the door it came through and why it ended."""
+        self._live_calls.dec()
+        self._calls.labels(door, reason).inc()
+
+    def call_refused(self, door: str, reason: str) -> None:
+        """Count a call that was not taken, e.g. ``busy`` or ``draining``."""
+        self._refused.labels(door, reason).inc()
+
+    def turn_stage(self, stage: Stage, ms: float) -> None:
+        """Observe how long a stage of a turn took, in milliseconds."""
+        self._turn_latency.labels(stage).observe(ms / 1000.0)
+
+    def question_asked(self, *, covered: bool) -> None:
+        """Count a question, and whether the knowledge base covers it."""
+        self._questions.labels("yes" if covered else "no").inc()
+
+    def barge_in(self) -> None:
+        """Count a caller who talked over the assistant."""
+        self._barge_ins.inc()
+
+    def no_input(self) -> None:
+        """Count a prompt to a silent caller."""
+        self._no_input.inc()
+
+    def handover(self) -> None:
+        """Count a call handed over to a person."""
+        self._handovers.inc()
+
+    # --- machinery
+
+    def watch_engine(self, role: str, engine: str, serves: Callable[[], bool]) -> None:
+        """Ask at every scrape whether an engine serves its role (``stt.en``, ``llm``, ...).
+
+        Args:
+            role: What it is for.
+            engine: Its name.
+            serves: Called from any thread; must not block.
+        """
+        self._engine_up.labels(role, engine).set_function(lambda: float(serves()))
+        self._engine_restarts.labels(engine)
+
+    def engine_restarted(self, engine: str) -> None:
+        """Count an engine process that had to be restarted."""
+        self._engine_restarts.labels(engine).inc()
+
+    def fell_back(self, role: str) -> None:
+        """Count an answer that the engine of second choice gave."""
+        self._fallbacks.labels(role).inc()
+
+    def loop_lag(self, lag_s: float, peak_s: float) -> None:
+        """Observe the event loop's lag, and the peak of the last seconds (see ``lag.py``)."""
+        self._lag.observe(lag_s)
+        self._lag_peak.set(peak_s)
+
+    def late_event_dropped(self) -> None:
+        """Count an event of a cancelled turn."""
+        self._late_events.inc()
+
+    def illegal_event(self) -> None:
+        """Count an event that did not fit its call's state."""
+        self._illegal_events.inc()
+
+    def log_overflowed(self, records: int = 1) -> None:
+        """Count call-log records that were lost."""
+        self._log_overflow.inc(records)
+
+    # --- reading
+
+    def exposition(self) -> tuple[bytes, str]:
+        """Return everything in Prometheus' text format, and its content type."""
+        return generate_latest(self.registry), CONTENT_TYPE_PLAIN_0_0_4
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        self.declared.append(MetricInfo(name, "counter", text, labels))
+        return Counter(name, text, labels, registry=self.registry)
+
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        self.declared.append(MetricInfo(name, "gauge", text, labels))
+        return Gauge(name, text, labels, registry=self.registry)
+
+    def _histogram(
+        self, name: str, text: str, buckets: tuple[float, ...], *labels: str
+    ) -> Histogram:
+        self.declared.append(MetricInfo(name, "histogram", text, labels, buckets))
+        return Histogram(name, text, labels, buckets=buckets, registry=self.registry)
+
+
+@cache
+def default_metrics() -> Metrics:
+    """Return the process's own metrics: what the server serves and the functions below change."""
+    return Metrics()
+
+
+def record_feedback(policy_variant: str) -> None:
+    """Count a feedback event in the process's own metrics."""
+    default_metrics().feedback_stored(policy_variant)
+
+
+def record_reward(policy_variant: str, reward: float, rating: int | None = None) -> None:
+    """Observe a reward, and its rating or that there is none, in the process's own metrics."""
+    default_metrics().rewarded(policy_variant, reward, rating)
+
+
+def record_policy_pull(policy_variant: str, propensity: float = 1.0) -> None:
+    """Count a choice of a variant in the process's own metrics."""
+    default_metrics().policy_chosen(policy_variant, propensity)
+
+
+def update_policy_success_rate(policy_variant: str, rate: float) -> None:
+    """Set a variant's success rate in the process's own metrics."""
+    default_metrics().success_rate(policy_variant, rate)
+
+
+def update_exploration_rate(rate: float) -> None:
+    """Set the exploration rate in the process's own metrics."""
+    default_metrics().exploration_rate(rate)
+
+
+def update_variant_counts(*, active: int, blacklisted: int) -> None:
+    """Set how many variants are active and blacklisted in the process's own metrics."""
+    default_metrics().variants(active=active, blacklisted=blacklisted)
+
+
+def metrics_text() -> bytes:
+    """Return the process's own metrics in Prometheus' text format."""
+    return default_metrics().exposition()[0]
