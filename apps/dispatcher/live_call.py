@@ -1,0 +1,385 @@
+"""One live call: the thin shell that feeds the state machine and carries its effects out.
+
+A call is one TaskGroup: the door's reader, the mouth's pacing, and at most one turn, which is a
+child task that can be cancelled. Everything that happens is put into one bounded queue and applied
+in order, so nothing here needs a lock. What is decided is decided elsewhere: the state machine in
+`call_fsm.py`, what the caller's input means in `caller_input.py`, turn-taking in `apps/voice`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from functools import partial
+
+import structlog
+
+from apps.core.clock import loop_ms
+from apps.core.errors import EngineError, ProtocolError
+from apps.core.events import CallEvent
+from apps.dispatcher.call_ear import make_ear
+from apps.dispatcher.call_fsm import allows, is_late
+from apps.dispatcher.call_log import CallLog
+from apps.dispatcher.call_reports import CallReports
+from apps.dispatcher.call_state import (
+    Accept,
+    Act,
+    Answer,
+    Arm,
+    CallState,
+    Disarm,
+    Effect,
+    End,
+    EndReason,
+    Event,
+    Silence,
+    Speak,
+    Timer,
+    Transfer,
+)
+from apps.dispatcher.caller_input import CallerInput, Input, key_menu
+from apps.dispatcher.conversation import Conversation
+from apps.dispatcher.rt_fsm import CallSession
+from apps.dispatcher.services import CallOptions, Services
+from apps.dispatcher.speech import Speech
+from apps.dispatcher.timers import Timers
+from apps.dispatcher.turn import Stages, Turn
+from apps.rl.signals import CallFacts
+from apps.voice.doors.base import CallerAudio, CallerHungUp, Door
+from apps.voice.ear import Ear, Heard
+from apps.voice.mouth import Mouth
+from apps.voice.recording import CallRecorder
+from apps.voice.stt.base import ListenFor
+
+log = structlog.get_logger(__name__)
+
+MAX_WAITING = 256
+TYPING_PATIENCE = 10.0
+"""So many times longer a typed call waits for the caller than a spoken one."""
+_CLOSING = (CallState.ASKING_RATING, CallState.THANKING)
+_INTERRUPTIBLE = (Act.NO_INPUT, Act.REPEAT_PLEASE, Act.APOLOGY)
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """The first frame of a turn's answer has been sent."""
+
+    turn_id: int
+    stages: Stages
+
+
+class LiveCall:
+    """One caller on the line; `run` is the whole call.
+
+    Args:
+        door: Where the caller is.
+        session: The call and its policy.
+        options: The call's profile and language.
+        services: What all calls share.
+        recorder: Records both voices, or None.
+    """
+
+    def __init__(
+        self,
+        door: Door,
+        session: CallSession,
+        options: CallOptions,
+        services: Services,
+        recorder: CallRecorder | None = None,
+    ) -> None:
+        self.session, self._door = session, door
+        self._options, self._services, self._recorder = options, services, recorder
+        self.conversation = Conversation(options.language, session.slots)
+        self.log = CallLog(session.call_ref, services.log_sink, services.metrics.log_overflowed)
+        self._stt = services.stt.get(options.language) if door.capabilities.audio else None
+        self._reports = CallReports(door, session, options, services, self.log)
+        self._mouth = Mouth(door.play, recorder.assistant if recorder else None)
+        self._speech = Speech(
+            door,
+            options,
+            services,
+            self.conversation,
+            self.log,
+            self._mouth,
+            can_hear=self._stt is not None or not door.capabilities.audio,
+        )
+        self._input = CallerInput(
+            self.conversation,
+            key_menu(options.profile, options.language, services.knowledge),
+            person_available=door.capabilities.transfer
+            and options.profile.person_available(services.clock()),
+        )
+        self._waiting: asyncio.Queue[Event | Input | Played] = asyncio.Queue()
+        patience = 1.0 if door.capabilities.audio else TYPING_PATIENCE
+        limits = services.limits
+        self._timers = Timers(
+            {
+                Timer.NO_INPUT: limits.no_input_s * patience,
+                Timer.RATING: limits.rating_s * patience,
+            },
+            self._ring,
+        )
+        self._turn: asyncio.Task[None] | None = None
+        self._ear: Ear | None = None
+        self._closing_ms: float | None = None
+        self.ended = asyncio.Event()
+
+    async def run(self) -> EndReason:
+        """Take the call and stay with it until it has ended.
+
+        Returns:
+            Why it ended. Settling it (reward, store) is the caller's.
+        """
+        limits = self._services.limits
+        loop = asyncio.get_running_loop()
+        async with asyncio.TaskGroup() as tasks:
+            self._ear = make_ear(
+                self._stt, self._options, self.session.slots, self._services, self.post, tasks
+            )
+            helpers = [
+                tasks.create_task(self._mouth.run(), name="mouth"),
+                tasks.create_task(self._read_door(), name="door"),
+            ]
+            time_limit = loop.call_later(limits.max_call_s, self.close, EndReason.TIME_LIMIT)
+            try:
+                reason = await self._live(tasks)
+            finally:
+                time_limit.cancel()
+                self._timers.stop()
+                if self._ear is not None:
+                    self._ear.close()
+                for task in (*helpers, self._turn):
+                    if task is not None:
+                        task.cancel()
+                self.ended.set()
+        return reason
+
+    async def rate(self) -> int | None:
+        """Close the call with the rating question; returns the rating, or None without one."""
+        self.close(EndReason.CLOSED)
+        await self.ended.wait()
+        return self.session.rating
+
+    def facts(self, reason: EndReason) -> CallFacts:
+        """Return what happened in the call, without anybody's words."""
+        talked_ms = self._closing_ms if self._closing_ms is not None else self.log.now_ms()
+        return CallFacts(
+            turns=self.conversation.facts(),
+            # Hanging up while the system closes the call is no sign of content.
+            ended_by_caller=reason in (EndReason.COMPLETED, EndReason.CALLER_HUNG_UP)
+            and self.session.call.closing is EndReason.COMPLETED,
+            handed_over=reason is EndReason.HANDOVER,
+            barge_ins=self._input.barge_ins,
+            duration_s=talked_ms / 1000,
+        )
+
+    def close(self, reason: EndReason) -> None:
+        """Close the call politely: it says goodbye, and asks for the rating where it may."""
+        self.post(Event(CallEvent.TIME_LIMIT, reason=reason.value))
+
+    def post(self, item: Event | Input | Played) -> None:
+        """Queue something that happened; it is applied in its turn.
+
+        Nothing is dropped but partial transcripts that nobody has time for; the caller's own input
+        waits at the door instead (`_read_door`), which bounds the queue.
+        """
+        partial = isinstance(item, Heard) and item.kind == "partial"
+        if not (partial and self._waiting.qsize() >= MAX_WAITING):
+            self._waiting.put_nowait(item)
+
+    # --- events
+
+    async def _live(self, tasks: asyncio.TaskGroup) -> EndReason:
+        await self._apply(Event(CallEvent.INCOMING_CALL), tasks)
+        await self._apply(Event(CallEvent.CALL_ANSWERED), tasks)
+        while True:
+            item = await self._waiting.get()
+            if isinstance(item, Played):
+                await self._reports.latency(item.turn_id, item.stages)
+                continue
+            events = [item] if isinstance(item, Event) else await self._read(item)
+            while events:
+                event = events.pop(0)
+                if (reason := await self._apply(event, tasks)) is not None:
+                    return reason
+                events = self._input.after(event, self.session.state) + events
+
+    async def _read(self, item: Input) -> list[Event]:
+        if isinstance(item, Heard) and item.transcript is not None:
+            await self._reports.transcript(item.transcript, item.utterance_id)
+        try:
+            return self._input.read(item, self.session.state)
+        except ProtocolError as error:
+            await self._door.tell("error", error.as_dict())
+            return []
+
+    async def _apply(self, event: Event, tasks: asyncio.TaskGroup) -> EndReason | None:
+        """Apply one event; returns why the call has ended, once it has."""
+        before = self.session.call
+        if is_late(before, event):
+            self._services.metrics.late_event_dropped()
+            self.log.note("dropped.late", event.turn_id, event=event.kind.value)
+            return None
+        if not allows(before, event.kind):
+            self._services.metrics.illegal_event()
+            self.log.note("dropped.illegal", event=event.kind.value, state=before.state.value)
+            return None
+        event = replace(event, at_ms=self.log.now_ms())
+        self.log.event(event)
+        effects = self._services.router.step(self.session, event)
+        if Accept() in effects:  # a door's first message is that the call is taken
+            await self._reports.started(self._stt)
+        if self.session.state not in (before.state, CallState.RINGING):
+            await self._enter(self.session.state)
+        await self._tell_more(event)
+        for effect in effects:
+            if isinstance(effect, End):
+                return effect.reason
+            await self._carry_out(effect, tasks)
+        return None
+
+    async def _enter(self, state: CallState) -> None:
+        if state in _CLOSING and self._closing_ms is None:
+            self._closing_ms = self.log.now_ms()
+        await self._door.tell("state", {"state": state.value})
+
+    async def _tell_more(self, event: Event) -> None:
+        match event.kind:
+            case CallEvent.RATING:
+                await self._door.tell("rating", {"stars": event.rating})
+            case CallEvent.ANSWER_READY:
+                self.conversation.note_answered(self.session.call.turn_id)
+            case CallEvent.BARGE_IN:
+                self._services.metrics.barge_in()
+            case CallEvent.SPEECH_FINISHED:
+                self._interruptible(False)
+            case CallEvent.TRANSCRIPT:
+                self.conversation.note_turn(self.session.call.turn_id)
+
+    # --- effects
+
+    async def _carry_out(self, effect: Effect, tasks: asyncio.TaskGroup) -> None:
+        match effect:
+            case Speak(turn_id=turn_id, act=act):
+                self._start(turn_id, partial(self._say_act, turn_id, act), tasks)
+            case Answer(turn_id=turn_id):
+                self._start(turn_id, partial(self._answer, turn_id), tasks)
+            case Silence(turn_id=turn_id):
+                await self._silence(turn_id)
+            case Arm(timer=timer):
+                self._timers.arm(timer)
+            case Disarm(timer=timer):
+                self._timers.disarm(timer)
+            case Transfer():
+                await self._reports.transfer(self.conversation.summary())
+
+    # --- turns
+
+    def _start(
+        self, turn_id: int, work: Callable[[], Awaitable[None]], tasks: asyncio.TaskGroup
+    ) -> None:
+        self._turn = tasks.create_task(self._run_turn(turn_id, work), name=f"turn {turn_id}")
+
+    async def _run_turn(self, turn_id: int, work: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await work()
+            await self._speech.finished()
+        except EngineError as error:
+            log.warning("turn_failed", code=error.code, reason=error.message)
+            self.post(Event(CallEvent.FAILURE, turn_id=turn_id, reason=error.code))
+        else:
+            self.conversation.note_heard(turn_id, self._speech.heard())
+            self.post(Event(CallEvent.SPEECH_FINISHED, turn_id=turn_id))
+
+    async def _say_act(self, turn_id: int, act: Act) -> None:
+        is_rating = act is Act.RATING_QUESTION
+        if self._ear is not None:
+            self._ear.listen_for = ListenFor.RATING if is_rating else ListenFor.ANYTHING
+        if is_rating:
+            self.session.rating_offered = True
+            await self._door.tell("rating.asked", {"turn_id": turn_id})
+        self._interruptible(act in _INTERRUPTIBLE)
+        stages = self._input.take_stages()
+        self._speech.begin_turn(turn_id, stages, None)
+        if stages is not None:
+            stages.retrieved = stages.worded = loop_ms()
+            self._watch_first_frame(turn_id, stages)
+        await self._speech.say_act(act, self.session.rating)
+
+    async def _answer(self, turn_id: int) -> None:
+        reply, stages = self._input.reply, self._input.take_stages() or Stages()
+
+        def on_audio() -> None:
+            self.post(Event(CallEvent.ANSWER_READY, turn_id=turn_id))
+
+        self._speech.begin_turn(turn_id, stages, on_audio)
+        self._watch_first_frame(turn_id, stages)
+        self._interruptible(True)
+        turn = Turn(
+            self.conversation,
+            self._services.knowledge,
+            self._services.generator,
+            self._options.profile.space,
+            self._options.office,
+            self._input.person_available,
+            stages,
+        )
+        await self._speech.answer(reply, turn)
+
+    def _watch_first_frame(self, turn_id: int, stages: Stages) -> None:
+        def on_first_frame(at_ms: float) -> None:
+            stages.played = at_ms
+            self.post(Played(turn_id, stages))
+
+        self._mouth.on_first_frame = on_first_frame
+
+    async def _silence(self, turn_id: int) -> None:
+        """Stop the turn, wait until it has stopped, and keep what was heard of it."""
+        self._interruptible(False)
+        was_speaking = self._speech.speaking
+        heard = self._speech.flush()
+        if self._turn is not None and not self._turn.done():
+            self._turn.cancel()
+            await asyncio.wait([self._turn])
+            self._speech.flush()  # what the turn queued on its way out
+        self._turn = None
+        if was_speaking:
+            await self._door.flush()
+        if was_speaking:
+            await self._reports.heard(turn_id, heard)
+        self.conversation.note_heard(turn_id, heard)
+        self.conversation.forget(turn_id)
+
+    def _interruptible(self, allowed: bool) -> None:
+        if self._ear is not None:
+            self._ear.interruptible = allowed
+
+    # --- ear, door, timers
+
+    async def _read_door(self) -> None:
+        async with aclosing(self._door.events()) as arrivals:
+            async for arrival in arrivals:
+                match arrival:
+                    case CallerAudio(pcm=pcm):
+                        if self._recorder is not None:
+                            self._recorder.caller(pcm)
+                        if self._ear is not None:
+                            self._ear.hear(pcm)
+                    case CallerHungUp(failed=failed):
+                        why = EndReason.FAILURE if failed else EndReason.CALLER_HUNG_UP
+                        self.post(Event(CallEvent.CALL_ENDED, reason=why.value))
+                    case _:
+                        await self._room()
+                        self.post(arrival)
+
+    async def _room(self) -> None:
+        """Wait while too much is queued: whoever types faster than the call reads has to wait."""
+        while self._waiting.qsize() >= MAX_WAITING:  # noqa: ASYNC110 - the queue tells nobody
+            await asyncio.sleep(0.02)
+
+    def _ring(self, timer: Timer) -> None:
+        if timer is Timer.NO_INPUT:
+            self._services.metrics.no_input()
+        self.post(Event(CallEvent.NO_INPUT))

@@ -1,0 +1,213 @@
+"""Takes calls from the doors: admission, the live call, its settling, and shutting down."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+import structlog
+
+from apps.core.clock import loop_ms
+from apps.core.errors import AtCapacity, ProtocolError, StoreError, UnknownCall
+from apps.core.ids import new_call_id
+from apps.dispatcher.call_state import EndReason
+from apps.dispatcher.closing import on_the_line
+from apps.dispatcher.live_call import LiveCall
+from apps.dispatcher.recordings import recording_of
+from apps.dispatcher.rt_fsm import CallSession
+from apps.dispatcher.services import CallOptions, Services
+from apps.store.calls import CallOrigin, CallRow, close_call, open_call
+from apps.store.database import Database
+from apps.voice.doors.base import Door
+from apps.voice.recording import CallRecorder
+
+CLOSING_S = 120.0
+"""A call that has not ended so long after its time limit is cut off."""
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class Switchboard:
+    """All calls of one process.
+
+    Args:
+        services: What the calls share.
+        db: Where calls are kept.
+        max_calls: One more than this is refused as busy.
+        default_profile: The profile of a call that names none.
+        origin: Whether these are real calls, tests, or demonstrations.
+    """
+
+    services: Services
+    db: Database
+    max_calls: int
+    default_profile: str
+    origin: CallOrigin = CallOrigin.CALLER
+    _live: dict[str, LiveCall | None] = field(default_factory=dict)
+    _draining: bool = False
+    _idle: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def ready(self) -> bool:
+        """Whether another call would be taken."""
+        return not self._draining and len(self._live) < self.max_calls
+
+    @property
+    def live_calls(self) -> int:
+        """How many calls are going on."""
+        return len(self._live)
+
+    def admit(self) -> None:
+        """Check that there is room for another call.
+
+        Raises:
+            AtCapacity: There is not, or the server is going away.
+        """
+        if self._draining:
+            raise AtCapacity("The server is going away.", hint="Call again in a moment.")
+        if len(self._live) >= self.max_calls:
+            raise AtCapacity(
+                f"All {self.max_calls} lines are busy.", hint="Call again in a few seconds."
+            )
+
+    def options(self, door: Door) -> CallOptions:
+        """Return what a call runs with.
+
+        Raises:
+            ProtocolError: The profile is unknown, or does not speak the language.
+        """
+        wanted = door.request.profile or self.default_profile
+        profile = self.services.profiles.get(wanted)
+        language = profile.language(door.request.language) if profile else None
+        if profile is None or language is None:
+            raise ProtocolError(
+                "There is no such profile in this language.",
+                hint=f"Profiles are {', '.join(sorted(self.services.profiles))}.",
+                code="unknown_profile",
+            )
+        return CallOptions(profile, language)
+
+    async def take(self, door: Door) -> None:
+        """Take a call and stay with it to its end.
+
+        Raises:
+            AtCapacity: There is no room for it.
+            ProtocolError: What it asks for does not exist.
+        """
+        options = self.options(door)
+        try:
+            self.admit()
+        except AtCapacity as error:
+            self.services.metrics.call_refused(door.name, error.code)
+            raise
+        call_id = new_call_id()
+        self._live[call_id] = None  # the line is taken, though the call has not begun
+        try:
+            await self._hold(call_id, options, door)
+        finally:
+            del self._live[call_id]
+            self._idle.set()
+
+    async def _hold(self, call_id: str, options: CallOptions, door: Door) -> None:
+        context = {"language": options.language, "door": door.name}
+        session = await self.services.router.create(
+            call_id, options.profile.id, context, caller=door.request.caller
+        )
+        await self._open(session, options, door)
+        recorder = self._recorder(session)
+        call = LiveCall(door, session, options, self.services, recorder)
+        self._live[call_id] = call
+        if self._draining:
+            call.close(EndReason.SHUTDOWN)
+        self.services.metrics.call_started()
+        log.info("call_started", door=door.name, profile=options.profile.id, live=len(self._live))
+        reason = EndReason.FAILURE
+        try:
+            with on_the_line(call_id, call):
+                async with asyncio.timeout(self.services.limits.max_call_s + CLOSING_S):
+                    reason = await call.run()
+        except TimeoutError:  # the polite way did not end it
+            log.error("call_cut_off")
+            reason = EndReason.TIME_LIMIT
+        except asyncio.CancelledError:
+            reason = EndReason.SHUTDOWN
+            raise
+        finally:
+            await asyncio.shield(self._settle(call, door, reason, recorder))
+
+    def drain(self) -> None:
+        """Take no more calls and close the live ones politely."""
+        self._draining = True
+        for call in self._live.values():
+            if call is not None:
+                call.close(EndReason.SHUTDOWN)
+
+    async def idle(self) -> None:
+        """Wait until no call is going on."""
+        while self._live:
+            self._idle.clear()
+            await self._idle.wait()
+
+    async def _open(self, session: CallSession, options: CallOptions, door: Door) -> None:
+        row = CallRow(
+            call_ref=session.call_ref,
+            profile=options.profile.id,
+            language=options.language,
+            door=door.name,
+            origin=self.origin,
+            variant=session.policy_variant,
+            subject=self.services.router.subject(door.request.caller),
+        )
+        try:
+            await self.db.run(open_call, row)
+        except StoreError as error:
+            log.error("call_not_stored", reason=error.message)
+
+    def _recorder(self, session: CallSession) -> CallRecorder | None:
+        folder = self.services.recordings
+        return CallRecorder(recording_of(folder, session.call_ref)) if folder is not None else None
+
+    async def _settle(
+        self, call: LiveCall, door: Door, reason: EndReason, recorder: CallRecorder | None
+    ) -> None:
+        """Reward the policy, tell the caller's side, and close everything."""
+        session, facts = call.session, call.facts(reason)
+        learned = await self.services.router.settle(session, facts)
+        self.services.metrics.call_ended(door.name, reason.value)
+        log.info("call_ended", door=door.name, reason=reason.value, live=len(self._live) - 1)
+        if door.capabilities.observe:
+            await self._tell_reward(session, door)
+        duration_s = round((loop_ms() - session.began_ms) / 1000, 2)
+        call.log.note(
+            "call.ended",
+            reason=reason.value,
+            rating=session.rating,
+            reward=learned.reward.value if learned and learned.reward else None,
+        )
+        try:
+            await self.db.run(
+                close_call, session.call_ref, reason=reason.value, duration_s=duration_s
+            )
+        except (StoreError, UnknownCall) as error:  # unknown: deleted while it lived
+            log.error("call_not_stored", reason=error.message)
+        if recorder is not None:
+            recorder.close()
+        await door.tell("call.ended", {"reason": reason.value, "duration_s": duration_s})
+        await door.close(reason.value)
+
+    async def _tell_reward(self, session: CallSession, door: Door) -> None:
+        reward = session.learned.reward if session.learned else None
+        try:
+            outlook = await self.services.router.selector.outlook()
+        except StoreError as error:
+            log.error("outlook_unknown", reason=error.message)
+            return
+        told = {
+            "value": reward.value if reward else None,
+            "components": dict(reward.components) if reward else {},
+            "missing": list(reward.missing) if reward else [],
+            "probabilities": dict(outlook.probabilities),
+            "learned": session.learned is not None and session.learned.learns,
+        }
+        await door.tell("reward", told)
