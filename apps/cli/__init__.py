@@ -1,0 +1,37 @@
+"""The `tom` command: one module a command, mounted here."""
+
+from __future__ import annotations
+
+import typer
+
+from apps.cli.call import call, chat
+from apps.cli.calls import calls_app
+from apps.cli.config import config_app
+from apps.cli.demo import demo
+from apps.cli.doctor import doctor
+from apps.cli.models import models_app
+from apps.cli.prompt import prompt
+from apps.cli.rl import rl_app
+from apps.cli.serve import serve
+
+app = typer.Typer(
+    name="tom",
+    help="TOM, a realtime voice assistant that gets better with every call.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+app.command()(demo)
+app.command()(serve)
+app.command()(call)
+app.command()(chat)
+app.command()(prompt)
+app.command()(doctor)
+app.add_typer(config_app, name="config")
+app.add_typer(calls_app, name="calls")
+app.add_typer(rl_app, name="rl")
+app.add_typer(models_app, name="models")
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

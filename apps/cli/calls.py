@@ -1,0 +1,215 @@
+"""`tom calls`: which calls are kept, what happened in one, and letting go of them."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from sqlalchemy import Connection
+
+from apps.cli.parts import errors_told
+from apps.core import secrets
+from apps.core.clock import utc_now
+from apps.core.errors import UnknownCall
+from apps.core.events import LogRecord
+from apps.core.ids import keyed_hash
+from apps.dispatcher.recordings import RECORDINGS, purge_recordings, recording_of
+from apps.settings import load_settings
+from apps.store import calls, decisions, feedback
+from apps.store.calls import CallRow
+from apps.store.database import Database, open_database
+from apps.store.decisions import DecisionRow
+from apps.store.feedback import FeedbackRow
+
+calls_app = typer.Typer(no_args_is_help=True, help="See the calls that are kept, or let them go.")
+
+Call = Annotated[
+    str,
+    typer.Argument(help="The call's id, or the beginning of its reference in `tom calls list`."),
+]
+
+
+@calls_app.command("list")
+def list_(
+    limit: Annotated[int, typer.Option(min=1, help="How many, the newest first.")] = 20,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per line.")] = False,
+) -> None:
+    """List the latest calls."""
+    console = Console()
+    with errors_told(console), _store().reading() as conn:
+        found = calls.list_calls(conn, limit=limit)
+    if as_json:
+        for call in found:
+            print(json.dumps(_call_dict(call)))
+        return
+    if not found:
+        console.print("No calls are kept.")
+        return
+    table = Table("call", "hour (UTC)", "profile", "door", "from", "variant", "end", box=None)
+    table.add_column("seconds", justify="right")
+    for call in found:
+        hour = "" if call.started_hour is None else f"{call.started_hour:%Y-%m-%d %H:00}"
+        seconds = "" if call.duration_s is None else f"{call.duration_s:.0f}"
+        table.add_row(
+            call.call_ref[:12],
+            hour,
+            f"{call.profile} {call.language}",
+            call.door,
+            call.origin.value,
+            call.variant or "",
+            call.reason or "(live)",
+            seconds,
+        )
+    console.print(table)
+
+
+@calls_app.command()
+def show(
+    call: Call,
+    as_json: Annotated[bool, typer.Option("--json", help="The events, one per line.")] = False,
+) -> None:
+    """Show one call: its policy, its event log, its reward."""
+    console = Console()
+    with errors_told(console), _store().reading() as conn:
+        ref = _find(conn, call)
+        row = calls.load_call(conn, ref)
+        events = calls.load_events(conn, ref)
+        decision = decisions.load_decision(conn, ref)
+        learned = feedback.feedback_of_call(conn, ref)
+    assert row is not None
+    if as_json:
+        for event in events:
+            print(json.dumps(_event_dict(event), ensure_ascii=False))
+        return
+    for key, value in _call_dict(row).items():
+        if value is not None:
+            console.print(f"{key:14}{escape(str(value))}", soft_wrap=True)
+    if decision is not None:
+        console.print(f"{'policy':14}{escape(_decision_line(decision))}", soft_wrap=True)
+    console.print()
+    for event in events:
+        console.print(escape(_event_line(event)), soft_wrap=True, highlight=False)
+    for reward in learned:
+        console.print(f"\n{escape(_feedback_line(reward))}", soft_wrap=True)
+
+
+@calls_app.command()
+def delete(
+    call: Call,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Delete one call, its transcript and recording; its reward stays as a nameless number."""
+    console = Console()
+    with errors_told(console):
+        db = _store()
+        with db.reading() as conn:
+            ref = _find(conn, call)
+        if not yes:
+            typer.confirm(f"Delete call {ref[:12]} with its event log?", abort=True)
+        with db.transaction() as conn:
+            calls.delete_call(conn, ref)
+        recording_of(_recordings(), ref).unlink(missing_ok=True)
+    console.print(f"Deleted {ref[:12]}.")
+
+
+@calls_app.command()
+def purge(
+    days: Annotated[
+        int | None,
+        typer.Option(
+            min=0, help="Keep this many days (0: nothing); TOM_RETENTION_DAYS when not given."
+        ),
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Delete all calls that are older than the retention time, with their recordings."""
+    console = Console()
+    with errors_told(console):
+        keep = load_settings().retention_days if days is None else days
+        if not yes:
+            typer.confirm(f"Delete all calls older than {keep} days?", abort=True)
+        # Moments are kept to the hour: to keep nothing, this hour has to be over too.
+        cutoff = utc_now() - timedelta(days=keep) if keep else utc_now() + timedelta(hours=1)
+        with _store().transaction() as conn:
+            gone = calls.purge_before(conn, cutoff)
+        purge_recordings(_recordings(), keep)
+    console.print(
+        f"Deleted {gone.calls} calls; cut {gone.feedback} feedback events loose from theirs."
+    )
+
+
+def _recordings() -> Path:
+    return load_settings().data_dir / RECORDINGS
+
+
+def _store() -> Database:
+    return open_database(load_settings().rl_feedback_db_path)
+
+
+def _find(conn: Connection, call: str) -> str:
+    """Return the reference that a call's id, or a reference's beginning, stands for."""
+    settings = load_settings()
+    key = secrets.load_or_create(
+        settings.data_dir, settings.hash_key, settings.operator_token
+    ).hash_key
+    hashed = keyed_hash(call, key)
+    if calls.load_call(conn, hashed) is not None:
+        return hashed
+    found = calls.find_calls(conn, call) if call else []
+    if len(found) == 1:
+        return found[0]
+    many = f"{len(found)} calls begin with {call!r}." if found else f"There is no call {call!r}."
+    raise UnknownCall(many, hint="See `tom calls list`; give more of the reference.")
+
+
+def _call_dict(call: CallRow) -> dict[str, object]:
+    return {
+        "call": call.call_ref,
+        "profile": call.profile,
+        "language": call.language,
+        "door": call.door,
+        "origin": call.origin.value,
+        "variant": call.variant,
+        "started_hour": None if call.started_hour is None else call.started_hour.isoformat(),
+        "ended_hour": None if call.ended_hour is None else call.ended_hour.isoformat(),
+        "reason": call.reason,
+        "duration_s": call.duration_s,
+    }
+
+
+def _event_dict(event: LogRecord) -> dict[str, object]:
+    return {
+        "seq": event.seq,
+        "at_ms": event.at_ms,
+        "kind": event.kind,
+        "turn_id": event.turn_id,
+        "data": event.data,
+    }
+
+
+def _event_line(event: LogRecord) -> str:
+    turn = "" if event.turn_id is None else f"#{event.turn_id}"
+    details = "  ".join(
+        f"{key}={value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}"
+        for key, value in event.data.items()
+    )
+    return f"{event.at_ms / 1000:9.2f} s  {turn:>4}  {event.kind:20} {details}".rstrip()
+
+
+def _decision_line(decision: DecisionRow) -> str:
+    learns = "" if decision.learns else " (teaches nothing)"
+    return f"{decision.variant}{learns}: {decision.why}"
+
+
+def _feedback_line(event: FeedbackRow) -> str:
+    if event.reward is None:
+        return "abandoned before the first answer: counted, not rewarded"
+    terms = "  ".join(f"{name} {value:+.3f}" for name, value in event.components.items())
+    missing = f"  not known: {', '.join(event.missing)}" if event.missing else ""
+    return f"reward {event.reward:+.3f}  =  {terms}{missing}"

@@ -1,0 +1,197 @@
+"""What is wrong with settings that are each valid, but cannot work together or on this machine."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+from apps.core.secrets import MIN_LENGTH
+from apps.settings import Settings, env_name
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong.
+
+    Attributes:
+        severity: An ``error`` keeps TOM from working as told; a ``warning`` is worth a look.
+        setting: The environment variable that it is about.
+        sentence: What is wrong.
+        hint: What to do about it.
+    """
+
+    severity: Literal["error", "warning"]
+    setting: str
+    sentence: str
+    hint: str
+
+
+def check_settings(settings: Settings) -> list[Finding]:
+    """Return everything that is wrong with these settings, errors first."""
+    found = [finding for check in _CHECKS for finding in check(settings)]
+    return sorted(found, key=lambda finding: finding.severity)
+
+
+def _engines_without_server(settings: Settings) -> Iterator[Finding]:
+    for role in ("stt", "tts", "llm"):
+        engine, url = getattr(settings, f"{role}_engine"), getattr(settings, f"{role}_url")
+        engine_name, url_name = env_name(f"{role}_engine"), env_name(f"{role}_url")
+        if engine == "openai" and not url:
+            yield Finding(
+                "error",
+                engine_name,
+                f"{engine_name}=openai needs a server, but {url_name} is empty.",
+                f"Set {url_name} to its base URL, for instance http://127.0.0.1:8000/v1.",
+            )
+        elif url and engine not in ("openai", "auto"):
+            yield Finding(
+                "warning",
+                url_name,
+                f"{url_name} is set, but {engine_name}={engine} does not use it.",
+                f"Set {engine_name}=openai to use the server, or empty {url_name}.",
+            )
+    if settings.llm_url and settings.llm_engine != "embedded" and not settings.llm_model:
+        yield Finding(
+            "error",
+            "TOM_LLM_MODEL",
+            "TOM_LLM_URL is set, but TOM_LLM_MODEL is empty: the server wants to know the model.",
+            "Set it to a name that the server lists at /models.",
+        )
+
+
+def _urls(settings: Settings) -> Iterator[Finding]:
+    for field in ("stt_url", "tts_url", "llm_url"):
+        url = getattr(settings, field)
+        if url and not _is_http_url(url):
+            yield Finding(
+                "error",
+                env_name(field),
+                f"{env_name(field)} is not a URL of an HTTP server.",
+                "Write it with its scheme and host, for instance http://127.0.0.1:8000/v1.",
+            )
+
+
+def _is_http_url(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
+def _ports(settings: Settings) -> Iterator[Finding]:
+    if settings.prometheus_port is None:
+        return
+    if settings.prometheus_port and settings.prometheus_port == settings.http_port:
+        yield Finding(
+            "error",
+            "PROMETHEUS_PORT",
+            f"PROMETHEUS_PORT and TOM_HTTP_PORT are both {settings.http_port}.",
+            "Leave PROMETHEUS_PORT empty: /metrics is served on TOM_HTTP_PORT anyway.",
+        )
+    if not settings.prometheus_enabled:
+        yield Finding(
+            "warning",
+            "PROMETHEUS_PORT",
+            "PROMETHEUS_PORT is set, but PROMETHEUS_ENABLED=false serves no metrics.",
+            "Set PROMETHEUS_ENABLED=true, or empty PROMETHEUS_PORT.",
+        )
+
+
+def _for_tests(settings: Settings) -> Iterator[Finding]:
+    for field in ("stt_engine", "tts_engine"):
+        if getattr(settings, field) == "fake":
+            yield Finding(
+                "warning",
+                env_name(field),
+                f"{env_name(field)}=fake neither hears nor speaks; it is for tests.",
+                f"Leave {env_name(field)} at auto for real calls.",
+            )
+    if settings.rl_seed is not None:
+        yield Finding(
+            "warning",
+            "RL_SEED",
+            "RL_SEED makes the choice of variants predictable; it is for demonstrations.",
+            "Leave RL_SEED empty for real calls.",
+        )
+
+
+def _secrets(settings: Settings) -> Iterator[Finding]:
+    for field in ("hash_key", "operator_token"):
+        value = getattr(settings, field)
+        if value and len(value) < MIN_LENGTH:
+            yield Finding(
+                "error",
+                env_name(field),
+                f"{env_name(field)} is too short: it needs {MIN_LENGTH} characters or more.",
+                "Leave it empty to have one generated.",
+            )
+
+
+def _files_to_read(settings: Settings) -> Iterator[Finding]:
+    wanted: list[tuple[str, Path | None, Callable[[Path], bool], str]] = [
+        ("profile_dir", settings.profile_dir, Path.is_dir, "folder"),
+        ("rl_policies_path", settings.rl_policies_path, Path.is_file, "file"),
+    ]
+    for field, path, is_there, what in wanted:
+        if path is not None and not is_there(path):
+            yield Finding(
+                "error",
+                env_name(field),
+                f"{env_name(field)} names {path}, which is no {what} here.",
+                "Correct the path, or empty the setting to use what TOM brings along.",
+            )
+
+
+def _folders_to_write(settings: Settings) -> Iterator[Finding]:
+    wanted = {
+        "data_dir": settings.data_dir,
+        "rl_feedback_db_path": settings.rl_feedback_db_path.parent,
+        "rl_bandit_state_path": settings.rl_bandit_state_path.parent,
+    }
+    for field, folder in wanted.items():
+        ground = nearest_existing(folder)
+        if not ground.is_dir() or not os.access(ground, os.W_OK | os.X_OK):
+            yield Finding(
+                "error",
+                env_name(field),
+                f"{env_name(field)} cannot be written: {ground} is no folder that this user may"
+                " write.",
+                "Choose another path, or give this user the right to write there.",
+            )
+
+
+def nearest_existing(path: Path) -> Path:
+    """Return the path itself, or the closest of its parents that exists."""
+    path = path.absolute()
+    return next((place for place in (path, *path.parents) if place.exists()), path)
+
+
+def _data_apart(settings: Settings) -> Iterator[Finding]:
+    default = Settings.model_fields["data_dir"].default
+    if settings.data_dir == default:
+        return
+    for field in ("rl_feedback_db_path", "rl_bandit_state_path"):
+        if getattr(settings, field) == Settings.model_fields[field].default:
+            yield Finding(
+                "warning",
+                env_name(field),
+                f"TOM_DATA_DIR was moved, but {env_name(field)} still lies in {default}.",
+                f"Set {env_name(field)} too, if everything is to lie in one place.",
+            )
+
+
+_CHECKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
+    _engines_without_server,
+    _urls,
+    _ports,
+    _for_tests,
+    _secrets,
+    _files_to_read,
+    _folders_to_write,
+    _data_apart,
+)

@@ -1,0 +1,142 @@
+"""`tom serve`: answers calls until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+from collections.abc import Awaitable
+from contextlib import AsyncExitStack, suppress
+from pathlib import Path
+from typing import Annotated
+
+import structlog
+import typer
+import uvicorn
+from rich.console import Console
+
+from apps.cli.parts import errors_told
+from apps.core.errors import ConfigError
+from apps.main import Tom, run_tom
+from apps.monitor.endpoint import serve_metrics
+from apps.monitor.logs import configure_logging
+from apps.settings import Settings, read_settings
+
+log = structlog.get_logger(__name__)
+
+DRAIN_S = 30.0
+MAX_MESSAGE_BYTES = 65_536
+
+
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address; TOM_HTTP_HOST by default.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port, 0 for a free one; TOM_HTTP_PORT.")] = None,
+    ready_file: Annotated[
+        Path | None, typer.Option(help="Write the server's address here once it takes calls.")
+    ] = None,
+) -> None:
+    """Serve calls: the call page at /, the WebSocket door at /v1/call, /metrics and /readyz.
+
+    Ctrl-C or SIGTERM takes no more calls, lets the live ones say goodbye, and stops; a second one
+    stops at once.
+    """
+    console = Console(stderr=True)
+    with errors_told(console):
+        given = {"http_host": host, "http_port": port}
+        settings = read_settings(**{k: v for k, v in given.items() if v is not None})
+        configure_logging(settings.log_level, settings.log_format)
+        asyncio.run(_serve(settings, ready_file))
+
+
+async def _serve(settings: Settings, ready_file: Path | None) -> None:
+    listener = _listen(settings.http_host, settings.http_port)
+    async with AsyncExitStack() as stack:
+        stack.callback(listener.close)
+        tom = await stack.enter_async_context(run_tom(settings))
+        if settings.prometheus_enabled and settings.prometheus_port is not None:
+            await stack.enter_async_context(
+                serve_metrics(tom.metrics, settings.http_host, settings.prometheus_port)
+            )
+        server = _Server(tom)
+        address = _address(settings.http_host, listener.getsockname()[1])
+        listener.listen()  # whoever reads the address may call at once
+        if ready_file is not None:
+            ready_file.write_text(address, encoding="utf-8")
+        log.info("serving", url=address)
+        await server.run(listener)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Bind before anything is loaded, so that a taken port is told at once."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise ConfigError(
+            f"Port {port} of {host} cannot be used: {error.strerror}.",
+            hint="Another TOM may be running; set TOM_HTTP_PORT or --port.",
+        ) from None
+    return listener
+
+
+def _address(host: str, port: int) -> str:
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+class _Server(uvicorn.Server):
+    """uvicorn with our own signals: calls are closed politely before the sockets are."""
+
+    def __init__(self, tom: Tom) -> None:
+        config = uvicorn.Config(
+            tom.app,
+            ws="websockets-sansio",
+            ws_max_size=MAX_MESSAGE_BYTES,
+            ws_per_message_deflate=False,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            timeout_graceful_shutdown=5,
+        )
+        super().__init__(config)
+        self._tom = tom
+
+    async def run(self, listener: socket.socket) -> None:  # type: ignore[override]
+        """Serve until a signal; then drain, and stop."""
+        loop = asyncio.get_running_loop()
+        asked, forced = asyncio.Event(), asyncio.Event()
+
+        def on_signal() -> None:
+            (forced if asked.is_set() else asked).set()
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, on_signal)
+        serving = asyncio.create_task(self._serve([listener]))
+        try:
+            await _first_of(asked.wait(), serving)
+            await _first_of(self._drain(), forced.wait(), serving)
+        finally:
+            self.should_exit = True
+            self.force_exit = forced.is_set()
+            await serving
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.remove_signal_handler(number)
+
+    async def _drain(self) -> None:
+        switchboard = self._tom.switchboard
+        log.info("draining", live_calls=switchboard.live_calls)
+        switchboard.drain()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(DRAIN_S):
+                await switchboard.idle()
+
+
+async def _first_of(*works: Awaitable[object]) -> None:
+    """Wait for the first of several things; those that were made for it are cancelled."""
+    tasks = [asyncio.ensure_future(work) for work in works]
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task, work in zip(tasks, works, strict=True):
+        if task is not work:
+            task.cancel()

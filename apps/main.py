@@ -1,0 +1,241 @@
+"""Builds the whole from the settings: the only place where the rooms are plugged together."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import structlog
+from fastapi import FastAPI
+
+from apps.core import secrets
+from apps.core.errors import ConfigError
+from apps.core.resources import resource
+from apps.dispatcher.call_state import EndReason
+from apps.dispatcher.profile import Profile, check_policies, load_profiles
+from apps.dispatcher.recordings import RECORDINGS
+from apps.dispatcher.rt_fsm import PolicyRouter
+from apps.dispatcher.server import EngineStatus, create_app
+from apps.dispatcher.services import Limits, Services
+from apps.dispatcher.switchboard import Switchboard
+from apps.dispatcher.upkeep import Background, keep_retention
+from apps.engines import (
+    LANGUAGES,
+    Choice,
+    Present,
+    choose,
+    look,
+    make_generator,
+    make_stt,
+    make_tts,
+)
+from apps.knowledge.retriever import Retriever
+from apps.llm.base import Generator
+from apps.monitor.lag import watch_lag
+from apps.monitor.metrics import Metrics
+from apps.rl.defaults import settings_catalog
+from apps.rl.deploy_guard import DeployGuard
+from apps.rl.policy_bandit import PolicyBandit
+from apps.rl.selector import PolicySelector
+from apps.settings import Settings
+from apps.store.calls import CallOrigin
+from apps.store.database import Database, open_database
+from apps.store.event_writer import EventWriter
+from apps.voice.stt.base import SpeechToText
+from apps.voice.stt.domain import DomainText
+from apps.voice.tts.base import TextToSpeech
+from apps.voice.vad import SileroVad, silero_session
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Tom:
+    """A running TOM.
+
+    Attributes:
+        app: The web application.
+        switchboard: All calls.
+        metrics: The server's metrics.
+        choices: Which engine serves each role, and why.
+    """
+
+    app: FastAPI
+    switchboard: Switchboard
+    metrics: Metrics
+    choices: Mapping[str, Choice]
+
+
+@asynccontextmanager
+async def run_tom(settings: Settings) -> AsyncGenerator[Tom, None]:
+    """Build TOM from its settings, start its engines, and stop them at the end.
+
+    Raises:
+        ConfigError: A setting, a profile or a policy cannot be used.
+        EngineUnavailable: An engine that was chosen cannot serve.
+        StoreError: The database cannot be opened.
+    """
+    keys = secrets.load_or_create(settings.data_dir, settings.hash_key, settings.operator_token)
+    metrics = Metrics()
+    profiles = load_profiles(_folder(settings, "profiles"))
+    if settings.profile not in profiles:
+        raise ConfigError(
+            f"There is no profile {settings.profile!r}.",
+            hint=f"Set TOM_PROFILE to one of {', '.join(profiles)}.",
+        )
+    check_policies(profiles, settings_catalog(settings).variants)
+    retriever = Retriever.from_folder(
+        _folder(settings, "knowledge"), settings.cache_folder / "knowledge"
+    )
+    async with AsyncExitStack() as stack:
+        stack.callback(retriever.close)
+        db = open_database(settings.rl_feedback_db_path)
+        stack.push_async_callback(db.aclose)
+        router = PolicyRouter(_selector(settings, db, metrics), keys.hash_key)
+        writer = await stack.enter_async_context(EventWriter(db))
+        present = look(settings)
+        choices = choose(settings, present)
+        stt, tts, generator = await _start_engines(
+            settings, choices, present, _corpora(profiles, retriever), metrics, stack
+        )
+        vad_session = silero_session()
+        services = Services(
+            profiles=profiles,
+            router=router,
+            knowledge=retriever,
+            generator=generator,
+            stt=stt,
+            tts=tts,
+            new_vad=lambda: SileroVad(vad_session),
+            log_sink=writer,
+            deaf={lang: choices[f"stt.{lang}"].why for lang in LANGUAGES if lang not in stt},
+            metrics=metrics,
+            limits=_limits(settings),
+            recordings=settings.data_dir / RECORDINGS if settings.record_calls else None,
+        )
+        switchboard = Switchboard(
+            services, db, settings.max_calls, settings.profile, CallOrigin(settings.origin)
+        )
+        metrics.know_calls(
+            doors=["websocket"], ends=[r.value for r in EndReason], refusals=["busy"]
+        )
+        tasks = await stack.enter_async_context(Background())
+        tasks.start(watch_lag(metrics.loop_lag))
+        tasks.start(keep_retention(db, settings.retention_days, settings.data_dir / RECORDINGS))
+
+        def engines() -> dict[str, EngineStatus]:
+            return _status(choices, stt, tts)
+
+        def serves(role: str) -> bool:
+            return engines()[role].up
+
+        for role, choice in choices.items():
+            if choice.engine is not None:
+                metrics.watch_engine(role, choice.engine, partial(serves, role))
+        app = create_app(
+            switchboard,
+            metrics=metrics,
+            metrics_enabled=settings.prometheus_enabled,
+            operator_token=keys.operator_token,
+            engines=engines,
+        )
+        for choice in choices.values():
+            log.info("engine", role=choice.role, engine=choice.engine or "none", why=choice.why)
+        yield Tom(app, switchboard, metrics, choices)
+
+
+def _folder(settings: Settings, name: str) -> Path:
+    """Return the operator's own folder of profiles or knowledge, or the sample's."""
+    return settings.profile_dir / name if settings.profile_dir else resource(name)
+
+
+def _selector(settings: Settings, db: Database, metrics: Metrics) -> PolicySelector:
+    bandit = PolicyBandit(
+        db, catalog=settings_catalog(settings), state_path=settings.rl_bandit_state_path
+    )
+    guard = DeployGuard(bandit, rng=np.random.default_rng(settings.rl_seed))
+    metrics.know_variants(bandit.variants)
+    return PolicySelector(
+        guard,
+        enabled=settings.rl_enabled,
+        learns=settings.origin != "test",
+        observer=metrics,
+    )
+
+
+def _corpora(profiles: Mapping[str, Profile], retriever: Retriever) -> dict[str, DomainText]:
+    """Return what callers of each profile are likely to say and hear, in English."""
+    corpora = {}
+    for profile in profiles.values():
+        corpus = retriever.corpus(profile.space, "en")
+        corpora[profile.space] = DomainText(
+            asked=(*corpus.questions, *corpus.variants), answered=tuple(corpus.sentences)
+        )
+    return corpora
+
+
+async def _start_engines(
+    settings: Settings,
+    choices: Mapping[str, Choice],
+    present: Present,
+    corpora: Mapping[str, DomainText],
+    metrics: Metrics,
+    stack: AsyncExitStack,
+) -> tuple[dict[str, SpeechToText], dict[str, TextToSpeech], Generator]:
+    """Start every engine that was chosen, each once however many languages it serves."""
+    restarted = metrics.engine_restarted
+    stt = {
+        name: make_stt(name, settings, present, corpora, restarted)
+        for name in _chosen(choices, "stt").values()
+    }
+    tts = {name: make_tts(name, settings, restarted) for name in _chosen(choices, "tts").values()}
+    llm = choices["llm"].engine or "embedded"
+    generator = make_generator(llm, settings, lambda: metrics.fell_back("llm"))
+    stack.push_async_callback(generator.close)
+    engines: list[SpeechToText | TextToSpeech] = [*stt.values(), *tts.values()]
+    for engine in engines:
+        stack.push_async_callback(engine.close)
+    await asyncio.gather(*(engine.start() for engine in engines))
+    return (
+        {lang: stt[name] for lang, name in _chosen(choices, "stt").items()},
+        {lang: tts[name] for lang, name in _chosen(choices, "tts").items()},
+        generator,
+    )
+
+
+def _chosen(choices: Mapping[str, Choice], kind: str) -> dict[str, str]:
+    """Return the engine of each language that has one."""
+    engines = {lang: choices[f"{kind}.{lang}"].engine for lang in LANGUAGES}
+    return {lang: engine for lang, engine in engines.items() if engine is not None}
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        endpoint_silence_ms=settings.endpoint_silence_ms,
+        no_input_s=settings.no_input_s,
+        max_call_s=settings.max_call_s,
+    )
+
+
+def _status(
+    choices: Mapping[str, Choice],
+    stt: Mapping[str, SpeechToText],
+    tts: Mapping[str, TextToSpeech],
+) -> dict[str, EngineStatus]:
+    """Return which engine serves each role now; a role that nothing was chosen for is told, too."""
+    ready = {f"stt.{lang}": engine.ready for lang, engine in stt.items()}
+    ready |= {f"tts.{lang}": engine.ready for lang, engine in tts.items()}
+    return {
+        role: EngineStatus(
+            choice.engine,
+            choice.why,
+            required=choice.engine is not None,
+            up=ready.get(role, choice.engine is not None),
+        )
+        for role, choice in choices.items()
+    }
