@@ -1,0 +1,274 @@
+"""The client of OpenAI-compatible servers, against a real server on this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass, field
+
+import pytest
+import uvicorn
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse, Response, StreamingResponse
+from hypothesis import given
+from hypothesis import strategies as st
+
+from apps.core.errors import EngineError, EngineUnavailable
+from apps.core.passages import Passage
+from apps.core.policy import PolicySlots
+from apps.llm.answer import GroundedAnswerer
+from apps.llm.base import Generator
+from apps.llm.fallback import FallbackGenerator, Verdict, on_failure
+from apps.llm.openai import OpenAiGenerator, SseParser, delta_text
+from apps.llm.prompt import Prompt, assemble
+
+PASSAGE = Passage("reg-new", "What do I need?", "Bring your identity card.", 0.9, "en", "s")
+
+
+def prompt() -> Prompt:
+    return assemble(PolicySlots(), [PASSAGE], (), "what do i need", language="en", office="x")
+
+
+def chunk(text: str) -> str:
+    return "data: " + json.dumps({"choices": [{"delta": {"content": text}}]}) + "\n\n"
+
+
+@dataclass
+class Server:
+    """What the server does, and what it saw."""
+
+    pieces: list[str] = field(
+        default_factory=lambda: [chunk("Bring "), chunk("it."), "data: [DONE]\n\n"]
+    )
+    wait_first_s: float = 0.0
+    wait_between_s: float = 0.0
+    status: int = 200
+    url: str = ""
+    asked: dict[str, object] = field(default_factory=dict)
+    authorization: str = ""
+    arrived: asyncio.Event = field(default_factory=asyncio.Event)
+    hung_up: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def app(self) -> FastAPI:
+        app = FastAPI()
+
+        @app.post("/v1/chat/completions")
+        async def chat(request: Request) -> Response:
+            self.asked = await request.json()
+            self.arrived.set()
+            self.authorization = request.headers.get("authorization", "")
+            if self.status != 200:
+                return JSONResponse({"error": "no"}, status_code=self.status)
+            return StreamingResponse(self.answer(), media_type="text/event-stream")
+
+        @app.get("/v1/models")
+        async def models() -> dict[str, object]:
+            return {"data": [{"id": "base"}, {"id": "adapter"}]}
+
+        return app
+
+    async def answer(self) -> AsyncIterator[str]:
+        try:
+            await asyncio.sleep(self.wait_first_s)
+            for piece in self.pieces:
+                yield piece
+                await asyncio.sleep(self.wait_between_s)
+        except asyncio.CancelledError:
+            self.hung_up.set()
+            raise
+
+
+@asynccontextmanager
+async def serving(server: Server) -> AsyncGenerator[Server, None]:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        server.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        config = uvicorn.Config(server.app(), log_level="warning", lifespan="off", ws="none")
+        running = uvicorn.Server(config)
+        task = asyncio.create_task(running.serve(sockets=[listener]))
+        try:
+            while not running.started:  # noqa: ASYNC110  (uvicorn has no event for it)
+                await asyncio.sleep(0.01)
+            yield server
+        finally:
+            running.should_exit = True
+            running.force_exit = True
+            await task
+
+
+@asynccontextmanager
+async def client(
+    server: Server, *, first_token_s: float = 2.0, total_s: float = 10.0
+) -> AsyncGenerator[OpenAiGenerator, None]:
+    async with serving(server):
+        generator = OpenAiGenerator(
+            server.url, model="adapter", api_key="key",
+            first_token_s=first_token_s, total_s=total_s,
+        )  # fmt: skip
+        try:
+            yield generator
+        finally:
+            await generator.close()
+
+
+async def text_of(generator: Generator) -> str:
+    async with aclosing(generator.stream(prompt())) as pieces:
+        return "".join([piece async for piece in pieces])
+
+
+async def test_an_answer_is_streamed_for_the_assembled_prompt() -> None:
+    async with client(Server()) as generator:
+        assert await text_of(generator) == "Bring it."
+        assert await generator.models() == ("base", "adapter")
+
+
+async def test_the_server_is_asked_by_model_and_key_with_the_prompts_messages() -> None:
+    server = Server()
+    async with client(server) as generator:
+        await text_of(generator)
+    assert server.asked["model"] == "adapter"
+    assert server.asked["stream"] is True
+    assert server.asked["messages"] == prompt().messages()
+    assert server.authorization == "Bearer key"
+
+
+async def test_closing_the_stream_hangs_up_on_the_server() -> None:
+    server = Server(pieces=[chunk("word ")] * 500, wait_between_s=0.02)
+    async with client(server) as generator:
+        async with aclosing(generator.stream(prompt())) as pieces:
+            assert await anext(pieces) == "word "
+        await asyncio.wait_for(server.hung_up.wait(), 3)
+
+
+async def test_cancelling_the_turn_hangs_up_on_the_server() -> None:
+    server = Server(wait_first_s=30.0)
+    async with client(server, first_token_s=20.0) as generator:
+        task = asyncio.create_task(text_of(generator))
+        await asyncio.wait_for(server.arrived.wait(), 3)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await asyncio.wait_for(server.hung_up.wait(), 3)
+
+
+@pytest.mark.parametrize(
+    ("server", "code"),
+    [
+        (Server(wait_first_s=5.0), "llm_first_token_late"),
+        (Server(pieces=[chunk("a ")] * 50, wait_between_s=0.1), "llm_late"),
+        (Server(status=401), "llm_refused"),
+        (Server(status=500), "llm_refused"),
+        (Server(pieces=[chunk("half an ")]), "llm_broke_off"),
+        (Server(pieces=["data: [DONE]\n\n"]), "llm_empty"),
+        (Server(pieces=["data: {\"error\": {\"message\": \"secret\"}}\n\n"]), "llm_error"),
+        (Server(pieces=["data: nonsense\n\n"]), "llm_protocol"),
+        (Server(pieces=["data: {\"choices\": [5]}\n\n"]), "llm_protocol"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)  # fmt: skip
+async def test_every_failure_has_its_code(server: Server, code: str) -> None:
+    async with client(server, first_token_s=0.3, total_s=1.0) as generator:
+        with pytest.raises(EngineError) as caught:
+            await text_of(generator)
+        assert caught.value.code == code
+        assert "secret" not in caught.value.message
+
+
+async def test_a_server_that_is_not_there_is_unavailable() -> None:
+    generator = OpenAiGenerator("http://127.0.0.1:1", model="m", first_token_s=1.0)
+    with pytest.raises(EngineUnavailable) as caught:
+        await text_of(generator)
+    assert caught.value.code == "llm_unreachable"
+    with pytest.raises(EngineUnavailable):
+        await generator.models()
+    await generator.close()
+
+
+# --- the parser
+
+
+def test_events_are_cut_out_of_the_stream() -> None:
+    parser = SseParser()
+    assert parser.push(": comment\nevent: x\ndata: a\n") == []
+    assert parser.push("data:b\r\n\r\ndata: c\r\rdata") == ["a\nb", "c"]
+    assert parser.push(": d\n\n") == ["d"]
+
+
+@given(st.lists(st.text(alphabet='abc {}"ä', min_size=1, max_size=8), max_size=6), st.data())
+def test_events_do_not_depend_on_how_the_stream_arrives(
+    events: list[str], data: st.DataObject
+) -> None:
+    end = data.draw(st.sampled_from(["\n", "\r\n", "\r"]))
+    text = "".join(f"data: {event}{end}{end}" for event in events) + f": end{end}"
+    parser, found, rest = SseParser(), [], text
+    while rest:
+        size = data.draw(st.integers(1, len(rest)))
+        found += parser.push(rest[:size])
+        rest = rest[size:]
+    assert found == events
+
+
+def test_a_line_without_end_is_refused() -> None:
+    with pytest.raises(EngineError, match="no event stream"):
+        SseParser().push("x" * 1_100_000)
+
+
+def test_a_chunk_without_text_is_empty() -> None:
+    assert delta_text('{"choices": [{"delta": {"role": "assistant"}}]}') == ""
+    assert delta_text('{"choices": []}') == ""
+    assert delta_text("[DONE]") is None
+
+
+# --- falling back
+
+
+@dataclass
+class Failing:
+    """Says some words and fails."""
+
+    says: tuple[str, ...] = ()
+    name: str = "failing"
+    closed: bool = False
+
+    async def stream(self, prompt: Prompt) -> AsyncGenerator[str, None]:
+        for word in self.says:
+            yield word
+        raise EngineError("It broke.", code="broke")
+
+    async def close(self) -> None:
+        self.closed = True
+
+
+@pytest.mark.parametrize("says", [(), ("", " \n")])
+async def test_before_the_first_word_another_generator_answers(says: tuple[str, ...]) -> None:
+    fell: list[int] = []
+    first = Failing(says)
+    generator = FallbackGenerator(first, GroundedAnswerer(), on_fallback=lambda: fell.append(1))
+    assert (await text_of(generator)).strip() == "Bring your identity card."
+    assert fell == [1]
+    await generator.close()
+    assert first.closed
+
+
+async def test_after_the_first_word_the_failure_is_told() -> None:
+    fell: list[int] = []
+    generator = FallbackGenerator(
+        Failing(("You ", "need ")), GroundedAnswerer(), on_fallback=lambda: fell.append(1)
+    )
+    with pytest.raises(EngineError, match="It broke"):
+        await text_of(generator)
+    assert fell == []
+
+
+async def test_a_generator_that_answers_is_left_alone() -> None:
+    generator = FallbackGenerator(GroundedAnswerer(), Failing())
+    assert generator.name == "embedded"
+    assert await text_of(generator) == "Bring your identity card."
+
+
+def test_the_verdict_depends_on_what_was_spoken() -> None:
+    assert on_failure("") is on_failure(" \n") is Verdict.FALL_BACK
+    assert on_failure("You need") is Verdict.GIVE_UP

@@ -1,0 +1,274 @@
+"""The switchboard: who is admitted, that every call is settled, and going away politely."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from apps.core.errors import AtCapacity, ProtocolError, StoreError, UnknownCall
+from apps.core.policy import PolicySlots
+from apps.core.resources import resource
+from apps.dispatcher import closing
+from apps.dispatcher.closing import ask_feedback
+from apps.dispatcher.profile import load_profiles
+from apps.dispatcher.rt_fsm import PolicyRouter
+from apps.dispatcher.services import Limits, Services
+from apps.dispatcher.switchboard import Switchboard
+from apps.llm.answer import GroundedAnswerer
+from apps.store.calls import CallOrigin
+from apps.voice.doors.base import CallRequest
+from apps.voice.stt.fake import FakeStt
+from apps.voice.tts.fake import FakeTts
+from apps.voice.vad import EnergyVad
+from tests.calls import (
+    CallerHungUp,
+    CallerText,
+    ListSink,
+    ScriptedDoor,
+    StubSelector,
+    knowledge,
+)
+from tests.virtual_time import run_virtual
+
+QUESTION = "what documents do i need to register a used car"
+LISTEN, RATE = "listening", "awaiting_rating"
+
+
+class MemoryDb:
+    """Keeps what would have been written; the named functions fail instead."""
+
+    def __init__(self, **failing):
+        self.failing, self.written = failing, []
+
+    async def run(self, function, *args, **kwargs):
+        await asyncio.sleep(0.01)
+        if error := self.failing.get(function.__name__):
+            raise error
+        self.written.append((function.__name__, args, kwargs))
+
+
+class SlowSelector(StubSelector):
+    """Takes a moment to choose, as a database does."""
+
+    outlook_fails = False
+
+    async def choose(self, *args, **kwargs):
+        await asyncio.sleep(0.1)
+        return await super().choose(*args, **kwargs)
+
+    async def outlook(self):
+        if self.outlook_fails:
+            raise StoreError("The database is gone.")
+        return await super().outlook()
+
+
+class BrokenGenerator:
+    name = "broken"
+
+    async def stream(self, prompt):
+        raise ZeroDivisionError
+        yield ""
+
+    async def close(self):
+        pass
+
+
+def switchboard(*heard, db=None, max_calls=2, generator=None, recordings=None):
+    services = Services(
+        profiles=load_profiles(resource("profiles")),
+        router=PolicyRouter(SlowSelector(PolicySlots()), b"k" * 32),
+        knowledge=knowledge(),
+        generator=generator or GroundedAnswerer(),
+        stt={"en": FakeStt(heard)},
+        tts={"en": FakeTts(), "de": FakeTts()},
+        new_vad=EnergyVad,
+        log_sink=ListSink(),
+        recordings=recordings,
+    )
+    return Switchboard(services, db or MemoryDb(), max_calls, "kfz", CallOrigin.TEST)
+
+
+def typed(*script):
+    return ScriptedDoor(*script, audio=False)
+
+
+def whole_call():
+    return typed(
+        (LISTEN, CallerText(QUESTION)), (LISTEN, CallerText("bye")), (RATE, CallerText("4"))
+    )
+
+
+def metric(board, name, **labels):
+    return board.services.metrics.registry.get_sample_value(name, labels) or 0.0
+
+
+def test_a_call_is_stored_rewarded_told_and_hung_up():
+    board, door = switchboard(), whole_call()
+    run_virtual(board.take(door))
+    assert [name for name, *_ in board.db.written] == ["open_call", "close_call"]
+    opened = board.db.written[0][1][0]
+    assert (opened.profile, opened.language, opened.origin) == ("kfz", "en", CallOrigin.TEST)
+    assert board.db.written[1][2]["reason"] == "completed"
+    assert [m["type"] for m in door.told[-2:]] == ["reward", "call.ended"]
+    assert door.of("reward")[0]["components"]["resolution"] == 0.6
+    assert door.closed == "completed"
+    assert board.services.router.selector.taught[0].rating == 4
+    assert board.services.log_sink.kinds()[-1] == "call.ended"
+    assert board.live_calls == 0
+    assert metric(board, "tom_calls_total", door="test", reason="completed") == 1
+    assert metric(board, "tom_live_calls") == 0
+
+
+def test_the_caller_s_number_is_stored_as_a_pseudonym_alone():
+    board, door = switchboard(), typed((LISTEN, CallerHungUp()))
+    door.request = CallRequest("", "en", "+49 30 1234567")
+    run_virtual(board.take(door))
+    subject = board.db.written[0][1][0].subject
+    assert subject
+    assert "1234567" not in subject
+
+
+def test_who_may_not_observe_is_told_no_reward():
+    board, door = switchboard(), whole_call()
+    door.capabilities = replace(door.capabilities, observe=False)
+    run_virtual(board.take(door))
+    assert not door.of("reward")
+    assert door.of("call.ended")
+
+
+@pytest.mark.parametrize(("profile", "language"), [("nobody", "en"), ("kfz", "fr")])
+def test_a_profile_that_does_not_exist_is_refused(profile, language):
+    board, door = switchboard(), typed()
+    door.request = CallRequest(profile, language)
+    with pytest.raises(ProtocolError) as refused:
+        run_virtual(board.take(door))
+    assert refused.value.code == "unknown_profile"
+    assert "kfz" in refused.value.hint
+
+
+def test_one_call_too_many_is_refused_though_both_came_at_the_same_moment():
+    board = switchboard(max_calls=1)
+
+    async def scenario():
+        calls = [board.take(whole_call()), board.take(whole_call())]
+        return await asyncio.gather(*calls, return_exceptions=True)
+
+    first, second = run_virtual(scenario())
+    assert first is None
+    assert isinstance(second, AtCapacity)
+    assert metric(board, "tom_calls_refused_total", door="test", reason="busy") == 1
+    assert board.ready
+
+
+@pytest.mark.parametrize("wait_s", [0.05, 3.0])
+def test_a_server_that_goes_away_closes_its_calls_however_young_and_takes_no_more(wait_s):
+    board = switchboard()
+    door = ScriptedDoor((RATE, CallerText("2")))
+
+    async def scenario():
+        call = asyncio.create_task(board.take(door))
+        await asyncio.sleep(wait_s)
+        board.drain()
+        assert not board.ready
+        with pytest.raises(AtCapacity):
+            await board.take(typed())
+        await board.idle()
+        await call
+
+    run_virtual(scenario())
+    assert door.of("call.ended")[0]["reason"] == "shutdown"
+    assert door.said("assistant")[-1].strip()
+
+
+BROKEN = {
+    "never opened": {"open_call": StoreError("full"), "close_call": UnknownCall("never opened")},
+    "not closed": {"close_call": StoreError("full")},
+    "deleted while it lived": {"close_call": UnknownCall("deleted")},
+}
+
+
+@pytest.mark.parametrize("failing", BROKEN.values(), ids=BROKEN)
+def test_a_database_that_fails_costs_no_call_and_no_line(failing):
+    board, door = switchboard(db=MemoryDb(**failing)), whole_call()
+    run_virtual(board.take(door))
+    assert door.of("call.ended")[0]["reason"] == "completed"
+    assert board.live_calls == 0
+
+
+def test_an_outlook_that_cannot_be_had_is_left_out():
+    board, door = switchboard(), whole_call()
+    board.services.router.selector.outlook_fails = True
+    run_virtual(board.take(door))
+    assert not door.of("reward")
+    assert door.closed == "completed"
+
+
+def test_a_defect_in_one_call_ends_it_settled_and_frees_its_line():
+    board, door = switchboard(generator=BrokenGenerator()), whole_call()
+    with pytest.raises(ExceptionGroup):
+        run_virtual(board.take(door))
+    assert door.of("call.ended")[0]["reason"] == "failure"
+    assert board.live_calls == 0
+    assert not closing._on_the_line
+
+
+def test_a_call_that_is_torn_down_is_settled_all_the_same():
+    board, door = switchboard(), typed()
+
+    async def scenario():
+        call = asyncio.create_task(board.take(door))
+        await asyncio.sleep(1.0)
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+
+    run_virtual(scenario())
+    assert door.closed == "shutdown"
+    assert board.db.written[-1][2]["reason"] == "shutdown"
+    assert board.live_calls == 0
+
+
+def test_a_recording_is_kept_where_recording_is_on(tmp_path):
+    board = switchboard(recordings=tmp_path)
+    run_virtual(board.take(ScriptedDoor((LISTEN, CallerHungUp()))))
+    (recording,) = tmp_path.glob("*.wav")
+    assert recording.stem == board.db.written[0][1][0].call_ref
+    assert recording.stat().st_size > 44
+
+
+@pytest.mark.parametrize("moment_s", [1.0, 14.0])
+def test_feedback_can_be_asked_for_at_any_moment_of_a_live_call(moment_s):
+    """One moment is within the greeting, the other after an answer."""
+    board = switchboard(QUESTION, "four")
+    door = ScriptedDoor((LISTEN, 1500), (RATE, 600))
+
+    async def scenario():
+        call = asyncio.create_task(board.take(door))
+        await asyncio.sleep(moment_s)
+        call_id = door.of("call.started")[0]["call_id"]
+        rating = await ask_feedback(call_id, {})
+        await call
+        return rating
+
+    rating = run_virtual(scenario())
+    assert rating == (4 if door.of("rating.asked") else None)
+    assert bool(door.of("rating.asked")) == (moment_s > 10)
+    assert door.closed == "closed"
+
+
+class StuckDoor(ScriptedDoor):
+    """A door through which nothing more can be told once the call has begun to close."""
+
+    async def tell(self, kind, data):
+        if data.get("state") == "thanking":
+            await asyncio.Event().wait()
+        await super().tell(kind, data)
+
+
+def test_a_call_that_cannot_be_closed_politely_is_cut_off_in_the_end():
+    board = switchboard()
+    board.services = replace(board.services, limits=Limits(max_call_s=30.0))
+    door = StuckDoor(audio=False)
+    run_virtual(board.take(door))
+    assert door.of("call.ended")[0]["reason"] == "time_limit"
+    assert board.live_calls == 0
