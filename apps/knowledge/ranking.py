@@ -40,7 +40,8 @@ _FOCUS_BONUS = 0.4
 # The weighed opinions become a score by a logistic curve, fitted so that 0.5 parts what is covered
 # from what is not; docs/knowledge.md has the figures.
 _SLOPE = 7.0
-_EVEN_CHANCE = 0.65
+# It grows with the phrases that the entries have: thirty each in English, fifteen in German.
+_EVEN_CHANCE = {"en": 0.85, "de": 0.65}
 
 _ANSWER_WEIGHT = 0.5  # of an answer's sentence beside a caller's phrase, for the classifier
 
@@ -59,6 +60,7 @@ class EntryRanker:
     def __init__(self, entries: Sequence[Entry], language: str) -> None:
         self._entries = entries
         self._language = language
+        self._even_chance = _EVEN_CHANCE[language]
         asked = [(entry.question, *entry.variants) for entry in entries]
         texts = [" ".join((*a, e.answer)) for a, e in zip(asked, entries, strict=True)]
         self._stems = TfidfMatrix([stems(text, language) for text in texts])
@@ -116,7 +118,7 @@ class EntryRanker:
         order = np.argsort(-total, kind="stable")
         # BM25 and the focus compare entries; how sure it is that any entry fits, they do not say.
         sure = (_WEIGHTS[1:] @ opinions[1:])[order]
-        scores = np.minimum.accumulate(1 / (1 + np.exp(-_SLOPE * (sure - _EVEN_CHANCE))))
+        scores = np.minimum.accumulate(1 / (1 + np.exp(-_SLOPE * (sure - self._even_chance))))
         return [
             (int(position), float(score))
             for position, score in zip(order, scores, strict=True)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from apps.voice.stt.domain import DomainText, domain_sentences, inflections, rating_sentences
 from apps.voice.stt.general import cut_general, rank_words
@@ -72,19 +74,16 @@ def test_ratings_are_heard_as_people_say_them() -> None:
     } <= found
 
 
-def general_log_prob(words: list[str]) -> float:
+def general_log_probs(words: Sequence[str], history: str | None) -> NDArray[np.float64]:
     """A general model of four words in which "car" often follows "new"."""
-    known = {"the": 0.5, "new": 0.2, "car": 0.1, END: 0.2}
-    word, *history = words
-    if history == ["new"]:
-        p = {"car": 0.8}.get(word, known.get(word, 0.0) * 0.2 / 0.9)
-    else:
-        p = known.get(word, 0.0)
-    return math.log(p) if p else -1e5
+    p = {"the": 0.5, "new": 0.2, "car": 0.1, END: 0.2}
+    if history == "new":
+        p = {word: share * 0.2 / 0.9 for word, share in p.items()} | {"car": 0.8}
+    return np.array([math.log(p[word]) if word in p else -1e5 for word in words])
 
 
 def test_the_cut_keeps_the_pairs_that_the_general_model_holds_and_only_those() -> None:
-    general = cut_general(general_log_prob, ["the", "new", "car", "unheard"], ["the", "new"])
+    general = cut_general(general_log_probs, ["the", "new", "car", "unheard"], ["the", "new"])
     assert set(general.bigrams["new"]) == {"car"}
     assert np.isclose(general.bigrams["new"]["car"], 0.8, atol=1e-3)
     assert general.bigrams["the"] == {}
@@ -94,4 +93,4 @@ def test_the_cut_keeps_the_pairs_that_the_general_model_holds_and_only_those() -
 
 
 def test_words_are_ranked_by_how_common_they_are() -> None:
-    assert rank_words(general_log_prob, ["car", "the", "new"]) == ["the", "new", "car"]
+    assert rank_words(general_log_probs, ["car", "the", "new"]) == ["the", "new", "car"]

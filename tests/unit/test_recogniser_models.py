@@ -7,7 +7,9 @@ import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from apps.core.errors import EngineUnavailable
 from apps.voice.stt.build import (
@@ -21,7 +23,7 @@ from apps.voice.stt.build import (
     read_dictionary,
 )
 from apps.voice.stt.domain import DomainText
-from apps.voice.stt.general import LogProb
+from apps.voice.stt.general import LogProbs
 
 RECIPE = Recipe(
     {"kfz": DomainText(("How do I deregister my car?",), terms=("plate", "unspeakable"))}, 5
@@ -41,8 +43,8 @@ we W IY
 """
 
 
-def log_prob(words: list[str]) -> float:
-    return math.log(0.01 / len(words))
+def log_probs(words: Sequence[str], history: str | None) -> NDArray[np.float64]:
+    return np.full(len(words), math.log(0.01 if history is None else 0.005))
 
 
 class Building:
@@ -55,10 +57,10 @@ class Building:
         self.asked: list[str] = []
         self._lock = threading.Lock()
 
-    def general(self) -> LogProb:
+    def general(self) -> LogProbs:
         with self._lock:
             self.loads += 1
-        return log_prob
+        return log_probs
 
     def pronounce(self, words: Sequence[str]) -> Mapping[str, str]:
         self.asked += words

@@ -24,6 +24,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from apps.core.errors import EngineUnavailable
 from apps.voice.stt.arpabet import arpabet
 from apps.voice.stt.domain import (
@@ -33,14 +36,14 @@ from apps.voice.stt.domain import (
     inflections,
     rating_sentences,
 )
-from apps.voice.stt.general import LogProb, cut_general, rank_words
+from apps.voice.stt.general import LogProbs, cut_general, rank_words
 from apps.voice.stt.ngram import TrigramModel
 
-BUILD_VERSION = 2
+BUILD_VERSION = 3
 """Raised whenever the same corpus gives another model, so that old caches are not used."""
 
 GENERAL_WORDS = 4000
-GENERAL_HISTORIES = 1500
+GENERAL_HISTORIES = 1000
 RATING_GENERAL_WORDS = 300
 DICTIONARY = "words.dict"
 RATING = "<rating>"
@@ -104,7 +107,7 @@ def place_recipe(recipe: Recipe, cache_dir: Path) -> Path:
 def ensure_models(
     folder: Path,
     *,
-    load_general: Callable[[], LogProb],
+    load_general: Callable[[], LogProbs],
     dictionary: Path,
     pronounce: Pronounce | None = None,
 ) -> list[str]:
@@ -162,13 +165,13 @@ def espeak_phonemes(words: Sequence[str]) -> Mapping[str, str]:
 def _build(
     folder: Path,
     recipe: Recipe,
-    log_prob: LogProb,
+    log_probs: LogProbs,
     dictionary: Path,
     pronounce: Pronounce,
 ) -> None:
     known = dict(read_dictionary(dictionary))
     ordinary = [word for word in known if _ORDINARY_WORD.fullmatch(word)]
-    ranked = rank_words(log_prob, ordinary)[: recipe.general_words]
+    ranked = rank_words(log_probs, ordinary)[: recipe.general_words]
     sentences = {profile: domain_sentences(text) for profile, text in recipe.corpora.items()}
     sentences[RATING] = rating_sentences()
     unknown = sorted(
@@ -182,7 +185,7 @@ def _build(
     for profile, weighted in sentences.items():
         terms = recipe.corpora[profile].terms if profile != RATING else ()
         words = ranked[:RATING_GENERAL_WORDS] if profile == RATING else ranked
-        model = _language_model(weighted, terms, words, speakable, log_prob)
+        model = _language_model(weighted, terms, words, speakable, log_probs)
         language_model(folder, profile).write_text("\n".join(model.arpa()) + "\n", encoding="utf-8")
 
 
@@ -191,7 +194,7 @@ def _language_model(
     terms: Iterable[str],
     ranked: Sequence[str],
     speakable: Iterable[str],
-    log_prob: LogProb,
+    log_probs: LogProbs,
 ) -> TrigramModel:
     speakable = frozenset(speakable)
     usable = [(words, weight) for words, weight in weighted if speakable.issuperset(words)]
@@ -199,8 +202,8 @@ def _language_model(
     said.update(term for term in terms if term in speakable)
     forms = {form for word in said for form in inflections(word) if form in speakable}
     vocabulary = sorted({*ranked, *said, *forms})
-    histories = sorted({*ranked[:GENERAL_HISTORIES], *said})
-    return TrigramModel(usable, cut_general(log_prob, vocabulary, histories))
+    general = cut_general(log_probs, vocabulary, ranked[:GENERAL_HISTORIES])
+    return TrigramModel(usable, general)
 
 
 def read_dictionary(path: Path) -> dict[str, list[str]]:
@@ -243,11 +246,13 @@ def _locked(path: Path) -> Iterator[None]:
         yield
 
 
-def log_prob_of(model: Any, log_base: float) -> LogProb:
+def log_probs_of(model: Any, log_base: float) -> LogProbs:
     """Return a PocketSphinx model's probabilities as natural logarithms."""
     scale = math.log(log_base)
+    prob = model.prob  # asked for millions of times
 
-    def log_prob(words: list[str]) -> float:
-        return float(model.prob(words)) * scale
+    def log_probs(words: Sequence[str], history: str | None) -> NDArray[np.float64]:
+        behind = [] if history is None else [history]
+        return np.array([prob([word, *behind]) for word in words]) * scale
 
-    return log_prob
+    return log_probs

@@ -14,40 +14,40 @@ from numpy.typing import NDArray
 
 from apps.voice.stt.ngram import END, START, General
 
-LogProb = Callable[[list[str]], float]
-"""Natural-log probability of a word: ``[word]``, or after another: ``[word, history]``."""
+LogProbs = Callable[[Sequence[str], str | None], NDArray[np.float64]]
+"""Returns the natural-log probability of n words after a history, or alone; shape (n,)."""
 
 _LIFT = 2.0  # a bigram this many times likelier than by backing off is worth keeping
 _LEAST_P = 2e-5
 _RATIO_STEP = 1e-3  # the model's own rounding of log probabilities is finer than this
 
 
-def rank_words(log_prob: LogProb, words: Iterable[str]) -> list[str]:
+def rank_words(log_probs: LogProbs, words: Iterable[str]) -> list[str]:
     """Return words by their probability in the general model, likeliest first."""
-    return sorted(words, key=lambda word: (-log_prob([word]), word))
+    by_name = sorted(words)
+    return [by_name[i] for i in np.argsort(-log_probs(by_name, None), kind="stable")]
 
 
 def cut_general(
-    log_prob: LogProb, vocabulary: Sequence[str], histories: Sequence[str], floor: float = 1e-7
+    log_probs: LogProbs, vocabulary: Sequence[str], histories: Sequence[str], floor: float = 1e-7
 ) -> General:
     """Return the general model over one vocabulary.
 
     Args:
-        log_prob: The general model.
+        log_probs: The general model.
         vocabulary: Every word of the new model, without the sentence marks.
         histories: The words whose followers are worth asking for; cost is
-            ``len(vocabulary) * len(histories)`` look-ups of about half a microsecond.
+            ``len(vocabulary) * len(histories)`` look-ups of about a microsecond.
         floor: Least unigram probability, given to words that the general model lacks.
     """
     words = [*vocabulary, END]
-    raw = np.exp(np.array([log_prob([word]) for word in words]))
+    raw = np.exp(log_probs(words, None))
     unigrams = np.maximum(raw, floor)
     unigrams /= unigrams.sum()
     log_unigrams = np.log(np.maximum(raw, 1e-30))
     bigrams = {}
     for history in (START, *histories):
-        conditional = np.array([log_prob([word, history]) for word in words])
-        kept = _held_bigrams(conditional, log_unigrams, raw >= floor)
+        kept = _held_bigrams(log_probs(words, history), log_unigrams, raw >= floor)
         bigrams[history] = {words[i]: p for i, p in kept}
     return General(unigrams=dict(zip(words, unigrams.tolist(), strict=True)), bigrams=bigrams)
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import pocketsphinx
 
-from apps.voice.stt.build import DICTIONARY, RATING, ensure_models, language_model, log_prob_of
+from apps.voice.stt.build import DICTIONARY, RATING, ensure_models, language_model, log_probs_of
 from apps.voice.stt.features import CEPSTRA, Frames
-from apps.voice.stt.general import LogProb
+from apps.voice.stt.general import LogProbs
 
 GENERAL = "<general>"
 _LOG_BASE = 1.0001
@@ -104,9 +104,9 @@ class SphinxDecoder:
         return self.decode(cepstra, _PARTIAL + profile).text
 
 
-def _load_general() -> LogProb:
+def _load_general() -> LogProbs:
     """Return the probabilities of the general model, which only a decoder can load."""
-    return log_prob_of(pocketsphinx.Decoder(loglevel="FATAL").get_lm("_default"), _LOG_BASE)
+    return log_probs_of(pocketsphinx.Decoder(loglevel="FATAL").get_lm("_default"), _LOG_BASE)
 
 
 def _as_bytes(cepstra: Frames) -> bytes:
