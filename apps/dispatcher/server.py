@@ -19,6 +19,8 @@ from starlette.websockets import WebSocketDisconnect, WebSocketState
 from apps.core.errors import TomError
 from apps.dispatcher.switchboard import Switchboard
 from apps.monitor.metrics import Metrics
+from apps.voice.doors.base import Door
+from apps.voice.doors.twilio import TwilioDoor
 from apps.voice.doors.websocket import WebSocketDoor, refuse
 
 log = structlog.get_logger(__name__)
@@ -181,7 +183,17 @@ def create_app(
             local = is_loopback(peer) and (origin is None or is_local_page(origin))
             return local or hmac.compare_digest(token.encode(), operator_token.encode())
 
-        await _serve_call(StarletteSocket(websocket), switchboard, may_observe)
+        socket = StarletteSocket(websocket)
+        await _serve_call(socket, switchboard, WebSocketDoor.accept(socket, may_observe))
+
+    @app.websocket("/twilio")
+    async def twilio(websocket: WebSocket) -> None:
+        if websocket.headers.get("origin") is not None:
+            await websocket.close(1008, "no browser calls here")  # before accepting: HTTP 403
+            return
+        await websocket.accept()
+        socket = StarletteSocket(websocket)
+        await _serve_call(socket, switchboard, TwilioDoor.accept(socket))
 
     @app.middleware("http")
     async def guard_page(
@@ -200,12 +212,11 @@ def create_app(
 
 
 async def _serve_call(
-    socket: StarletteSocket, switchboard: Switchboard, may_observe: Callable[[str], bool]
+    socket: StarletteSocket, switchboard: Switchboard, accepting: Awaitable[Door]
 ) -> None:
     """Serve one connection; whatever goes wrong in it stays in it."""
     try:
-        door = await WebSocketDoor.accept(socket, may_observe)
-        await switchboard.take(door)
+        await switchboard.take(await accepting)
     except TomError as error:
         await refuse(socket, error)
     except Exception:
