@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
 
@@ -49,6 +49,7 @@ from apps.store.event_writer import EventWriter
 from apps.voice.stt.base import SpeechToText
 from apps.voice.stt.domain import DomainText
 from apps.voice.tts.base import TextToSpeech
+from apps.voice.turn_taking import GOVERNED, TurnOptions
 from apps.voice.vad import SileroVad, silero_session
 
 log = structlog.get_logger(__name__)
@@ -216,10 +217,30 @@ def _chosen(choices: Mapping[str, Choice], kind: str) -> dict[str, str]:
 
 def _limits(settings: Settings) -> Limits:
     return Limits(
-        endpoint_silence_ms=settings.endpoint_silence_ms,
+        turns=_turn_options(settings),
         no_input_s=settings.no_input_s,
         max_call_s=settings.max_call_s,
     )
+
+
+def _turn_options(settings: Settings) -> TurnOptions:
+    """Return how turns are taken.
+
+    Raises:
+        ConfigError: TOM_TURN_OPTIONS names something that is none of them.
+    """
+    named = {
+        "complete_ms": settings.endpoint_complete_ms,
+        "endpoint_ms": settings.endpoint_silence_ms,
+        "hanging_ms": settings.endpoint_hanging_ms,
+    }
+    others = {field.name for field in fields(TurnOptions)} - {"language", *named, *GOVERNED}
+    if unknown := sorted(settings.turn_options.keys() - others):
+        raise ConfigError(
+            f"TOM_TURN_OPTIONS names {unknown[0]!r}, which is no such option.",
+            hint=f"Possible are {', '.join(sorted(others))}.",
+        )
+    return TurnOptions(**{**settings.turn_options, **named})  # type: ignore[arg-type]
 
 
 def _status(

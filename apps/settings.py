@@ -75,8 +75,17 @@ class Settings(BaseSettings):
     profile_dir: Path | None = Field(
         None, description="Your own profiles and knowledge; the sample `kfz` when unset."
     )
+    endpoint_complete_ms: int = Field(
+        200, ge=200, le=2500, description="Silence that ends a turn whose words are complete."
+    )
     endpoint_silence_ms: int = Field(
-        500, ge=200, le=2500, description="Silence after which the caller has finished."
+        600, ge=200, le=2500, description="The same when the words do not tell, or there are none."
+    )
+    endpoint_hanging_ms: int = Field(
+        1500, ge=200, le=2500, description="The same when the words want something to follow."
+    )
+    turn_options: dict[str, float] = Field(
+        {}, description="Any other option of turn-taking by its name, as JSON: docs/turn-taking.md."
     )
     no_input_s: float = Field(8.0, gt=0, description="Silence before the caller is asked again.")
     max_call_s: float = Field(1800.0, gt=0, description="A call is ended politely after this.")

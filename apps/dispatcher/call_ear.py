@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import asdict, replace
 
 from apps.core.policy import PolicySlots
+from apps.dispatcher.call_log import CallLog
 from apps.dispatcher.services import CallOptions, Services
 from apps.voice.ear import Ear, Heard
+from apps.voice.ear_log import EarLog
 from apps.voice.stt.base import SpeechToText
-from apps.voice.turn_taking import BARGE_IN_MS, TurnOptions
+from apps.voice.turn_taking import BARGE_IN_MS, HOLD_MS
 
 
 def make_ear(
@@ -19,6 +22,7 @@ def make_ear(
     services: Services,
     tell: Callable[[Heard], None],
     tasks: asyncio.TaskGroup,
+    log: CallLog,
 ) -> Ear | None:
     """Return the ear of a call, or None when there is no recogniser for it.
 
@@ -29,20 +33,26 @@ def make_ear(
         services: What all calls share.
         tell: Told of everything heard.
         tasks: The call's task group.
+        log: The call's event log; it keeps what turn-taking saw and decided.
     """
     if stt is None:
         return None
     space, language = options.profile.space, options.language
+    sensitivity = slots.barge_in_sensitivity
+    turns = replace(
+        services.limits.turns,
+        language=language,
+        hold_ms=HOLD_MS[sensitivity],
+        barge_in_ms=BARGE_IN_MS[sensitivity],
+    )
+    log.note("ear.options", **asdict(turns))
     return Ear(
         vad=services.new_vad(),
         stt=stt,
-        language=language,
         profile=space,
-        options=TurnOptions(
-            endpoint_ms=services.limits.endpoint_silence_ms,
-            barge_in_ms=BARGE_IN_MS[slots.barge_in_sensitivity],
-        ),
+        options=turns,
         tell=tell,
         tasks=tasks,
         bias_words=services.knowledge.vocabulary(space, language),
+        log=EarLog(lambda kind, data: log.note(kind, **data)),
     )

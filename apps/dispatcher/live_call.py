@@ -47,11 +47,11 @@ from apps.dispatcher.speech import Speech
 from apps.dispatcher.timers import Timers
 from apps.dispatcher.turn import Stages, Turn
 from apps.rl.signals import CallFacts
+from apps.voice.completeness import Expecting
 from apps.voice.doors.base import CallerAudio, CallerHungUp, Door
 from apps.voice.ear import Ear, Heard
 from apps.voice.mouth import Mouth
 from apps.voice.recording import CallRecorder
-from apps.voice.stt.base import ListenFor
 
 log = structlog.get_logger(__name__)
 
@@ -136,7 +136,13 @@ class LiveCall:
         loop = asyncio.get_running_loop()
         async with asyncio.TaskGroup() as tasks:
             self._ear = make_ear(
-                self._stt, self._options, self.session.slots, self._services, self.post, tasks
+                self._stt,
+                self._options,
+                self.session.slots,
+                self._services,
+                self._hear,
+                tasks,
+                self.log,
             )
             helpers = [
                 tasks.create_task(self._mouth.run(), name="mouth"),
@@ -291,12 +297,13 @@ class LiveCall:
             self.post(Event(CallEvent.FAILURE, turn_id=turn_id, reason=error.code))
         else:
             self.conversation.note_heard(turn_id, self._speech.heard())
+            if self._speech.asks and self.session.state is CallState.SPEAKING:
+                self._expect(Expecting.YES_NO)
             self.post(Event(CallEvent.SPEECH_FINISHED, turn_id=turn_id))
 
     async def _say_act(self, turn_id: int, act: Act) -> None:
         is_rating = act is Act.RATING_QUESTION
-        if self._ear is not None:
-            self._ear.listen_for = ListenFor.RATING if is_rating else ListenFor.ANYTHING
+        self._expect(Expecting.RATING if is_rating else Expecting.ANYTHING)
         if is_rating:
             self.session.rating_offered = True
             await self._door.tell("rating.asked", {"turn_id": turn_id})
@@ -317,6 +324,7 @@ class LiveCall:
         self._speech.begin_turn(turn_id, stages, on_audio)
         self._watch_first_frame(turn_id, stages)
         self._interruptible(True)
+        self._expect(Expecting.ANYTHING)
         turn = Turn(
             self.conversation,
             self._services.knowledge,
@@ -354,9 +362,27 @@ class LiveCall:
 
     def _interruptible(self, allowed: bool) -> None:
         if self._ear is not None:
-            self._ear.interruptible = allowed
+            self._ear.playback(interruptible=allowed)
+
+    def _expect(self, expecting: Expecting) -> None:
+        if self._ear is not None:
+            self._ear.expect(expecting)
 
     # --- ear, door, timers
+
+    def _hear(self, heard: Heard) -> None:
+        """Take what the ear says: what concerns the voice at once, the rest in its turn."""
+        match heard.kind:
+            case "hold":
+                self._mouth.hold()
+                if self._ear is not None:
+                    self._ear.playback(interruptible=True, asks=self._speech.asks)
+            case "resume":
+                self._mouth.resume()
+            case "maybe_ended" | "went_on":
+                pass
+            case _:
+                self.post(heard)
 
     async def _read_door(self) -> None:
         async with aclosing(self._door.events()) as arrivals:

@@ -17,6 +17,7 @@ from apps.llm.base import Generator
 from apps.monitor.metrics import Metrics
 from apps.voice.stt.base import SpeechToText
 from apps.voice.tts.base import TextToSpeech
+from apps.voice.turn_taking import TurnOptions
 from apps.voice.vad import VoiceActivity
 
 
@@ -43,14 +44,14 @@ class Limits:
     """The waits and bounds of every call.
 
     Attributes:
-        endpoint_silence_ms: Silence after which the caller has finished.
+        turns: How turns are taken; the language and what the policy governs are the call's.
         no_input_s: Silence before the caller is asked again.
         rating_s: Silence before no rating is taken for an answer.
         max_call_s: A call is closed politely after this.
         engine_wait_s: How long speech waits for an engine that is being restarted.
     """
 
-    endpoint_silence_ms: float = 500.0
+    turns: TurnOptions = field(default_factory=TurnOptions)
     no_input_s: float = 8.0
     rating_s: float = 6.0
     max_call_s: float = 1800.0

@@ -1,7 +1,8 @@
-"""The ear of one call: caller audio in; voice starts, barge-ins and transcripts out.
+"""The ear of one call: caller audio in; voice starts, ends, interruptions and transcripts out.
 
-Every frame goes through the VAD and the turn-taking decider in the event loop (about 0.1 ms); no
+Every frame goes through the VAD and the turn-taking decider in the event loop (about 0.2 ms); no
 task and no executor hop per frame. The recogniser gets only what is spoken, plus a short run-up.
+What goes into the decider also goes into the call's log (`EarLog`), so that it can be replayed.
 """
 
 from __future__ import annotations
@@ -14,16 +15,10 @@ from dataclasses import dataclass
 from apps.core.audio import FRAME_MS, Framer
 from apps.core.clock import loop_ms
 from apps.core.errors import EngineError
+from apps.voice import turn_taking as turns
+from apps.voice.completeness import Expecting
+from apps.voice.ear_log import EarLog
 from apps.voice.stt.base import ListenFor, ListenOptions, SpeechToText, Transcript, Utterance
-from apps.voice.turn_taking import (
-    BargeIn,
-    CallerEnded,
-    CallerStarted,
-    Floor,
-    TurnOptions,
-    Window,
-    step,
-)
 from apps.voice.vad import WINDOW_MS, VoiceActivity
 
 RUN_UP_MS = 320
@@ -35,11 +30,13 @@ class Heard:
     """What the ear tells the call; `at_ms` is loop time.
 
     Attributes:
-        kind: ``started``, ``ended``, ``barge_in``, ``partial``, ``final`` or ``failed``.
+        kind: ``started``, ``maybe_ended``, ``went_on``, ``ended``, ``hold``, ``resume``,
+            ``barge_in``, ``partial``, ``final``, ``aside`` (final words over the assistant that
+            are not meant for it: "mhm", or a cough taken for a word) or ``failed``.
         at_ms: When the ear noticed.
         utterance_id: Which utterance it is about.
         voice_ms: Loop time of the caller's last sound (``ended`` and ``final``).
-        transcript: The words (``partial`` and ``final``).
+        transcript: The words (``maybe_ended``, ``partial``, ``final``, ``aside``).
         error: What failed (``failed``).
     """
 
@@ -56,37 +53,40 @@ class Ear:
 
     Args:
         vad: The call's voice activity detector.
-        stt: The recogniser, or None when there is none for the call's language.
-        language: ``de`` or ``en``.
+        stt: The call's recogniser.
         profile: The profile whose words are likely.
-        options: How turns are taken.
+        options: How turns are taken, and in which language.
         tell: Called in the event loop for everything heard.
         tasks: The call's task group; transcripts are awaited in it.
+        bias_words: Terms that the recogniser should favour.
+        log: Keeps what the decider was given.
     """
 
     def __init__(
         self,
         *,
         vad: VoiceActivity,
-        stt: SpeechToText | None,
-        language: str,
+        stt: SpeechToText,
         profile: str,
-        options: TurnOptions,
+        options: turns.TurnOptions,
         tell: Callable[[Heard], None],
         tasks: asyncio.TaskGroup,
         bias_words: tuple[str, ...] = (),
+        log: EarLog | None = None,
     ) -> None:
         self._vad, self._stt, self._options = vad, stt, options
-        self._language, self._profile, self._bias_words = language, profile, bias_words
+        self._profile, self._bias_words = profile, bias_words
         self._tell, self._tasks = tell, tasks
-        self._floor = Floor()
+        self._log = log or EarLog(lambda _kind, _data: None)
+        self._floor = turns.Floor()
         self._framer = Framer()
         self._run_up: deque[bytes] = deque(maxlen=RUN_UP_MS // FRAME_MS)
         self._utterance: Utterance | None = None
+        self._began_ms = 0.0
         self._audio_ms = 0.0
         self._window_ms = 0.0
-        self.listen_for = ListenFor.ANYTHING
-        self.interruptible = False
+        self._playback = turns.Playback()
+        self._question = turns.Question()
         self.utterance_id = 0
 
     def hear(self, pcm: bytes) -> None:
@@ -97,45 +97,97 @@ class Ear:
                 self._run_up.append(frame)
             else:
                 self._feed(frame)
+            self._log.audio(frame)
             for probability in self._vad.push(frame):
                 self._window_ms += WINDOW_MS
-                self._take(probability)
+                # The log's value decides, so that a replay sees what the call saw.
+                logged = self._log.window(self._window_ms, probability)
+                self._step(turns.Window(self._window_ms, WINDOW_MS, logged))
+
+    def playback(self, *, interruptible: bool, asks: bool = False) -> None:
+        """Note what the caller hears of the assistant from now on."""
+        playback = turns.Playback(interruptible, asks)
+        if playback != self._playback:
+            self._playback = playback
+            self._log.note("ear.playback", interruptible=interruptible, asks=asks)
+            self._step(playback)
+
+    def expect(self, expecting: Expecting, digits: int = 0) -> None:
+        """Note what the assistant has asked for."""
+        question = turns.Question(expecting, digits)
+        if question != self._question:
+            self._question = question
+            self._log.note("ear.question", expecting=expecting.value, digits=digits)
+            self._step(question)
 
     def close(self) -> None:
         """Give up whatever is being recognised."""
+        self._log.flush()
         if self._utterance is not None:
             self._utterance.cancel()
             self._utterance = None
 
-    def _take(self, probability: float) -> None:
-        window = Window(self._window_ms, WINDOW_MS, probability, self.interruptible)
-        self._floor, signals = step(self._floor, window, self._options)
+    # --- decisions
+
+    def _step(self, heard: turns.Heard) -> list[turns.Signal]:
+        self._floor, signals = turns.step(self._floor, heard, self._options)
         for signal in signals:
-            match signal:
-                case CallerStarted():
-                    self._start()
-                case BargeIn():
-                    self._say("barge_in")
-                case CallerEnded(last_voice_ms=last_voice_ms):
-                    self._end(loop_ms() - (self._audio_ms - last_voice_ms))
+            self._log.signal(signal)
+            self._carry_out(signal)
+        return signals
+
+    def _carry_out(self, signal: turns.Signal) -> None:
+        match signal:
+            case turns.CallerStarted():
+                self._start()
+            case turns.MaybeEnded(text=text):
+                words = Transcript(text, 0.0, is_final=False)
+                self._say("maybe_ended", transcript=words)
+            case turns.WentOn():
+                self._say("went_on")
+            case turns.CallerEnded(last_voice_ms=last_voice_ms):
+                self._end(loop_ms() - (self._audio_ms - last_voice_ms))
+            case turns.Hold():
+                self._say("hold")
+            case turns.BargeIn():
+                self._say("barge_in")
+            case turns.FalseAlarm() | turns.Backchannel():
+                self._say("resume")
+
+    # --- the utterance
 
     def _start(self) -> None:
         self.utterance_id += 1
-        if self._stt is not None:
-            options = ListenOptions(
-                self._language, self._profile, self.listen_for, self._bias_words
+        self._began_ms = self._audio_ms - len(self._run_up) * FRAME_MS
+        rating = self._question.expecting is Expecting.RATING
+        options = ListenOptions(
+            self._options.language,
+            self._profile,
+            ListenFor.RATING if rating else ListenFor.ANYTHING,
+            self._bias_words,
+        )
+        number, began_ms = self.utterance_id, self._began_ms
+        try:
+            self._utterance = self._stt.listen(
+                options, lambda partial: self._partial(partial, number, began_ms)
             )
-            number = self.utterance_id
-            try:
-                self._utterance = self._stt.listen(
-                    options, lambda partial: self._say("partial", number, transcript=partial)
-                )
-            except EngineError as error:
-                self._say("failed", error=error)
-            for frame in self._run_up:
-                self._feed(frame)
+        except EngineError as error:
+            self._fail(error, number)
+        for frame in self._run_up:
+            self._feed(frame)
         self._run_up.clear()
         self._say("started")
+
+    def _partial(self, partial: Transcript, number: int, began_ms: float) -> None:
+        if number != self.utterance_id:
+            return
+        known = partial.until_ms is not None
+        until_ms = began_ms + (partial.until_ms or 0.0) if known else began_ms
+        news = partial.text != self._floor.words
+        self._log.note("ear.words", text=partial.text, until_ms=until_ms)
+        if news:
+            self._say("partial", number, transcript=partial)
+        self._step(turns.Words(partial.text, until_ms))
 
     def _feed(self, frame: bytes) -> None:
         if self._utterance is None:
@@ -145,7 +197,7 @@ class Ear:
         except EngineError as error:
             self._utterance.cancel()
             self._utterance = None
-            self._say("failed", error=error)
+            self._fail(error, self.utterance_id)
 
     def _end(self, voice_ms: float) -> None:
         utterance, self._utterance = self._utterance, None
@@ -155,6 +207,8 @@ class Ear:
             self._tasks.create_task(
                 self._finish(utterance, number, voice_ms), name=f"transcript {number}"
             )
+        else:
+            self._settle("", 0.0)
 
     async def _finish(self, utterance: Utterance, number: int, voice_ms: float) -> None:
         try:
@@ -163,14 +217,25 @@ class Ear:
         except TimeoutError:
             utterance.cancel()
             late = EngineError("The recogniser did not answer in time.", code="stt_late")
-            self._say("failed", number, error=late)
+            self._fail(late, number)
         except EngineError as error:
-            self._say("failed", number, error=error)
+            self._fail(error, number)
         except asyncio.CancelledError:
             utterance.cancel()
             raise
         else:
-            self._say("final", number, voice_ms=voice_ms, transcript=transcript)
+            signals = self._settle(transcript.text, transcript.confidence)
+            aside = any(isinstance(s, turns.FalseAlarm | turns.Backchannel) for s in signals)
+            kind = "aside" if aside else "final"
+            self._say(kind, number, voice_ms=voice_ms, transcript=transcript)
+
+    def _settle(self, text: str, confidence: float) -> list[turns.Signal]:
+        self._log.note("ear.all_words", text=text, confidence=confidence)
+        return self._step(turns.AllWords(text, confidence))
+
+    def _fail(self, error: EngineError, number: int) -> None:
+        self._say("failed", number, error=error)
+        self._settle("", 0.0)
 
     def _say(
         self,

@@ -1,12 +1,28 @@
-"""When the caller has started, has finished, or means to interrupt: a pure decider.
+"""When the caller has started, may have finished, has finished, or interrupts: a pure decider.
 
-Time arrives as the audio's own: every VAD window carries the moment at which it ended, counted in
-milliseconds of audio since the call began, so a recorded call decides the same way again.
+Time arrives in the events as the audio's own: milliseconds of caller audio since the call began.
+So a recorded call decides the same way again, and minutes of it in milliseconds.
 
-    voice      ____######___#####____________________
-    started    ______^            (start_ms of voice)
-    ended      __________________________^   (endpoint_ms of silence after the last voice)
-    barge-in   ________^   (barge_in_ms of voice while the assistant may be interrupted)
+The end of a turn. How much silence is one depends on what was said so far:
+
+    voice        ____#######____________      "what does that cost"   complete: 200 ms
+    maybe ended  ______________^              64 ms of silence and words that may be all of it
+    ended        ________________^
+
+    voice        ____#######________________________###____     "my number is oh one": hanging
+    maybe ended                                        ^
+    ended                                                  ^
+
+A turn that may have ended is worth preparing an answer for; `WentOn` takes that back.
+
+Interruptions come in steps. At the first sign of voice over the assistant it falls silent (`Hold`).
+Words that mean something, or voice that goes on, make a `BargeIn`; a cough or an echo, which ends
+without words, is a `FalseAlarm`, and "mhm" is a `Backchannel`: after both the assistant goes on
+where it fell silent.
+
+    assistant    ##########_________##########        ##########___________
+    voice        ______####__________________         ______###############
+                      ^ hold       ^ false alarm            ^ hold  ^ barge-in
 """
 
 from __future__ import annotations
@@ -14,12 +30,22 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from apps.core.policy import BargeInSensitivity
+from apps.voice.completeness import Completeness, Expecting, is_backchannel, judge
 
-BARGE_IN_MS = {
-    BargeInSensitivity.LOW: 700.0,
-    BargeInSensitivity.MEDIUM: 400.0,
-    BargeInSensitivity.HIGH: 200.0,
+HOLD_MS = {
+    BargeInSensitivity.LOW: 320.0,
+    BargeInSensitivity.MEDIUM: 96.0,
+    BargeInSensitivity.HIGH: 64.0,
 }
+BARGE_IN_MS = {
+    BargeInSensitivity.LOW: 1200.0,
+    BargeInSensitivity.MEDIUM: 800.0,
+    BargeInSensitivity.HIGH: 500.0,
+}
+
+
+GOVERNED = ("hold_ms", "barge_in_ms")
+"""The options that the policy slot `barge_in_sensitivity` sets for each call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,38 +53,102 @@ class TurnOptions:
     """All options of turn-taking, with their defaults.
 
     Attributes:
+        language: ``de`` or ``en``; what a complete sentence is depends on it.
         voice_on: A window at or above this probability is voice.
         voice_off: A window below this is silence; between the two it is what it was before.
         start_ms: Voice that makes a start; shorter noises are ignored.
-        endpoint_ms: Silence after the last voice that makes an end (TOM_ENDPOINT_SILENCE_MS).
-        barge_in_ms: Voice over the assistant that makes a barge-in. The policy slot
-            `barge_in_sensitivity` governs it: low 700, medium 400, high 200.
+        maybe_ms: Silence after which words that do not hang may be all there is.
+        complete_ms: Silence that ends a turn whose words are complete (TOM_ENDPOINT_COMPLETE_MS).
+        endpoint_ms: The same when the words do not tell, or there are none
+            (TOM_ENDPOINT_SILENCE_MS).
+        hanging_ms: The same when the words want something to follow (TOM_ENDPOINT_HANGING_MS).
+        wordless_ms: The same for voice over the assistant with hardly a word: a cough, "mhm".
+        stale_ms: Words are judged only if the recogniser had heard the utterance up to so much
+            before its last voice.
+        hold_ms: Voice over the assistant at which it falls silent for now. The policy slot
+            `barge_in_sensitivity` governs it (`HOLD_MS`).
+        barge_in_ms: Voice over the assistant that interrupts even without words; governed by the
+            same slot (`BARGE_IN_MS`).
+        sure_words: So many words over the assistant interrupt at once; fewer wait for the final
+            transcript, since recognisers make a word of a cough.
+        doubt: Fewer words than that, with less confidence than this, are a noise.
         max_utterance_ms: An utterance is cut here, so that no engine runs without end.
     """
 
+    language: str = "en"
     voice_on: float = 0.5
     voice_off: float = 0.35
     start_ms: float = 64.0
-    endpoint_ms: float = 500.0
+    maybe_ms: float = 64.0
+    complete_ms: float = 200.0
+    endpoint_ms: float = 600.0
+    hanging_ms: float = 1500.0
+    wordless_ms: float = 350.0
+    stale_ms: float = 100.0
+    hold_ms: float = HOLD_MS[BargeInSensitivity.MEDIUM]
     barge_in_ms: float = BARGE_IN_MS[BargeInSensitivity.MEDIUM]
+    sure_words: int = 2
+    doubt: float = 0.4
     max_utterance_ms: float = 30_000.0
+
+
+# --- what comes in
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """One VAD window.
-
-    Attributes:
-        end_ms: When it ended, in audio time.
-        length_ms: How long it is.
-        probability: Of voice, in [0, 1].
-        interruptible: Whether the assistant is speaking something that may be interrupted.
-    """
+    """One VAD window: it ended at `end_ms` and holds voice with `probability`, in [0, 1]."""
 
     end_ms: float
     length_ms: float
     probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What the recogniser made of the present utterance, of which it had heard up to `until_ms`."""
+
+    text: str
+    until_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class AllWords:
+    """The final transcript of the utterance that ended last; empty when nothing was understood.
+
+    Attributes:
+        text: Its words.
+        confidence: In [0, 1].
+    """
+
+    text: str
+    confidence: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Playback:
+    """What the caller hears of the assistant from now on.
+
+    Attributes:
+        interruptible: It speaks, and may be interrupted.
+        asks: What is being said asks something, so that a "yes" is an answer.
+    """
+
     interruptible: bool = False
+    asks: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What the assistant has asked for; `digits` is how many, 0 where that is not known."""
+
+    expecting: Expecting = Expecting.ANYTHING
+    digits: int = 0
+
+
+Heard = Window | Words | AllWords | Playback | Question
+
+# --- what goes out
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,20 +159,53 @@ class CallerStarted:
 
 
 @dataclass(frozen=True, slots=True)
+class MaybeEnded:
+    """The caller may have finished with these words."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class WentOn:
+    """The caller has gone on after a `MaybeEnded`."""
+
+
+@dataclass(frozen=True, slots=True)
 class CallerEnded:
-    """The caller has finished; the last voice ended at `last_voice_ms`."""
+    """The caller has finished; the last voice ended at `last_voice_ms`.
+
+    Attributes:
+        last_voice_ms: When.
+        completeness: What the words said about it; None where there were none.
+    """
 
     last_voice_ms: float
+    completeness: Completeness | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """The caller speaks over the assistant: fall silent for now."""
 
 
 @dataclass(frozen=True, slots=True)
 class BargeIn:
     """The caller means to interrupt."""
 
-    at_ms: float
+
+@dataclass(frozen=True, slots=True)
+class FalseAlarm:
+    """It was no speech: go on where the assistant fell silent."""
 
 
-TurnSignal = CallerStarted | CallerEnded | BargeIn
+@dataclass(frozen=True, slots=True)
+class Backchannel:
+    """The caller only agrees ("mhm"): go on where the assistant fell silent."""
+
+
+Signal = (
+    CallerStarted | MaybeEnded | WentOn | CallerEnded | Hold | BargeIn | FalseAlarm | Backchannel
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +218,15 @@ class Floor:
         voice_began_ms: Start of the present run of voice (before a start is certain).
         run_ms: Length of that run.
         started_ms: Start of the present utterance.
-        voice_ms: Voice in the present utterance while the assistant could be interrupted.
         last_voice_ms: End of the latest voice.
-        interrupted: Whether this utterance has been called a barge-in already.
+        over_ms: Voice of the present utterance over the interruptible assistant.
+        words: The present utterance so far.
+        until_ms: Up to where the recogniser had heard it.
+        maybe: The words of a `MaybeEnded` that still stands, else None.
+        holding: Whether the assistant was made to fall silent and nothing has come of it yet.
+        broke_in: Whether this utterance has been called a barge-in already.
+        playback: What the caller hears of the assistant.
+        question: What the assistant has asked for.
     """
 
     speaking: bool = False
@@ -105,40 +234,82 @@ class Floor:
     voice_began_ms: float = 0.0
     run_ms: float = 0.0
     started_ms: float = 0.0
-    voice_ms: float = 0.0
     last_voice_ms: float = 0.0
-    interrupted: bool = False
+    over_ms: float = 0.0
+    words: str = ""
+    until_ms: float = 0.0
+    maybe: str | None = None
+    holding: bool = False
+    broke_in: bool = False
+    playback: Playback = Playback()
+    question: Question = Question()
 
 
-def step(floor: Floor, window: Window, options: TurnOptions) -> tuple[Floor, list[TurnSignal]]:
-    """Take one VAD window in and return what follows from it."""
-    threshold = options.voice_off if floor.voiced else options.voice_on
-    voiced = window.probability >= threshold
-    floor = _note_voice(floor, window, voiced)
-    signals: list[TurnSignal] = []
-    if not floor.speaking and voiced and floor.run_ms >= options.start_ms:
-        floor = replace(
-            floor,
-            speaking=True,
-            started_ms=floor.voice_began_ms,
-            voice_ms=floor.run_ms if window.interruptible else 0.0,
-            interrupted=False,
-        )
+Result = tuple[Floor, list[Signal]]
+
+
+def step(floor: Floor, heard: Heard, options: TurnOptions) -> Result:
+    """Take one thing heard in and return what follows from it."""
+    match heard:
+        case Window():
+            return _window(floor, heard, options)
+        case Words(text=text, until_ms=until_ms):
+            return _words(floor, text, until_ms, options)
+        case AllWords():
+            return _all_words(floor, heard, options)
+        case Playback(interruptible=interruptible):
+            return replace(floor, playback=heard, holding=floor.holding and interruptible), []
+        case Question():
+            return replace(floor, question=heard), []
+
+
+def endpoint(floor: Floor, options: TurnOptions) -> tuple[float, Completeness | None]:
+    """Return how much silence ends the present utterance, in milliseconds, and why."""
+    if floor.holding and len(floor.words.split()) < options.sure_words:
+        return options.wordless_ms, None
+    if not floor.words:
+        return options.endpoint_ms, None
+    if floor.until_ms < floor.last_voice_ms - options.stale_ms:
+        return options.endpoint_ms, None  # more was said than the recogniser has told yet
+    question = floor.question
+    verdict = judge(floor.words, options.language, question.expecting, question.digits)
+    return {
+        Completeness.COMPLETE: options.complete_ms,
+        Completeness.OPEN: options.endpoint_ms,
+        Completeness.HANGING: options.hanging_ms,
+    }[verdict], verdict
+
+
+# --- voice
+
+
+def _window(floor: Floor, window: Window, options: TurnOptions) -> Result:
+    floor = _note_voice(floor, window, options)
+    signals: list[Signal] = []
+    if not floor.speaking and floor.voiced and floor.run_ms >= options.start_ms:
+        floor = _begin(floor)
         signals.append(CallerStarted(floor.started_ms))
-    elif floor.speaking and voiced and window.interruptible:
-        floor = replace(floor, voice_ms=floor.voice_ms + window.length_ms)
-    if _is_barge_in(floor, window, options):
-        floor = replace(floor, interrupted=True)
-        signals.append(BargeIn(window.end_ms))
-    if floor.speaking and _has_ended(floor, window, options):
-        floor = replace(floor, speaking=False, voiced=False, run_ms=0.0)
-        signals.append(CallerEnded(floor.last_voice_ms))
-    return floor, signals
+    elif floor.speaking and floor.voiced and floor.playback.interruptible:
+        floor = replace(floor, over_ms=floor.over_ms + window.length_ms)
+    if not floor.speaking:
+        return floor, signals
+    if floor.voiced:
+        floor, more = _interrupt(floor, options)
+        if floor.maybe is not None:
+            floor = replace(floor, maybe=None)
+            more.append(WentOn())
+        if window.end_ms - floor.started_ms >= options.max_utterance_ms:
+            floor, ended = _end(floor, None)
+            more += ended
+        return floor, signals + more
+    floor, more = _silence(floor, window.end_ms - floor.last_voice_ms, options)
+    return floor, signals + more
 
 
-def _note_voice(floor: Floor, window: Window, voiced: bool) -> Floor:
-    if not voiced:
-        return replace(floor, voiced=False, run_ms=0.0)
+def _note_voice(floor: Floor, window: Window, options: TurnOptions) -> Floor:
+    threshold = options.voice_off if floor.voiced else options.voice_on
+    if window.probability < threshold:
+        return replace(floor, voiced=False, run_ms=0.0) if floor.voiced else floor
     began = floor.voice_began_ms if floor.voiced else window.end_ms - window.length_ms
     return replace(
         floor,
@@ -149,16 +320,85 @@ def _note_voice(floor: Floor, window: Window, voiced: bool) -> Floor:
     )
 
 
-def _is_barge_in(floor: Floor, window: Window, options: TurnOptions) -> bool:
-    return (
-        floor.speaking
-        and window.interruptible
-        and not floor.interrupted
-        and floor.voice_ms >= options.barge_in_ms
+def _begin(floor: Floor) -> Floor:
+    return replace(
+        floor,
+        speaking=True,
+        started_ms=floor.voice_began_ms,
+        over_ms=floor.run_ms if floor.playback.interruptible else 0.0,
+        words="",
+        until_ms=0.0,
+        maybe=None,
+        broke_in=False,
     )
 
 
-def _has_ended(floor: Floor, window: Window, options: TurnOptions) -> bool:
-    silence_ms = window.end_ms - floor.last_voice_ms
-    too_long = window.end_ms - floor.started_ms >= options.max_utterance_ms
-    return silence_ms >= options.endpoint_ms or too_long
+def _interrupt(floor: Floor, options: TurnOptions) -> Result:
+    """Fall silent at the first sign, and give way to what goes on."""
+    signals: list[Signal] = []
+    if not floor.playback.interruptible or floor.broke_in:
+        return floor, signals
+    if not floor.holding and floor.over_ms >= options.hold_ms:
+        floor = replace(floor, holding=True)
+        signals.append(Hold())
+    if floor.holding and floor.over_ms >= options.barge_in_ms:
+        agrees = _agrees(floor, floor.words, options)
+        if not agrees:
+            floor = replace(floor, holding=False, broke_in=True)
+            signals.append(BargeIn())
+    return floor, signals
+
+
+def _silence(floor: Floor, silence_ms: float, options: TurnOptions) -> Result:
+    needed_ms, verdict = endpoint(floor, options)
+    if silence_ms >= needed_ms:
+        return _end(floor, verdict)
+    return _maybe(floor, silence_ms, verdict, options)
+
+
+def _maybe(
+    floor: Floor, silence_ms: float, verdict: Completeness | None, options: TurnOptions
+) -> Result:
+    """Say once for each new text that it may be all."""
+    known = verdict is not None and verdict is not Completeness.HANGING
+    if silence_ms < options.maybe_ms or not known or floor.words == floor.maybe:
+        return floor, []
+    went_on: list[Signal] = [WentOn()] if floor.maybe is not None else []
+    return replace(floor, maybe=floor.words), [*went_on, MaybeEnded(floor.words)]
+
+
+def _end(floor: Floor, verdict: Completeness | None) -> Result:
+    ended = replace(floor, speaking=False, voiced=False, run_ms=0.0, maybe=None)
+    return ended, [CallerEnded(floor.last_voice_ms, verdict)]
+
+
+# --- words
+
+
+def _words(floor: Floor, text: str, until_ms: float, options: TurnOptions) -> Result:
+    if not floor.speaking or until_ms < floor.until_ms:
+        return floor, []  # of an utterance that has ended, or overtaken by newer ones
+    text = text.strip()
+    floor = replace(floor, words=text, until_ms=until_ms)
+    enough = len(text.split()) >= options.sure_words
+    if floor.holding and enough and not _agrees(floor, text, options):
+        return replace(floor, holding=False, broke_in=True), [BargeIn()]
+    return floor, []
+
+
+def _all_words(floor: Floor, heard: AllWords, options: TurnOptions) -> Result:
+    """Settle a hold: the utterance that caused it is over, and these were its words."""
+    if not floor.holding or floor.speaking:  # who speaks again settles it by that utterance
+        return floor, []
+    floor = replace(floor, holding=False)
+    words = heard.text.split()
+    if not words or (len(words) < options.sure_words and heard.confidence < options.doubt):
+        return floor, [FalseAlarm()]
+    if _agrees(floor, heard.text, options):
+        return floor, [Backchannel()]
+    return floor, [BargeIn()]
+
+
+def _agrees(floor: Floor, text: str, options: TurnOptions) -> bool:
+    """Tell whether words over the assistant only accompany it."""
+    return not floor.playback.asks and is_backchannel(text, options.language)

@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from apps.core.errors import EngineDied, EngineOverloaded, EngineUnavailable
+from apps.voice.completeness import Expecting
 from apps.voice.ear import Ear
 from apps.voice.stt.base import ListenFor
 from apps.voice.stt.fake import FakeStt
@@ -45,24 +46,24 @@ class BrokenStt(FakeStt):
         return utterance
 
 
-def hear(frames, *, stt=None, interruptible=False, listen_for=ListenFor.ANYTHING, close=False):
+def hear(frames, *, stt=None, interruptible=False, expecting=Expecting.ANYTHING, close=False):
     """Let an ear hear frames, 20 ms each; returns all that it told, and the recogniser."""
-    stt = FakeStt(["what does it cost", "thank you"]) if stt is None else stt
+    stt = stt or FakeStt(["what does it cost", "thank you"])
     told = []
 
     async def scenario():
         async with asyncio.TaskGroup() as tasks:
             ear = Ear(
                 vad=EnergyVad(),
-                stt=stt or None,
-                language="en",
+                stt=stt,
                 profile="kfz",
-                options=TurnOptions(),
+                options=TurnOptions(endpoint_ms=500),
                 tell=told.append,
                 tasks=tasks,
                 bias_words=("emissions sticker",),
             )
-            ear.interruptible, ear.listen_for = interruptible, listen_for
+            ear.playback(interruptible=interruptible)
+            ear.expect(expecting)
             for frame in frames:
                 ear.hear(frame)
                 await asyncio.sleep(0.02)
@@ -112,16 +113,27 @@ def test_a_click_is_no_utterance():
 
 def test_voice_is_a_barge_in_only_while_the_assistant_may_be_interrupted():
     assert "barge_in" not in kinds(hear(UTTERANCE)[0])
-    assert kinds(hear(UTTERANCE, interruptible=True)[0]).count("barge_in") == 1
+    told = kinds(hear(UTTERANCE, interruptible=True)[0])
+    assert told == ["partial", "started", "hold", "barge_in", "ended", "final"]
+
+
+def test_what_was_not_meant_for_the_assistant_is_an_aside():
+    told, _ = hear(
+        [*[QUIET] * 25, *[VOICE] * 12, *[QUIET] * 50], stt=FakeStt(["mhm"]), interruptible=True
+    )
+    assert kinds(told) == ["partial", "started", "hold", "ended", "resume", "aside"]
+    assert told[-1].transcript.text == "mhm"
+
+
+def test_a_recogniser_that_fails_over_the_assistant_lets_it_go_on():
+    stt = BrokenStt("finish", EngineDied("gone"))
+    told, _ = hear([*[QUIET] * 25, *[VOICE] * 12, *[QUIET] * 50], stt=stt, interruptible=True)
+    assert kinds(told)[-2:] == ["failed", "resume"]
 
 
 def test_the_recogniser_is_told_when_a_rating_is_expected():
-    _, stt = hear(UTTERANCE, listen_for=ListenFor.RATING)
+    _, stt = hear(UTTERANCE, expecting=Expecting.RATING)
     assert stt.heard[0].listen_for is ListenFor.RATING
-
-
-def test_without_a_recogniser_turns_are_taken_all_the_same():
-    assert kinds(hear(UTTERANCE, stt=False)[0]) == ["started", "ended"]
 
 
 @pytest.mark.parametrize(
@@ -168,7 +180,6 @@ def test_a_cancelled_call_gives_up_the_transcript_it_waits_for():
                 ear = Ear(
                     vad=EnergyVad(),
                     stt=SlowStt(latency_s=60.0),
-                    language="en",
                     profile="kfz",
                     options=TurnOptions(),
                     tell=lambda _: None,

@@ -41,12 +41,15 @@ class Transcript:
         confidence: In [0, 1].
         is_final: False for a partial hypothesis.
         model: Which model of the engine said so, e.g. ``domain``, ``general``, ``rating``.
+        until_ms: How much of the utterance's audio a partial one rests on, from its beginning;
+            None where the engine does not tell.
     """
 
     text: str
     confidence: float
     is_final: bool
     model: str = ""
+    until_ms: float | None = None
 
 
 OnPartial = Callable[[Transcript], None]

@@ -7,6 +7,7 @@ end is declared, the whole is decoded ahead as soon as it has been quiet for a m
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
@@ -18,8 +19,10 @@ from apps.voice.stt.build import RATING
 from apps.voice.stt.features import FILTERS, Frames, MelStream
 from apps.voice.stt.sphinx_decoder import GENERAL, Hypothesis
 
-QUIET_FRAMES = 15
-"""So many frames (10 ms) of quiet start the decoding ahead, and are decoded at the end."""
+FRAME_MS = 10.0
+
+QUIET_FRAMES = 10
+"""So many frames of quiet start the decoding ahead, and are decoded at the end."""
 
 MAX_FRAMES = 3000
 """What is longer than half a minute is cut: nobody asks for that long in one breath."""
@@ -70,21 +73,22 @@ class Listening:
         if len(self._mel) < MAX_FRAMES:
             self._mel = np.concatenate((self._mel, self._stream.push(samples)))
 
-    def look_ahead(self) -> bool:
-        """Decode the whole if the caller seems to have finished; False when there is no need."""
+    def look_ahead(self) -> Transcript | None:
+        """Decode the whole if the caller seems to have finished; None when there is no need."""
         end = self._end()
         if end is None or end == self._ahead_end:
-            return False
+            return None
         self._ahead, self._ahead_end = self._transcript(end), end
-        return True
+        return replace(self._ahead, is_final=False, until_ms=end * FRAME_MS)
 
     def partial(self) -> Transcript | None:
         """Return what is understood so far; None while too little has been added."""
         if not self._profile or len(self._mel) < self._next_partial:
             return None
         self._next_partial = int(len(self._mel) * _PARTIAL_GROWTH)
-        text = self._decoder.glance(self._features(len(self._mel))[0], self._profile)
-        return Transcript(text, 0.0, is_final=False, model="domain")
+        frames = len(self._mel)
+        text = self._decoder.glance(self._features(frames)[0], self._profile)
+        return Transcript(text, 0.0, is_final=False, model="domain", until_ms=frames * FRAME_MS)
 
     def finish(self) -> Transcript:
         """Return the final transcript."""

@@ -21,6 +21,7 @@ def transcript_header(transcript: Transcript) -> dict[str, Any]:
         "confidence": transcript.confidence,
         "final": transcript.is_final,
         "model": transcript.model,
+        "until_ms": transcript.until_ms,
     }
 
 
@@ -79,6 +80,7 @@ class WorkerUtterance:
             confidence=float(header.get("confidence", 0.0)),
             is_final=bool(header.get("final", False)),
             model=str(header.get("model", "")),
+            until_ms=header.get("until_ms"),
         )
         if transcript.is_final:
             self._final = transcript

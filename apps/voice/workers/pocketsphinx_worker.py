@@ -26,7 +26,6 @@ class PocketSphinxSession:
 
     def __init__(self, stream: ReplyStream, listening: Listening, partials: bool) -> None:
         self._stream, self._listening, self._partials = stream, listening, partials
-        self._last_partial = ""
 
     def message(self, header: Mapping[str, Any], payload: bytes) -> None:
         """Take audio; answer when it is complete."""
@@ -38,13 +37,12 @@ class PocketSphinxSession:
 
     def idle(self) -> bool:
         """Decode ahead of the end, or say what was understood so far."""
-        if self._listening.look_ahead():
-            return True
-        partial = self._listening.partial() if self._partials else None
+        partial = self._listening.look_ahead()
+        if partial is None and self._partials:
+            partial = self._listening.partial()
         if partial is None:
             return False
-        if partial.text and partial.text != self._last_partial:
-            self._last_partial = partial.text
+        if self._partials and partial.text:
             self._reply(partial)
         return True
 

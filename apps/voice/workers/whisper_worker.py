@@ -213,6 +213,7 @@ class WhisperSession:
         self._state = StreamState()
         self._audio = bytearray()  # from _audio_from, in bytes from the utterance's beginning
         self._audio_from = 0
+        self._told: tuple[str, float | None] = ("", None)
 
     def message(self, header: Mapping[str, Any], payload: bytes) -> None:
         """Take in audio, or the utterance's end."""
@@ -234,10 +235,14 @@ class WhisperSession:
         request = self._next(finished=False)
         if request is None:
             return False
-        before = self._state.stable_text
+        before = self._told
         self._decode(request)
-        if self._state.stable_text != before:
-            self._reply(self._state.stable_text, is_final=False)
+        stable = self._state.stable_text
+        # Words that are still doubtful come later: then the stable ones are not all there is.
+        until_ms = request.end_ms if stable == self._state.text else None
+        self._told = (stable, until_ms)
+        if stable and self._told != before:
+            self._reply(stable, is_final=False, until_ms=until_ms)
         return True
 
     def close(self) -> None:
@@ -268,8 +273,9 @@ class WhisperSession:
             del self._audio[:old]
             self._audio_from += old
 
-    def _reply(self, text: str, *, is_final: bool) -> None:
-        transcript = Transcript(text, self._state.confidence, is_final, model="whisper")
+    def _reply(self, text: str, *, is_final: bool, until_ms: float | None = None) -> None:
+        confidence = self._state.confidence
+        transcript = Transcript(text, confidence, is_final, model="whisper", until_ms=until_ms)
         self._stream.reply(transcript_header(transcript))
 
 
