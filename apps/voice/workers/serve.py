@@ -1,15 +1,14 @@
 """The worker's side of the pipe: a program that hosts an engine is a `load` and an `open`.
 
 One thread reads frames, so that a cancel is noticed while the engine computes; the main thread
-handles them in order and is the only one that touches the engine and writes. The worker ends
-when its standard input does, so it never outlives the host, however that ended.
+handles them, each stream's in order, and is the only one that touches the engine and writes. The
+worker ends when its standard input does, so it never outlives the host, however that ended.
 """
 
 from __future__ import annotations
 
 import faulthandler
 import os
-import queue
 import signal
 import sys
 import threading
@@ -19,6 +18,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from apps.core.errors import EngineError, TomError
+from apps.voice.workers.fair import FairInbox
 from apps.voice.workers.wire import Frame, FrameParser, Kind, WireError, encode
 
 NICE_VARIABLE = "TOM_WORKER_NICE"
@@ -142,7 +142,7 @@ class Server:
         self._worker = worker
         self._in_fd = in_fd
         self._out = _Out(out_fd)
-        self._inbox: queue.SimpleQueue[Frame | None] = queue.SimpleQueue()
+        self._inbox = FairInbox()
         self._streams: dict[int, ReplyStream] = {}
         self._sessions: dict[int, Session] = {}
         self._finished = threading.Event()
@@ -209,12 +209,14 @@ class Server:
         """Work for one stream, unless nobody wants it; its failure is that stream's alone."""
         result = None
         if not stream.cancelled:
+            started = time.perf_counter()
             try:
                 result = work()
             except BrokenPipeError:
                 raise
             except Exception as error:
                 stream.fail(_told(error, "failed"))
+            self._inbox.charge(stream.id, time.perf_counter() - started)
         if stream.ended or stream.cancelled:
             self._close(stream.id)
         return result
@@ -232,6 +234,7 @@ class Server:
 
     def _close(self, stream_id: int) -> None:
         del self._streams[stream_id]
+        self._inbox.forget(stream_id)
         session = self._sessions.pop(stream_id, None)
         if session is not None:
             try:
@@ -250,7 +253,7 @@ class Server:
             traceback.print_exc()
         for stream in list(self._streams.values()):
             stream.cancel()
-        self._inbox.put(None)
+        self._inbox.close()
         if not self._finished.wait(_STUCK_S):
             os._exit(0)  # the engine does not come back, and nobody is waiting for it
 
