@@ -82,6 +82,7 @@ class Ear:
         self._framer = Framer()
         self._run_up: deque[bytes] = deque(maxlen=RUN_UP_MS // FRAME_MS)
         self._utterance: Utterance | None = None
+        self._finishing: dict[asyncio.Task[None], Utterance] = {}
         self._began_ms = 0.0
         self._audio_ms = 0.0
         self._window_ms = 0.0
@@ -126,6 +127,9 @@ class Ear:
         if self._utterance is not None:
             self._utterance.cancel()
             self._utterance = None
+        for task, utterance in self._finishing.items():
+            task.cancel()
+            utterance.cancel()  # a task that has not begun would not do it
 
     # --- decisions
 
@@ -204,9 +208,11 @@ class Ear:
         self._say("ended", voice_ms=voice_ms)
         if utterance is not None:
             number = self.utterance_id
-            self._tasks.create_task(
+            task = self._tasks.create_task(
                 self._finish(utterance, number, voice_ms), name=f"transcript {number}"
             )
+            self._finishing[task] = utterance
+            task.add_done_callback(self._finishing.pop)
         else:
             self._settle("", 0.0)
 
@@ -219,6 +225,7 @@ class Ear:
             late = EngineError("The recogniser did not answer in time.", code="stt_late")
             self._fail(late, number)
         except EngineError as error:
+            utterance.cancel()
             self._fail(error, number)
         except asyncio.CancelledError:
             utterance.cancel()
