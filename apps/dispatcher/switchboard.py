@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import structlog
 
@@ -16,6 +18,7 @@ from apps.dispatcher.live_call import LiveCall
 from apps.dispatcher.recordings import recording_of
 from apps.dispatcher.rt_fsm import CallSession
 from apps.dispatcher.services import CallOptions, Services
+from apps.rl.selector import Learned
 from apps.store.calls import CallOrigin, CallRow, close_call, open_call
 from apps.store.database import Database
 from apps.voice.doors.base import Door
@@ -23,6 +26,8 @@ from apps.voice.recording import CallRecorder
 
 CLOSING_S = 120.0
 """A call that has not ended so long after its time limit is cut off."""
+FAREWELL_S = 10.0
+"""So long a door may take for each of the last two things: being told of the end, and closing."""
 
 log = structlog.get_logger(__name__)
 
@@ -104,27 +109,35 @@ class Switchboard:
         call_id = new_call_id()
         self._live[call_id] = None  # the line is taken, though the call has not begun
         try:
-            await self._hold(call_id, options, door)
+            session = await self._begin(call_id, options, door)
+            await self._hold(session, options, door)
         finally:
             del self._live[call_id]
             self._idle.set()
 
-    async def _hold(self, call_id: str, options: CallOptions, door: Door) -> None:
+    async def _begin(self, call_id: str, options: CallOptions, door: Door) -> CallSession:
+        """Return the call's session; one that is torn down before it has any is only hung up."""
         context = {"language": options.language, "door": door.name}
-        session = await self.services.router.create(
-            call_id, options.profile.id, context, caller=door.request.caller
-        )
-        await self._open(session, options, door)
+        try:
+            return await self.services.router.create(
+                call_id, options.profile.id, context, caller=door.request.caller
+            )
+        except asyncio.CancelledError:
+            await _in_time("door_not_closed", door.close(EndReason.SHUTDOWN.value))
+            raise
+
+    async def _hold(self, session: CallSession, options: CallOptions, door: Door) -> None:
         recorder = self._recorder(session)
         call = LiveCall(door, session, options, self.services, recorder)
-        self._live[call_id] = call
+        self._live[session.call_id] = call
         if self._draining:
             call.close(EndReason.SHUTDOWN)
         self.services.metrics.call_started()
         log.info("call_started", door=door.name, profile=options.profile.id, live=len(self._live))
         reason = EndReason.FAILURE
         try:
-            with on_the_line(call_id, call):
+            await self._open(session, options, door)
+            with on_the_line(session.call_id, call):
                 async with asyncio.timeout(self.services.limits.max_call_s + CLOSING_S):
                     reason = await call.run()
         except TimeoutError:  # the polite way did not end it
@@ -134,7 +147,7 @@ class Switchboard:
             reason = EndReason.SHUTDOWN
             raise
         finally:
-            await asyncio.shield(self._settle(call, door, reason, recorder))
+            await _to_the_end(self._settle(call, door, reason, recorder))
 
     def drain(self) -> None:
         """Take no more calls and close the live ones politely."""
@@ -171,13 +184,15 @@ class Switchboard:
     async def _settle(
         self, call: LiveCall, door: Door, reason: EndReason, recorder: CallRecorder | None
     ) -> None:
-        """Reward the policy, tell the caller's side, and close everything."""
-        session, facts = call.session, call.facts(reason)
-        learned = await self.services.router.settle(session, facts)
+        """Reward the policy, store the end, tell the caller's side, and close everything.
+
+        What fails here costs its own step alone, and nothing waits without end: neither a broken
+        disk nor a jammed connection may keep a line, or another step, from its end.
+        """
+        session = call.session
+        learned = await self._learn(call, reason)
         self.services.metrics.call_ended(door.name, reason.value)
         log.info("call_ended", door=door.name, reason=reason.value, live=len(self._live) - 1)
-        if door.capabilities.observe:
-            await self._tell_reward(session, door)
         duration_s = round((loop_ms() - session.began_ms) / 1000, 2)
         call.log.note(
             "call.ended",
@@ -185,16 +200,29 @@ class Switchboard:
             rating=session.rating,
             reward=learned.reward.value if learned and learned.reward else None,
         )
+        if recorder is not None:
+            recorder.close()
         try:
             await self.db.run(
                 close_call, session.call_ref, reason=reason.value, duration_s=duration_s
             )
         except (StoreError, UnknownCall) as error:  # unknown: deleted while it lived
             log.error("call_not_stored", reason=error.message)
-        if recorder is not None:
-            recorder.close()
-        await door.tell("call.ended", {"reason": reason.value, "duration_s": duration_s})
-        await door.close(reason.value)
+        ended = {"reason": reason.value, "duration_s": duration_s}
+        await _in_time("door_not_told", self._part(session, door, ended))
+        await _in_time("door_not_closed", door.close(reason.value))
+
+    async def _learn(self, call: LiveCall, reason: EndReason) -> Learned | None:
+        try:
+            return await self.services.router.settle(call.session, call.facts(reason))
+        except Exception:  # a defect in learning: the call must still be stored and hung up
+            log.exception("call_not_learned")
+            return None
+
+    async def _part(self, session: CallSession, door: Door, ended: Mapping[str, Any]) -> None:
+        if door.capabilities.observe:
+            await self._tell_reward(session, door)
+        await door.tell("call.ended", ended)
 
     async def _tell_reward(self, session: CallSession, door: Door) -> None:
         reward = session.learned.reward if session.learned else None
@@ -211,3 +239,30 @@ class Switchboard:
             "learned": session.learned is not None and session.learned.learns,
         }
         await door.tell("reward", told)
+
+
+async def _in_time(otherwise: str, farewell: Coroutine[Any, Any, None]) -> None:
+    """Do what the caller's side is to notice, unless it fails or jams, which is logged."""
+    try:
+        async with asyncio.timeout(FAREWELL_S):
+            await farewell
+    except Exception as error:
+        log.warning(otherwise, error=type(error).__name__)
+
+
+async def _to_the_end(work: Coroutine[Any, Any, None]) -> None:
+    """Do work to its end, however often its caller is cancelled meanwhile.
+
+    Raises:
+        CancelledError: The caller was; the work is done all the same.
+    """
+    task = asyncio.create_task(work, name="settle")
+    cancelled: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled
+    task.result()
