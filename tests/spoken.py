@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import aclosing
 from functools import cache
 
-from apps.voice.tts.base import SpeechStyle
+from apps.voice.tts.base import SpeechStyle, pcm_of
 from apps.voice.tts.espeak import EspeakTts
 
 
@@ -20,7 +19,6 @@ async def _spoken(text: str, language: str) -> bytes:
     tts = EspeakTts()
     await tts.start()
     try:
-        async with aclosing(tts.synthesise(text, SpeechStyle(language))) as chunks:
-            return b"".join([chunk async for chunk in chunks])
+        return await pcm_of(tts.synthesise(text, SpeechStyle(language)))
     finally:
         await tts.close()

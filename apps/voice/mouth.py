@@ -3,22 +3,34 @@
 Frames leave a little ahead of the moment at which they are to be heard (`LEAD_MS`), so that a busy
 machine does not make gaps; after a stall the schedule stands and the mouth catches up. What was
 queued is bounded: whoever speaks faster than the caller listens has to wait.
+
+At the first sign of the caller the mouth is held: it fades out and is silent. Then it is flushed,
+or it goes on from the beginning of the word at which it fell silent.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
+from enum import Enum, auto
 
 from apps.core.audio import FRAME_MS, Framer
 from apps.core.clock import loop_ms
+from apps.voice.fades import fade_in, fade_out
 from apps.voice.playout import Playout, Spoken
+from apps.voice.tts.base import Speech, WordMark
 
+# More would be heard after the caller has broken in; less would not cover a busy machine's delays.
 LEAD_MS = 60.0
+# After a longer stall the caller has heard a gap: the frames that were due would be queued behind
+# it at the client, and what is sent and what is heard would drift apart.
+MAX_CATCH_UP_MS = 500.0
 MAX_QUEUED_FRAMES = 3000 // FRAME_MS
+# As much as a word can be long: what may be said again after a break.
+MAX_REPEATED_FRAMES = 1500 // FRAME_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +39,14 @@ class Frame:
 
     pcm: bytes
     spoken: Spoken
+
+
+class _Hold(Enum):
+    """Whether the mouth is held: the next frame fades out, or nothing is sent."""
+
+    NONE = auto()
+    FADING = auto()
+    SILENT = auto()
 
 
 class Mouth:
@@ -44,36 +64,62 @@ class Mouth:
     ) -> None:
         self._send, self._on_frame = send, on_frame
         self._frames: deque[Frame] = deque()
+        self._sent: deque[Frame] = deque(maxlen=MAX_REPEATED_FRAMES)
         self._playout = Playout()
         self._changed = asyncio.Event()
         self._next_ms: float | None = None
         self._ran_dry = True
+        self._hold = _Hold.NONE
+        self._broke_off = self._fades_in = False
         self.on_first_frame: Callable[[float], None] | None = None
 
     @property
     def speaking(self) -> bool:
-        """Whether there is audio that the caller has not heard yet."""
+        """Whether there is audio that the caller has not heard yet, also while it is held."""
         return bool(self._frames) or self._lead_ms() >= 1.0
+
+    @property
+    def held(self) -> bool:
+        """Whether it is silent until `resume` or `flush`."""
+        return self._hold is not _Hold.NONE
+
+    @property
+    def saying(self) -> str:
+        """The sentence that was sent last, at least its beginning; empty before the first."""
+        return self._playout.saying
 
     def begin_turn(self) -> None:
         """Forget the last turn's sentences; its audio must be finished or flushed."""
-        self._playout = Playout()
+        self._playout = Playout(self._playout.tempo)
+        self._sent.clear()
         self.on_first_frame = None
 
-    async def say(self, text: str, audio: AsyncGenerator[bytes, None]) -> None:
-        """Queue one sentence; returns when all its audio is queued (not yet heard)."""
-        spoken = self._playout.begin(text)
+    async def say(
+        self, text: str, audio: Speech, *, reading: str = "", language: str = "en"
+    ) -> None:
+        """Queue one sentence; returns when all its audio is queued (not yet heard).
+
+        Args:
+            text: The sentence as it is displayed, and as `heard` returns it.
+            audio: What a synthesiser yields for it.
+            reading: The text that the synthesiser was given, when that is another.
+            language: ``de`` or ``en``.
+        """
+        spoken = self._playout.begin(text, reading, language)
         framer = Framer()
-        async with aclosing(audio) as chunks:
-            async for chunk in chunks:
-                for frame in framer.push(chunk):
+        async with aclosing(audio) as pieces:
+            async for piece in pieces:
+                if isinstance(piece, WordMark):
+                    spoken.mark(piece)
+                    continue
+                for frame in framer.push(piece):
                     await self._queue(Frame(frame, spoken))
         if rest := framer.flush():
             await self._queue(Frame(rest, spoken))
-        spoken.complete = True
+        self._playout.end(spoken)
 
     async def drained(self) -> None:
-        """Wait until everything queued has been heard."""
+        """Wait until everything queued has been heard; a hold is waited out."""
         while self._frames:
             self._changed.clear()
             await self._changed.wait()
@@ -81,11 +127,33 @@ class Mouth:
         if lead_ms > 0:
             await asyncio.sleep(lead_ms / 1000)
 
+    def hold(self) -> None:
+        """Fall silent at the next frame, which fades out; what was sent before plays out."""
+        if self.held:
+            return
+        # The first frame of a sentence is better not begun than faded.
+        mid_sentence = bool(self._frames) and not self._ran_dry and self._frames[0].spoken.sent > 0
+        self._hold = _Hold.FADING if mid_sentence else _Hold.SILENT
+        self._broke_off = False if mid_sentence else self._lead_ms() > 0
+        self._changed.set()
+
+    def resume(self) -> None:
+        """Go on from the beginning of the word at which it fell silent."""
+        was, self._hold = self._hold, _Hold.NONE
+        if was is _Hold.SILENT and self._broke_off:
+            self._go_back()
+        self._changed.set()
+
     def flush(self) -> str:
-        """Drop what has not been sent and return the words that were heard of this turn."""
+        """Drop what has not been sent and return the words that were heard of this turn.
+
+        It ends a hold. Whoever wants a smooth end holds first.
+        """
         heard = self.heard()
         self._frames.clear()
+        self._sent.clear()
         self._next_ms = None
+        self._hold, self._broke_off, self._fades_in = _Hold.NONE, False, False
         self._changed.set()
         return heard
 
@@ -96,41 +164,75 @@ class Mouth:
     async def run(self) -> None:
         """Send frames when they are due, until cancelled."""
         while True:
-            if not self._frames:
+            if not self._frames or self._hold is _Hold.SILENT:
                 self._ran_dry = True
                 self._changed.clear()
                 await self._changed.wait()
                 continue
             now = loop_ms()
-            # A schedule that ran dry starts anew; one that is only late catches up.
-            if self._next_ms is None or (self._ran_dry and now > self._next_ms):
-                self._next_ms = now
+            self._next_ms = self._due_ms(now)
             self._ran_dry = False
             wait_ms = self._next_ms - LEAD_MS - now
             if wait_ms > 0:
                 await asyncio.sleep(wait_ms / 1000)
-            if self._frames and self._next_ms is not None:  # else flushed meanwhile
+            if not self._frames or self._next_ms is None:  # flushed meanwhile
+                continue
+            if self._hold is _Hold.NONE:
                 await self._send_next(self._next_ms)
+            elif self._hold is _Hold.FADING:
+                await self._send_faded(self._next_ms)
+
+    def _due_ms(self, now: float) -> float:
+        """Return when the next frame is to be heard: one that is only late is caught up with."""
+        if self._next_ms is None:
+            return now
+        late_ms = now - self._next_ms
+        anew = late_ms > (0.0 if self._ran_dry else MAX_CATCH_UP_MS)
+        return now if anew else self._next_ms
 
     async def _send_next(self, due_ms: float) -> None:
         frame = self._frames.popleft()
         frame.spoken.sent += 1
+        self._sent.append(frame)
         self._next_ms = due_ms + FRAME_MS
         if self.on_first_frame is not None:
             on_first_frame, self.on_first_frame = self.on_first_frame, None
             on_first_frame(loop_ms())
         self._changed.set()
+        fades_in, self._fades_in = self._fades_in, False
+        await self._play(fade_in(frame.pcm) if fades_in else frame.pcm, due_ms)
+
+    async def _send_faded(self, due_ms: float) -> None:
+        """End with the next frame, which stays queued: it will be said again in full."""
+        self._hold, self._broke_off = _Hold.SILENT, True
+        await self._play(fade_out(self._frames[0].pcm), due_ms)
+
+    async def _play(self, pcm: bytes, due_ms: float) -> None:
         if self._on_frame is not None:
-            self._on_frame(frame.pcm, max(due_ms, loop_ms()))
-        await self._send(frame.pcm)
+            self._on_frame(pcm, max(due_ms, loop_ms()))
+        await self._send(pcm)
 
     async def _queue(self, frame: Frame) -> None:
         while len(self._frames) >= MAX_QUEUED_FRAMES:
             self._changed.clear()
             await self._changed.wait()
-        frame.spoken.frames += 1
+        frame.spoken.add(frame.pcm)
         self._frames.append(frame)
         self._changed.set()
+
+    def _go_back(self) -> None:
+        """Queue again what was sent of the word that was being said."""
+        self._broke_off = False
+        if self._next_ms is not None:
+            self._next_ms += FRAME_MS  # the frame that faded out
+        if not self._sent:
+            return
+        spoken = self._sent[-1].spoken
+        start = spoken.repeat_from()
+        while self._sent and self._sent[-1].spoken is spoken and spoken.sent > start:
+            self._frames.appendleft(self._sent.pop())
+            spoken.sent -= 1
+            self._fades_in = spoken.sent > 0
 
     def _lead_ms(self) -> float:
         """Return how much of what was sent is still to be heard."""

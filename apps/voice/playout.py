@@ -4,7 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from apps.core.audio import FRAME_MS
+from apps.core.audio import FRAME_MS, level_dbfs
+from apps.voice.tts.base import WordMark
+from apps.voice.word_estimate import (
+    PAUSE_FRAMES,
+    Sentence,
+    quiet_below_dbfs,
+    tempo_of,
+    usual_ms,
+    word_starts_ms,
+)
+from apps.voice.word_times import displayed_starts_ms, marked_starts_ms, words_begun
+
+# Where words are not marked, what was said this long before a break is said again.
+REPEAT_MS = 240.0
+_SEARCH_FRAMES = 120 // FRAME_MS
 
 
 @dataclass(slots=True)
@@ -12,54 +26,119 @@ class Spoken:
     """One sentence in the mouth.
 
     Attributes:
-        text: Its words.
-        frames: Frames of it that were queued so far.
+        text: Its words as they are displayed.
+        reading: Its words as they are read aloud; empty when these are the same.
+        language: ``de`` or ``en``.
+        tempo: Actual over usual durations of words, in what was said before.
         sent: Frames of it that were sent.
         complete: Whether all of its audio has been queued.
+        marks: Where its words begin in milliseconds, by index in the reading.
+        levels: Of its frames that were queued so far, in dBFS.
     """
 
     text: str
-    frames: int = 0
+    reading: str = ""
+    language: str = "en"
+    tempo: float = 1.0
     sent: int = 0
     complete: bool = False
+    marks: dict[int, float] = field(default_factory=dict)
+    levels: list[float] = field(default_factory=list)
+
+    @property
+    def frames(self) -> int:
+        """Frames of it that were queued so far."""
+        return len(self.levels)
+
+    def mark(self, mark: WordMark) -> None:
+        """Note where a word begins; the first mark of a word counts."""
+        self.marks.setdefault(mark.word, mark.at_ms)
+
+    def add(self, frame: bytes) -> None:
+        """Note a frame that was queued."""
+        self.levels.append(level_dbfs(frame))
 
     def heard(self, unheard_frames: int = 0) -> str:
-        """Return the words that were heard when the last frames sent were not.
-
-        Without word timestamps the share of the sentence's audio that was played is taken as the
-        share of its letters; a word counts when more than half of it was played.
-        """
+        """Return the words that were heard when the last frames sent were not."""
         played = max(0, self.sent - unheard_frames)
         if self.complete and played >= self.frames:
             return self.text
         words = self.text.split()
-        letters = sum(map(len, words))
-        # While a sentence is still being made its length is a guess: speech rarely
-        # exceeds 16 letters a second, so at least that many frames are to come.
-        total = (
-            self.frames if self.complete else max(self.frames, int(letters / 16 * 1000 / FRAME_MS))
-        )
-        reached = letters * played / total if total else 0.0
-        heard: list[str] = []
-        for word in words:
-            if reached <= len(word) / 2:
-                break
-            heard.append(word)
-            reached -= len(word)
-        return " ".join(heard)
+        if not played or not words:
+            return ""
+        starts, end_ms = self._starts_ms()
+        shown = displayed_starts_ms(words, self._spoken, starts, end_ms, self.language)
+        return " ".join(words[: words_begun(shown, end_ms, played * FRAME_MS)])
+
+    def repeat_from(self) -> int:
+        """Return the frame at which to go on after a break behind the last frame sent.
+
+        That is just before the word that was being said, or in the pause behind it.
+        """
+        if self.sent == 0 or (self.complete and self.sent >= self.frames):
+            return self.sent
+        latest = self.levels[max(0, self.sent - PAUSE_FRAMES) : self.sent]
+        if max(latest) < quiet_below_dbfs(self.levels):
+            return self.sent - 1
+        starts, _ = self._starts_ms()
+        word_ms = max((ms for ms in starts if ms < self.sent * FRAME_MS), default=0.0)
+        word_frame = int(word_ms // FRAME_MS)
+        if self.marks:
+            return max(0, word_frame - 1)
+        return self._quiet_frame(min(word_frame, self.sent - round(REPEAT_MS / FRAME_MS)))
+
+    def known(self) -> Sentence:
+        """Return what an estimate of its words' times goes by."""
+        return Sentence(self._spoken, self.language, self.levels, self.complete, self.tempo)
+
+    @property
+    def _spoken(self) -> list[str]:
+        return (self.reading or self.text).split()
+
+    def _starts_ms(self) -> tuple[list[float], float]:
+        """Return where the words of the reading begin, and where the last of them ends."""
+        end_ms = float(self.frames * FRAME_MS)
+        words = self._spoken
+        if self.marks:
+            starts = marked_starts_ms(words, self.language, self.marks, end_ms)
+        else:
+            starts = word_starts_ms(self.known())
+        if self.complete or not words:
+            return starts, end_ms
+        return starts, max(end_ms, starts[-1] + usual_ms(words[-1], self.language))
+
+    def _quiet_frame(self, about: int) -> int:
+        """Return the quietest frame near one, rather an earlier than a later one."""
+        around = range(max(0, about - _SEARCH_FRAMES), max(1, about + _SEARCH_FRAMES // 2))
+        return min(around, key=lambda frame: self.levels[frame])
 
 
 @dataclass(slots=True)
 class Playout:
-    """The sentences of one turn, in order."""
+    """The sentences of one turn, in order.
 
+    Attributes:
+        tempo: Actual over usual durations of words, of the call's voice so far.
+    """
+
+    tempo: float = 1.0
     sentences: list[Spoken] = field(default_factory=list)
 
-    def begin(self, text: str) -> Spoken:
+    def begin(self, text: str, reading: str = "", language: str = "en") -> Spoken:
         """Add a sentence whose audio is about to be queued."""
-        spoken = Spoken(text)
+        spoken = Spoken(text, reading, language, self.tempo)
         self.sentences.append(spoken)
         return spoken
+
+    def end(self, spoken: Spoken) -> None:
+        """Note that all audio of a sentence is queued; the next one goes by its tempo."""
+        spoken.complete = True
+        self.tempo += (tempo_of(spoken.known()) - self.tempo) / 2
+
+    @property
+    def saying(self) -> str:
+        """The latest sentence of which something was sent."""
+        return next((s.text for s in reversed(self.sentences) if s.sent), "")
 
     def heard(self, lead_frames: int = 0) -> str:
         """Return what the caller heard, `lead_frames` of what was sent not being played yet."""

@@ -22,7 +22,7 @@ from apps.core.resources import resource
 from apps.knowledge.entries import load_entries
 from apps.voice.stt.band import neighbourhoods, normalised_cepstra
 from apps.voice.stt.features import MelStream
-from apps.voice.tts.base import SpeechStyle
+from apps.voice.tts.base import SpeechStyle, pcm_of
 from apps.voice.tts.espeak import EspeakTts
 from benchmarks.recognition.speech import flite, framed, telephone
 
@@ -58,7 +58,7 @@ async def espeak(sentences: list[str]) -> list[Samples]:
         for voice in ESPEAK_VOICES:
             for sentence in sentences:
                 style = SpeechStyle("en", voice=voice)
-                pcm = b"".join([chunk async for chunk in tts.synthesise(sentence, style)])
+                pcm = await pcm_of(tts.synthesise(sentence, style))
                 spoken.append(framed(pcm_to_samples(pcm)))
         return spoken
     finally:

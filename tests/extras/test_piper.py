@@ -18,7 +18,7 @@ from onnx import TensorProto, helper  # noqa: E402
 
 from apps.core.audio import duration_ms, level_dbfs, pcm_to_samples  # noqa: E402
 from apps.core.errors import EngineDied, EngineUnavailable  # noqa: E402
-from apps.voice.tts.base import SpeechStyle  # noqa: E402
+from apps.voice.tts.base import SpeechStyle, pcm_of  # noqa: E402
 from apps.voice.tts.piper import PiperTts  # noqa: E402
 
 RATE_HZ = 22_050
@@ -87,8 +87,7 @@ def models_dir(tmp_path: Path) -> Path:
 
 
 async def said(engine: PiperTts, text: str, style: SpeechStyle) -> bytes:
-    async with aclosing(engine.synthesise(text, style)) as chunks:
-        return b"".join([chunk async for chunk in chunks])
+    return await pcm_of(engine.synthesise(text, style))
 
 
 async def test_piper_speaks_with_a_voice_from_a_file_at_the_styles_rate(models_dir: Path) -> None:

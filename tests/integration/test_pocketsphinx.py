@@ -15,7 +15,7 @@ from apps.core.errors import EngineDied, EngineUnavailable
 from apps.voice.stt.base import ListenFor, ListenOptions, Transcript
 from apps.voice.stt.domain import DomainText
 from apps.voice.stt.sphinx import PocketSphinx
-from apps.voice.tts.base import SpeechStyle
+from apps.voice.tts.base import SpeechStyle, pcm_of
 from apps.voice.tts.espeak import EspeakTts
 
 pytestmark = pytest.mark.slow
@@ -51,10 +51,7 @@ async def say(*sentences: str) -> list[bytes]:
     await tts.start()
     try:
         style = SpeechStyle("en", rate=0.9)
-        spoken = [
-            b"".join([chunk async for chunk in tts.synthesise(sentence, style)])
-            for sentence in sentences
-        ]
+        spoken = [await pcm_of(tts.synthesise(sentence, style)) for sentence in sentences]
     finally:
         await tts.close()
     return [bytes(FRAME_BYTES * 10) + pcm + bytes(FRAME_BYTES * 25) for pcm in spoken]

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from apps.core.audio import Samples, duration_ms, level_dbfs, pcm_to_samples
 from apps.core.errors import EngineDied, EngineError, EngineUnavailable
 from apps.voice.tts import piper as piper_module
-from apps.voice.tts.base import SpeechStyle, TextToSpeech
+from apps.voice.tts.base import Speech, SpeechStyle, TextToSpeech, WordMark, pcm_of
 from apps.voice.tts.espeak import EspeakTts
 from apps.voice.tts.fake import FakeTts
 from apps.voice.tts.piper import PiperTts
@@ -42,8 +42,28 @@ async def started(engine: Engine) -> AsyncIterator[Engine]:
 
 
 async def said(engine: TextToSpeech, text: str, style: SpeechStyle) -> bytes:
-    async with aclosing(engine.synthesise(text, style)) as chunks:
-        return b"".join([chunk async for chunk in chunks])
+    return await pcm_of(engine.synthesise(text, style))
+
+
+async def first_pcm(speech: Speech) -> bytes:
+    while isinstance(piece := await anext(speech), WordMark):
+        pass
+    return piece
+
+
+async def marks_of(text: str, style: SpeechStyle) -> tuple[list[WordMark], list[float], bytes]:
+    """espeak-ng's marks, how much audio there was at each (ms), and the audio."""
+    marks: list[WordMark] = []
+    came_ms: list[float] = []
+    pcm = b""
+    async with started(EspeakTts()) as engine, aclosing(engine.synthesise(text, style)) as pieces:
+        async for piece in pieces:
+            if isinstance(piece, WordMark):
+                marks.append(piece)
+                came_ms.append(duration_ms(pcm))
+            else:
+                pcm += piece
+    return marks, came_ms, pcm
 
 
 def pitch_hz(pcm: bytes) -> float:
@@ -81,10 +101,33 @@ async def test_espeak_speaks_at_once_evenly_loud_and_without_clipping(
 async def test_espeak_gives_its_first_audio_before_the_sentence_is_made() -> None:
     async with started(EspeakTts()) as engine:
         async with aclosing(engine.synthesise(ENGLISH, SpeechStyle("en"))) as chunks:
-            first = await anext(chunks)
+            first = await first_pcm(chunks)
         assert 0 < duration_ms(first) < 100
         whole = await said(engine, ENGLISH, SpeechStyle("en"))
         assert whole.startswith(first)
+
+
+async def test_espeak_marks_each_word_before_its_audio() -> None:
+    text = "Für Größe XL – brauchen Sie,  äh, zwei Kfz-Scheine."
+    marks, came_ms, pcm = await marks_of(text, SpeechStyle("de"))
+    first_of_each = {mark.word: mark.at_ms for mark in reversed(marks)}
+    assert set(first_of_each) == set(range(len(text.split()))) - {3}  # a dash is no word
+    moments = [mark.at_ms for mark in marks]
+    assert moments == sorted(moments)
+    assert moments[0] == 0.0
+    assert moments[-1] < duration_ms(pcm)
+    assert all(came <= mark.at_ms for came, mark in zip(came_ms, marks, strict=True))
+
+
+@pytest.mark.parametrize("rate", [0.8, 1.0, 1.5])
+async def test_a_mark_is_where_the_word_begins_in_the_audio_that_is_heard(rate: float) -> None:
+    text = "One, nine, eleven, money."  # words that begin with voice
+    marks, _, pcm = await marks_of(text, SpeechStyle("en", rate=rate))
+    assert [mark.word for mark in marks] == [0, 1, 2, 3]
+    for mark in marks[1:]:  # each follows a pause
+        at = round(mark.at_ms * 32) // 2 * 2
+        assert level_dbfs(pcm[at - 32 * 60 : at - 32 * 20]) < -45
+        assert level_dbfs(pcm[at : at + 32 * 100]) > -35
 
 
 async def test_espeak_says_the_same_thing_the_same_way_whoever_spoke_before() -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from apps.core.audio import duration_ms, pcm_to_samples, samples_to_pcm
 from apps.core.errors import EngineDied, EngineError, EngineUnavailable
-from apps.voice.tts.base import SpeechStyle
+from apps.voice.tts.base import SpeechStyle, pcm_of
 from apps.voice.tts.openai import OpenAiTts
 
 VOICES = {"en": "alloy", "de": "nova"}
@@ -98,8 +98,7 @@ async def endless_tone(server: SpeechServer, writer: asyncio.StreamWriter) -> No
 
 
 async def said(engine: OpenAiTts, text: str, style: SpeechStyle) -> bytes:
-    async with aclosing(engine.synthesise(text, style)) as chunks:
-        return b"".join([piece async for piece in chunks])
+    return await pcm_of(engine.synthesise(text, style))
 
 
 async def test_a_sentence_is_asked_for_and_comes_back_at_16_khz() -> None:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
 
 import numpy as np
 
 from apps.core.audio import SAMPLE_RATE_HZ, samples_to_pcm
-from apps.voice.tts.base import SpeechStyle
+from apps.voice.tts.base import Speech, SpeechStyle
 
 MS_PER_CHAR = 60.0
 TONE_HZ = 220.0
@@ -33,7 +32,7 @@ class FakeTts:
     async def start(self) -> None:
         """Do nothing: there is nothing to load."""
 
-    async def synthesise(self, text: str, style: SpeechStyle) -> AsyncGenerator[bytes, None]:
+    async def synthesise(self, text: str, style: SpeechStyle) -> Speech:
         """Yield the tone in chunks of 100 ms; rate shortens it, pitch raises it."""
         self.spoken.append(text)
         total = round(len(text) * MS_PER_CHAR / style.rate * SAMPLE_RATE_HZ / 1000)

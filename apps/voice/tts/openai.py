@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import Mapping
 
 import httpx
 
@@ -10,7 +10,7 @@ from apps.core.audio import SAMPLE_BYTES, pcm_to_samples, samples_to_pcm
 from apps.core.errors import EngineDied, EngineError, EngineUnavailable
 from apps.voice.openai_server import check_there, connection
 from apps.voice.resample import Resampler
-from apps.voice.tts.base import SpeechStyle
+from apps.voice.tts.base import Speech, SpeechStyle
 
 SERVER_RATE_HZ = 24_000  # of response_format "pcm": signed 16-bit little-endian mono
 _MIN_SPEED, _MAX_SPEED = 0.25, 4.0
@@ -53,7 +53,7 @@ class OpenAiTts:
         """
         await check_there(self._client, "speech server", "TOM_TTS")
 
-    async def synthesise(self, text: str, style: SpeechStyle) -> AsyncGenerator[bytes, None]:
+    async def synthesise(self, text: str, style: SpeechStyle) -> Speech:
         """Yield 16 kHz PCM as the server sends it; closing the generator closes the request.
 
         Raises:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from apps.core.errors import EngineDied, EngineError, EngineUnavailable
-from apps.voice.tts.base import SpeechStyle
+from apps.voice.tts.base import Speech, SpeechStyle, WordMark
 from apps.voice.workers.host import WorkerPool
 from apps.voice.workers.spec import WorkerInfo
 from apps.voice.workers.stream import WorkerStream
@@ -58,8 +58,8 @@ class WorkerTextToSpeech:
         """
         await self._pool.start()
 
-    async def synthesise(self, text: str, style: SpeechStyle) -> AsyncGenerator[bytes, None]:
-        """Yield 16 kHz PCM while the sentence is being made.
+    async def synthesise(self, text: str, style: SpeechStyle) -> Speech:
+        """Yield 16 kHz PCM while the sentence is being made, and the words' marks if it has any.
 
         Raises:
             EngineUnavailable: No voice speaks the style's language, or there is no such voice.
@@ -70,6 +70,8 @@ class WorkerTextToSpeech:
         stream = await self._opened(request)
         try:
             while (frame := await stream.receive()) is not None:
+                for word, at_ms in frame.header.get("words", ()):
+                    yield WordMark(int(word), float(at_ms))
                 if frame.payload:
                     yield frame.payload
         finally:

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """espeak-ng as a worker: ``python -m apps.voice.workers.espeak_worker VOICE...``.
 
-A stream is one sentence: its header has ``text``, ``voice``, ``rate`` and ``pitch``; the replies'
-payloads are 16 kHz PCM, made while espeak-ng goes on. espeak-ng is under the GPL, so this
-program is as well, and it runs in a process of its own (docs/adr/0001-licence.md).
+A stream is one sentence: its header has ``text``, ``voice``, ``rate`` and ``pitch``. The replies'
+payloads are 16 kHz PCM, made while espeak-ng goes on; their headers may have ``words``: a word's
+index and the millisecond of the sentence's audio at which it begins, for each. espeak-ng is under
+the GPL, so this program is as well, and it runs in a process of its own (docs/adr/0001-licence.md).
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ import ctypes
 import math
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import espeakng_loader
@@ -28,6 +30,7 @@ _SYNCHRONOUS = 2
 _DONT_EXIT = 0x8000
 _CHARS_UTF8 = 1
 _END_PAUSE = 0x1000
+_EVENTS_END, _EVENT_WORD = 0, 1
 _RATE, _PITCH, _RANGE = 1, 3, 4
 _RATE_MIN_WPM, _RATE_MAX_WPM = 80, 450
 _PITCH_MAX = 99
@@ -41,11 +44,28 @@ _TRIAL_TEXT = "1, 2, 3, 4, 5, 6"  # read out in the voice's own language
 
 _VOICE_NAME = re.compile(r"[A-Za-z0-9_-]+(\+[A-Za-z0-9_-]+)?")
 
+
+class _Event(ctypes.Structure):
+    """espeak_EVENT: a list of them comes with each chunk of audio."""
+
+    _fields_ = (
+        ("type", ctypes.c_int),
+        ("unique_identifier", ctypes.c_uint),
+        ("text_position", ctypes.c_int),  # in characters, from 1
+        ("length", ctypes.c_int),
+        ("audio_position", ctypes.c_int),
+        ("sample", ctypes.c_int),
+        ("user_data", ctypes.c_void_p),
+        ("id", ctypes.c_char * 8),
+    )
+
+
 _OnSamples = ctypes.CFUNCTYPE(
-    ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p
+    ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event)
 )
 
-TakeSamples = Callable[[Samples], bool]
+WordStart = tuple[int, int]  # the word's first character in the text, its first sample
+TakeSamples = Callable[[Samples, Sequence[WordStart]], bool]
 
 
 class Espeak:
@@ -72,7 +92,7 @@ class Espeak:
                 "espeak-ng's data cannot be loaded.", hint="Reinstall espeakng-loader."
             )
         self.version: str = self._library.espeak_Info(None).decode()
-        self._take: TakeSamples = lambda samples: False
+        self._take: TakeSamples = lambda samples, words: False
         self._error: Exception | None = None
         self._callback = _OnSamples(self._on_samples)  # kept alive as long as the library
         self._library.espeak_SetSynthCallback(self._callback)
@@ -96,7 +116,8 @@ class Espeak:
             text: One sentence.
             rate: Speed relative to a normal one.
             pitch: Relative to the voice's own.
-            take: Called with each chunk at `rate_hz` as it is made; False stops.
+            take: Called with each chunk at `rate_hz` as it is made, and with the words that
+                begin in it or soon after; False stops.
 
         Raises:
             EngineError: espeak-ng failed; or what `take` raised.
@@ -118,12 +139,13 @@ class Espeak:
         if status != 0:
             raise EngineError(f"espeak-ng failed with status {status}.")
 
-    def _on_samples(self, wav: Any, count: int, events: int | None) -> int:
+    def _on_samples(self, wav: Any, count: int, events: Any) -> int:
         """Take what espeak-ng made; 1 stops it. Exceptions cannot pass through C."""
         try:
             if not wav or count <= 0:
                 return 0
-            return 0 if self._take(np.ctypeslib.as_array(wav, (count,)).copy()) else 1
+            samples = np.ctypeslib.as_array(wav, (count,)).copy()
+            return 0 if self._take(samples, list(_word_starts(events))) else 1
         except Exception as error:
             self._error = error
             return 1
@@ -152,6 +174,16 @@ class Espeak:
         ]
 
 
+def _word_starts(events: Any) -> Iterator[WordStart]:
+    if not events:
+        return
+    at = 0
+    while (event := events[at]).type != _EVENTS_END:
+        if event.type == _EVENT_WORD:
+            yield event.text_position - 1, event.sample
+        at += 1
+
+
 class EspeakWorker:
     """Speaks sentences with espeak-ng."""
 
@@ -175,13 +207,22 @@ class EspeakWorker:
         """Speak one sentence."""
         gain = self._set_voice(str(header["voice"]))
         shaper = SpeechShaper(self._espeak.rate_hz, gain)
+        text = str(header["text"])
+        firsts = [word.start() for word in re.finditer(r"\S+", text)]
+        waiting: list[WordStart] = []
 
-        def take(samples: Samples) -> bool:
+        def take(samples: Samples, words: Sequence[WordStart]) -> bool:
+            waiting.extend(words)
             if pcm := shaper.push(samples):
-                stream.reply(payload=pcm)
+                begun = [
+                    (bisect_right(firsts, char) - 1, round(shaper.moment_ms(sample), 1))
+                    for char, sample in waiting
+                ]
+                waiting.clear()
+                stream.reply({"words": begun} if begun else None, pcm)
             return not stream.cancelled
 
-        self._espeak.speak(str(header["text"]), float(header["rate"]), float(header["pitch"]), take)
+        self._espeak.speak(text, float(header["rate"]), float(header["pitch"]), take)
         stream.reply(payload=shaper.flush())
 
     def _set_voice(self, voice: str) -> float:
@@ -190,7 +231,7 @@ class EspeakWorker:
         if voice not in self._gains:
             trial: list[Samples] = []
 
-            def keep(samples: Samples) -> bool:
+            def keep(samples: Samples, _words: Sequence[WordStart]) -> bool:
                 trial.append(samples)
                 return True
 

@@ -50,18 +50,26 @@ class SpeechShaper:
     def __init__(self, rate_hz: int, gain: float) -> None:
         self._resampler = Resampler(rate_hz)
         self._gain = gain
+        self._rate_hz = rate_hz
         self._onset = round(rate_hz * _ONSET_S)
         self._begun = False
+        self._cut = 0
 
     def push(self, samples: Samples) -> bytes:
         """Add int16 samples of the engine, shape (n,); return 16 kHz PCM that is ready."""
         if not self._begun:
             audible = np.flatnonzero(np.abs(samples.astype(np.int32)) > _AUDIBLE)
+            silent = max(0, int(audible[0]) - self._onset) if len(audible) else len(samples)
+            self._cut += silent
             if not len(audible):
                 return b""
-            samples = samples[max(0, int(audible[0]) - self._onset) :]
+            samples = samples[silent:]
             self._begun = True
         return self._shaped(self._resampler.push(samples))
+
+    def moment_ms(self, sample: int) -> float:
+        """Return when one of the engine's samples is heard, from the first one that was kept."""
+        return max(0, sample - self._cut) * 1000 / self._rate_hz
 
     def flush(self) -> bytes:
         """Return the rest of the sentence."""
