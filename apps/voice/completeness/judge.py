@@ -1,66 +1,83 @@
-"""The verdict on a partial transcript."""
+"""The verdict on a partial transcript: short answers, dictated numbers, then the clause."""
 
 import re
 
+from apps.core.words import fold
+from apps.voice.completeness import answers, english, german
 from apps.voice.completeness.numbers import trailing_digits
 from apps.voice.completeness.verdict import Completeness, Expecting
 
-_WORD = re.compile(r"[^\W_]+(?:['’\-][^\W_]+)*")
-_YES_NO = {
-    "en": "yes yeah yep yup no nope nah sure okay ok correct right exactly absolutely",
-    "de": "ja nein jo jawohl nö doch genau richtig stimmt gerne klar okay ok natürlich",
-}
-_BACKCHANNEL = {
-    "en": "mhm mm mmm hm hmm aha uh-huh uhuh uh huh yes yeah yep okay ok right sure i see alright",
-    "de": "mhm mm hm hmm aha ah ja jaja okay ok genau verstehe ich gut alles klar richtig so stimmt",
-}
-_HANGING = {
-    "en": "and or but because if that the a an my your his her our their to of for with at on in by "
-    "from is are was were do does did can could will would should have has had which who uh um er "
-    "like so than as i'd i'm about into",
-    "de": "und oder aber weil dass ob wenn der die das ein eine einen einem einer mein meine meinen "
-    "meinem meiner zu von für mit bei an auf in im am zum zur ist sind war hat habe haben kann muss "
-    "möchte will soll ähm äh also als den dem des nach über unter wie",
-}
-_SETS = {
-    name: {language: frozenset(text.split()) for language, text in table.items()}
-    for name, table in {"yes": _YES_NO, "back": _BACKCHANNEL, "hang": _HANGING}.items()
-}
-
-
-def _words(text: str) -> list[str]:
-    return [word.replace("’", "'") for word in _WORD.findall(text.lower())]
-
-
-def _language(language: str) -> str:
-    return "de" if language.startswith("de") else "en"
+_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
+# What a dictated number is called: "my number is oh one", "mein Kennzeichen ist".
+_NUMBERED = re.compile(
+    r"number|numbers|plate|code|phone|telephone|mobile|pin|iban|vin|zip|postcode|reference|digits"
+    r"|\w*nummer|\w*kennzeichen|telefon|handy|\w*zahl|plz|aktenzeichen|ziffern|vorwahl"
+)
+_AT_LEAST_TWO = 2
 
 
 def judge(
     text: str, language: str, expecting: Expecting = Expecting.ANYTHING, digits: int = 0
 ) -> Completeness:
-    """Whether what was said so far is a whole turn."""
+    """Whether what was said so far is a whole turn.
+
+    Args:
+        text: What a streaming recogniser has; case and punctuation do not matter.
+        language: `de` or `en`, with or without a region; anything else is read as English.
+        expecting: What the call has just asked for.
+        digits: How many digits it asked for, 0 where that is not known.
+    """
     language = _language(language)
     words = _words(text)
     if not words:
         return Completeness.OPEN
-    count, length = trailing_digits(words, language)
-    if expecting is Expecting.DIGITS and count:
-        enough = digits and count >= digits
-        return Completeness.COMPLETE if enough else Completeness.HANGING
-    if expecting is Expecting.RATING and length == 1 and len(words) <= 3:
+    dictated = _dictated(words, language, expecting, digits)
+    if dictated is not None:
+        return dictated
+    if expecting is Expecting.YES_NO and answers.is_yes_or_no(words, language):
         return Completeness.COMPLETE
-    if words[-1] in _SETS["hang"][language]:
-        return Completeness.HANGING
-    if count and length > 1:
-        return Completeness.HANGING
-    if len(words) <= 2 and words[0] in _SETS["yes"][language]:
+    if expecting is Expecting.RATING and answers.is_rating(words, language):
         return Completeness.COMPLETE
-    return Completeness.COMPLETE if len(words) > 4 else Completeness.OPEN
+    if answers.is_formula(words, language):
+        return Completeness.COMPLETE
+    return _clause(words, language)
 
 
 def is_backchannel(text: str, language: str) -> bool:
     """Whether the words only say that the caller listens, and wants the assistant to go on."""
-    words = _words(text)
-    known = _SETS["back"][_language(language)]
-    return bool(words) and len(words) <= 3 and all(word in known for word in words)
+    return answers.is_backchannel(_words(text), _language(language))
+
+
+def _language(language: str) -> str:
+    return "de" if language.lower().startswith("de") else "en"
+
+
+def _words(text: str) -> list[str]:
+    return [word.replace("’", "'") for word in _WORD.findall(fold(text))]
+
+
+def _dictated(
+    words: list[str], language: str, expecting: Expecting, digits: int
+) -> Completeness | None:
+    """The verdict on a number being dictated, None where none is."""
+    said = answers.without_closers(words, language)
+    count, length = trailing_digits(said, language)
+    if not count or expecting is Expecting.RATING:
+        return None
+    if expecting is Expecting.DIGITS:
+        return Completeness.COMPLETE if 0 < digits <= count else Completeness.HANGING
+    context = any(_NUMBERED.fullmatch(word) for word in said[:-length])
+    if context or (length >= _AT_LEAST_TWO and count == length):
+        return Completeness.HANGING
+    return Completeness.COMPLETE if length == len(said) == 1 else None
+
+
+def _clause(words: list[str], language: str) -> Completeness:
+    said = answers.without_closers(answers.without_openers(words, language), language)
+    if not said:
+        return Completeness.OPEN if len(words) > 1 else Completeness.HANGING
+    polite = len(said) < len(words) and words[-1] != said[-1]
+    if language == "de":
+        return german.verdict(said, polite)
+    expanded = [part for word in said for part in english.expand(word)]
+    return english.verdict(expanded, polite)

@@ -1,0 +1,341 @@
+"""Is an English clause finished? One letter a word, and rules over the letters.
+
+The classes are in `english_words`: d determiner, p preposition, c conjunction, s subordinator, w
+question word, r and o pronouns, b be, h have, x do, m modal, t to, v verb that needs something
+after it, i verb that does not, n noun or unknown, a adjective, e adverb, k what leans on the next
+word, z filler. A word nobody knows is a noun, so one misheard word seldom changes a verdict.
+"""
+
+import re
+
+from apps.voice.completeness.english_words import (
+    ANNOUNCING,
+    BASES,
+    CLASSES,
+    CONTINUING,
+    DEGREES,
+    DITRANSITIVE,
+    LEADING,
+    NEXT,
+    PHRASAL,
+)
+from apps.voice.completeness.verdict import Completeness
+
+_CLITICS = {"'m": "am", "'ve": "have", "'ll": "will", "'d": "would", "'re": "are"}
+_IS = frozenset("what where who how when it that there he she here why this everything".split())
+_NEGATED = {"can't": "can", "won't": "will", "shan't": "shall", "cannot": "can", "let's": "let"}
+_FINALS = frozenset("dcstmxbhkzpw")
+_SUFFIXES = ("able", "ible", "ful", "ous", "ive", "less")
+# Verbs and the preposition they may end a question with: "who do I talk to".
+_STRANDED = frozenset("to for from with about of on in at".split())
+_INVERTED = re.compile(r"(?<=[nviaeo])[xmb](?=r)")
+_SUBJECTS = frozenset("i we he she they".split())
+_VERB = re.compile(r"[vihb]")
+_CHAIN = re.compile(r"[vihb](?:(?:t|o|e)*[vihb])*")
+_OBJECT = re.compile(r"e*t?[dkaonrmwsp]")
+
+
+def expand(word: str) -> list[str]:
+    """A word without its contraction: "what's" is two words, "don't" its auxiliary alone."""
+    if "'" not in word and word != "cannot":
+        return [word]
+    if word in _NEGATED:
+        return [_NEGATED[word]]
+    if word.endswith("n't"):
+        return [word[:-3]]
+    stem, mark, clitic = word.partition("'")
+    if mark + clitic in _CLITICS:
+        return [stem, _CLITICS[mark + clitic]]
+    return [stem, "is"] if clitic == "s" and stem in _IS else [word]
+
+
+def tag(words: list[str]) -> str:
+    """The words' classes, one letter each, decided from left to right."""
+    tags = ""
+    waiting = False  # for the verb of an auxiliary
+    for place, word in enumerate(words):
+        before = tags[-1:]
+        kind = CLASSES.get(word) or _guess(word, tags)
+        if kind in "vi":
+            kind = _verb_or_noun(word, kind, before, waiting, tags)
+            waiting = waiting and kind == "n"
+        elif kind in "xh" and waiting and before in ("r", "n", "t") and word in ("do", "have"):
+            kind = "v" if word == "do" or place == len(words) - 1 else kind
+        elif kind in "xm":
+            waiting = True
+        elif word == "when":
+            asks = CLASSES.get(words[place + 1], "n") in "xmb" if words[place + 1 :] else False
+            kind = "w" if asks or not tags or before in ("o", "v") else "s"
+        elif word == "like":
+            kind = (
+                "v" if before in ("m", "r", "t", "x") else "z" if place + 1 == len(words) else "p"
+            )
+        elif word in ("more", "less") and place == len(words) - 1 and before in ("v", "i", "d"):
+            kind = "e"
+        elif kind == "r" and word in ("this", "that"):
+            kind = _demonstrative(word, before, words, place)
+        elif word == "one" and before in ("a", "d"):
+            kind = "n"
+        elif word == "her" and before in ("v", "i", "p") and place == len(words) - 1:
+            kind = "o"
+        tags += kind
+    return tags
+
+
+def _guess(word: str, tags: str) -> str:
+    if word.endswith("'s"):
+        return "d"
+    if tags == "w" and word.endswith("s"):
+        return "v"  # "who inspects it"
+    if tags.endswith("r") and not tags.endswith("br"):
+        return "i"  # "it rains": what follows a subject is a verb, whatever was heard
+    return "a" if word.endswith(_SUFFIXES) else "n"
+
+
+def _verb_or_noun(word: str, kind: str, before: str, waiting: bool, tags: str) -> str:
+    if before in ("d", "k"):
+        return "a" if word.endswith(("ing", "ed")) else "n"
+    if before == "a":
+        return "n"
+    if before == "p":
+        return kind if word.endswith("ing") else "n"
+    if before == "n" and not waiting:
+        inflected = word.endswith("ed") or word not in BASES
+        third = word.endswith("s") and bool(re.search(r"(?:^|[swc])d[an]*$", tags))
+        return kind if third or (inflected and not word.endswith("s")) else "n"
+    if before == "" and word not in BASES:
+        return "a"
+    return kind
+
+
+def _demonstrative(word: str, before: str, words: list[str], place: int) -> str:
+    following = CLASSES.get(words[place + 1]) if place + 1 < len(words) else None
+    if following is None:
+        return "d" if place + 1 < len(words) or before not in ("v", "i", "p", "b") else "r"
+    if word == "that" and (before == "n" or (before == "v" and following in "rd")):
+        return "s"
+    return "d" if following in "na" else "r"
+
+
+def verdict(words: list[str], polite: bool) -> Completeness:
+    """Judge a whole utterance, without openers and closing "please".
+
+    Args:
+        words: Lower case, contractions expanded.
+        polite: A "please" stood at the end: a noun alone is then a request.
+    """
+    tags = tag(words)
+    if not tags:
+        return Completeness.OPEN
+    if tags[-1] == "p" and any((word, words[-1]) in PHRASAL for word in words[-5:-1]):
+        tags = tags[:-1] + "e"
+    core = tags.rstrip("e") or "e"
+    subject = words[len(core) - 1] in _SUBJECTS and core[-2:-1] not in tuple("xmbh")
+    if tags[-1] in _FINALS or subject or core[-1] in "cs":
+        return _final(words, tags)
+    if re.search(r"dk?a+$", tags) or (words[-1] == "possible" and "it" in words):
+        return Completeness.OPEN  # "a new"
+    if _finished(words, tags, polite):
+        return Completeness.COMPLETE
+    return Completeness.OPEN
+
+
+def _final(words: list[str], tags: str) -> Completeness:
+    """Ends in a word that leads on; a few sentences may."""
+    start, last = _last_clause(tags), tags[-1]
+    clause = tags[start:]
+    if last == "b" and re.fullmatch(r"w[ane]*(?:r|d[an]*n)(?:p?d?[an]*n)*b", clause):
+        asked = start > 0 and bool(_VERB.search(tags[:start]))
+        return Completeness.COMPLETE if asked else Completeness.OPEN
+    if last == "p" and words[-1] in _STRANDED and re.search(r"w.*[xmb].*[rn].*[vi]?p$", clause):
+        return Completeness.OPEN
+    if last == "d" and words[-1] in ("this", "that", "these", "those", "several", "both", "some"):
+        return Completeness.OPEN if tags[-2:-1] in ("v", "i", "b") else Completeness.HANGING
+    return Completeness.HANGING
+
+
+def _last_clause(tags: str) -> int:
+    """Where the last clause starts: at a subordinator, a question word, or an inversion."""
+    start = 0
+    for place in range(1, len(tags)):
+        kind, before = tags[place], tags[place - 1]
+        if (
+            kind == "s"
+            or (kind == "w" and before not in ("p", "c", "w"))
+            or (before == "c" and kind in "rwxmbhvi" and place > 1)
+        ):
+            start = place
+        elif kind == "r" and before == "n" and place + 1 < len(tags) and tags[place + 1] in "vihbm":
+            start = place
+        elif kind in "xmb" and _INVERTED.match(tags, place) and _VERB.search(tags[start:place]):
+            start = place
+    return start
+
+
+def _finished(words: list[str], tags: str, polite: bool) -> bool:
+    start = _last_clause(tags)
+    if start == 0:
+        if tags[0] == "s":
+            return False  # "if I sell my car": what then?
+        return _clause(words, tags, polite)
+    clause_words, clause = words[start:], tags[start:]
+    before_words, before = words[:start], tags[:start]
+    if before[-1] == "c":
+        before_words, before = before_words[:-1], before[:-1]
+        if re.match(r"[hbvi](?!r)", clause):  # "we moved and have a car"
+            return _predicate(clause_words, clause, False)
+    if clause[0] in "sw" and not re.match(r"w[ane]*[xmb]", clause):
+        # A subordinate clause: its verb must be there, and what it depends on as well.
+        body = (clause_words[1:], clause[1:]) if clause[0] == "s" else (clause_words, clause)
+        if not (_VERB.search(before) or before == "n") or not _embedded(*body):
+            return False
+        object_ = clause[0] == "w" or clause_words[0] in ("that", "if", "whether")
+        whole = before_words + ["it"] * object_, before + "n" * object_
+        return _finished(*whole, polite)
+    return _clause(clause_words, clause, polite)
+
+
+def _embedded(words: list[str], tags: str) -> bool:
+    """A clause in a statement's order, perhaps after a question word that is its object."""
+    if tags.startswith("w"):
+        if re.fullmatch(r"wt[vihb].*", tags):
+            return tags[2] == "i" or len(tags) > 3 or words[0] in ("what", "who", "whom")
+        found = re.match(r"w[ane]*(?=[rd])", tags)
+        fronted = _fronted(words)
+        skip = found.end() if found else 1
+        return _statement(words[skip:], tags[skip:], fronted) or (
+            not found and _predicate(words, tags, False)
+        )
+    if tags[:1] in tuple("vihbmx"):  # a relative clause: "the car that hit me"
+        return _predicate(words, tags, False)
+    return _statement(words, tags, False)
+
+
+def _clause(words: list[str], tags: str, polite: bool) -> bool:
+    first = tags[0]
+    if first == "w":
+        return _question(words, tags)
+    if first in "xmbh" and len(tags) > 1:
+        return _inverted(words, tags, False, "")
+    if words[0] in ("which", "whose", "whom") or re.match(r"p(?:w|d)[ane]*[xmb]", tags):
+        found = re.search(r"[xmb]", tags)
+        if found:
+            return _inverted(words[found.start() :], tags[found.start() :], True, "which")
+        return (
+            words[0] in ("which", "whose")
+            and bool(re.search(r"[vi]", tags[1:]))
+            and (_predicate(words, tags, False))
+        )
+    if first in "vi" and words[0] in BASES:
+        return len(tags) > 1 and _predicate(words, tags, False)
+    if _VERB.search(tags) or "m" in tags:
+        return _statement(words, tags, False)
+    return _fragment(words, tags, polite)
+
+
+def _fronted(words: list[str]) -> bool:
+    """The question word is the object: "what do I need", "how long does it take"."""
+    return words[0] in ("what", "who", "whom", "which", "whose") or (
+        words[0] == "how" and len(words) > 1 and words[1] in DEGREES
+    )
+
+
+def _question(words: list[str], tags: str) -> bool:
+    found = re.search(r"[xmbh]", tags)
+    if words[:2] == ["what", "if"]:
+        return _statement(words[2:], tags[2:], False)
+    if words[:2] in (["what", "about"], ["how", "about"]):
+        return tags[-1] in "nro" and len(words) > 2
+    if found is None:  # "who pays for it", "what happens now", "how to park"
+        if tags[1:2] == "t":
+            return _embedded(words, tags)
+        asks_subject = words[0] in ("who", "what", "how")
+        return asks_subject and bool(_VERB.search(tags)) and _predicate(words, tags, False)
+    if found.start() + 1 >= len(tags):
+        return False
+    at = found.start()
+    return _inverted(words[at:], tags[at:], _fronted(words), words[0] + " " + words[at - 1])
+
+
+def _inverted(words: list[str], tags: str, fronted: bool, asked: str) -> bool:
+    """From the auxiliary on: "do I need a permit", "is the pool open"."""
+    subject = re.match(r".e*(?:r|o|d?[ane]*n(?:c?d?[an]*n)*)", tags)
+    if subject is None and len(words) > 1 and words[1].endswith("ing"):
+        return bool(re.search(r"[neo].*[vi]$", tags))  # "how does paying online work"
+    if subject is None:
+        return fronted and _predicate(words, tags, False)  # "who can help me"
+    rest = tags[subject.end() :]
+    if tags[0] == "b":
+        return _be(words, tags, subject.end(), asked)
+    if tags[0] == "h" and not re.match(r"e*[vihb]", rest):
+        return False
+    if not _VERB.search(rest):
+        return False
+    return _predicate(words[subject.end() :], rest, fronted)
+
+
+def _be(words: list[str], tags: str, end: int, asked: str) -> bool:
+    """ "is" and its subject: some questions end there, others want a predicate."""
+    rest, subject = tags[end:], tags[1:end].strip("e")
+    question, _, degree = asked.partition(" ")
+    if words[1] in ("there", "this", "that", "it") and rest:
+        return rest[-1] in "naievo" and words[-1] not in ANNOUNCING and rest[0] != "s"
+    if rest.strip("e"):
+        if re.match(r"e*[vih]", rest):
+            return _predicate(words[end:], rest, question in ("what", "who", "which"))
+        return "a" in rest or bool(asked and question != "which") or subject == "r"
+    if words[-1] in ANNOUNCING or not question:
+        return False
+    if question in ("when", "which") or degree == "time":
+        return bool(NEXT & set(words))
+    return (
+        subject != "r"
+        or words[1] not in ("i", "we", "they", "he", "she", "there")
+        or (question in ("who", "where", "how") and words[1] != "i")
+    )
+
+
+def _statement(words: list[str], tags: str, fronted: bool) -> bool:
+    found = re.search(r"[vihbmx]", tags)
+    if found is None or found.start() == 0:
+        return False
+    if not re.search(r"[rnoa]", tags[: found.start()]):
+        return False
+    return _predicate(words[found.start() :], tags[found.start() :], fronted)
+
+
+def _predicate(words: list[str], tags: str, fronted: bool) -> bool:
+    """From the first verb on: has the last verb of the chain what it needs?"""
+    found = None
+    for found in _CHAIN.finditer(tags):
+        if tags[found.end() : found.end() + 1] != "t":
+            break
+    if found is None:
+        return False
+    after, verb = tags[found.end() :], words[found.end() - 1]
+    kind = tags[found.end() - 1]
+    if words[-1] in ANNOUNCING and kind in "hv":
+        return False
+    if len(after.strip("e")) == 0 and verb in CONTINUING:
+        return False
+    if kind in "hv" and re.fullmatch("e*a+", after):
+        return False  # "my car has foreign"
+    if verb in LEADING and after == "o":
+        return False
+    if verb in DITRANSITIVE and re.match(r"e*o", after):
+        return bool(re.match(r"e*o[eanodkrwstp]", after)) and after[-1] != "o"
+    later = re.search(r"t([vi])", after)
+    if later and later.end() == len(after):
+        return fronted or later[1] == "i"
+    if kind == "i":
+        return True
+    passive = kind == "v" and "b" in tags[: found.end()] and not verb.endswith("ing")
+    return fronted or passive or bool(_OBJECT.match(after) if kind != "b" else after)
+
+
+def _fragment(words: list[str], tags: str, polite: bool) -> bool:
+    """No verb: "opening hours", "parking permit for residents"."""
+    if polite:
+        return "n" in tags
+    bare = tags[0] in "na" and tags[-1] == "n" and words[-1] not in ANNOUNCING
+    return bare and tags.count("n") >= 2 and not re.search(r"[wro]", tags)

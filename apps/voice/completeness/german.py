@@ -1,0 +1,338 @@
+"""Is a German clause finished? One letter a word, and rules over the letters.
+
+The classes are in `german_words`: d determiner, p preposition, q preposition with its determiner,
+c conjunction, s subordinator, w question word, r pronoun, o and l object pronouns, m modal, h
+haben, b sein, u werden, v finite verb, i infinitive (and "they" form), y infinitive with zu, t
+participle, a predicate and j attributive adjective, e adverb, k what leans on the next word, z
+filler, n noun or unknown. A word nobody knows is a noun, so one misheard word seldom matters.
+"""
+
+import re
+from functools import lru_cache
+
+from apps.voice.completeness import german_words as lexicon
+from apps.voice.completeness.numbers import digits_in
+from apps.voice.completeness.verdict import Completeness
+
+_FINALS = frozenset("dpqcskzmhbuw")
+_FINITE = frozenset("vmhbu")
+_PHRASE = re.compile(r"[pq]w?d?[kja]*n")
+_NOMINAL = re.compile(r"d?[kj]*n+|[ro]|d(?=[vmhbu])")
+_DEMONSTRATIVE = frozenset("das die der den dem dies".split())
+_ADJECTIVAL = re.compile(r"\w{3,}(?:lich|ig|isch|bar|sam|los|haft)(e[nrsm]?)?")
+_PARTICIPLE = re.compile(r"(?:be|er|ver|zer|ent)\w{5,}t|(?:\w{2,6})?ge\w{3,}(?:t|en)|\w{3,}iert")
+_SUBJECTS = frozenset("ich wir er man".split())
+_MEASURES = frozenset(
+    "kosten dauern betragen heissen wohnen liegen gelten bedeuten bleiben reichen stehen "
+    "sprechen".split()
+)
+_HAPPENING = frozenset(
+    "passieren geschehen fehlen zahlen bezahlen haften gelten helfen kommen entstehen".split()
+)
+
+
+@lru_cache(maxsize=4096)
+def _verb(word: str) -> str:
+    """The classes a word can have as a verb: any of v, i, t, y, none for no verb."""
+    if word in lexicon.NOUNS:
+        return ""
+    found = _forms(word)
+    if found:
+        return found
+    for prefix in lexicon.PREFIXES:
+        if word.startswith(prefix) and len(word) > len(prefix) + 2:
+            rest = word[len(prefix) :]
+            if rest.startswith("zu") and rest[2:] in lexicon.INFINITIVES:
+                return "y"
+            found = _forms(rest)
+            if found:
+                return found
+    if word.endswith("ieren") and len(word) > 7:
+        return "i"
+    return "t" if _PARTICIPLE.fullmatch(word) else ""
+
+
+def _forms(word: str) -> str:
+    return (
+        ("v" if word in lexicon.FINITES else "")
+        + ("i" if word in lexicon.INFINITIVES else "")
+        + ("t" if word in lexicon.PARTICIPLES else "")
+    )
+
+
+@lru_cache(maxsize=4096)
+def _open_class(word: str) -> str:
+    """The class of a word that is no function word and no verb."""
+    if word in lexicon.NOUNS or digits_in(word, "de"):
+        return "n"
+    if word in lexicon.ADJECTIVES:
+        return lexicon.ADJECTIVES[word]
+    if found := _ADJECTIVAL.fullmatch(word):
+        return "j" if found[1] else "a" if len(word) > 6 else "n"
+    for ending in (1, 2):
+        if word[-ending:] in ("e", "en", "er", "es", "em") and "t" in _verb(word[:-ending]):
+            return "j"
+    return "n"
+
+
+def tag(words: list[str]) -> str:
+    """The words' classes, one letter each, decided from left to right."""
+    tags = ""
+    for place, word in enumerate(words):
+        following = words[place + 1] if place + 1 < len(words) else ""
+        kind = lexicon.CLOSED.get(word)
+        if kind is None:
+            kind = _content(word, words[place - 1] if place else "", tags, following)
+        elif word.startswith("welch"):
+            kind = "w"
+        elif word == "als":
+            kind = "s" if lexicon.CLOSED.get(following) in ("r", "d") else "p"
+        elif word == "zu" and "i" in _verb(following):
+            kind = "k"
+        elif word == "bis":
+            kind = "s" if lexicon.CLOSED.get(following) in ("r", "d") else "p"
+        elif word == "zu" and not following and re.search("[hb].*[ne]$", tags):
+            kind = "a"  # "ist am montag zu"
+        elif word == "damit" and following and lexicon.CLOSED.get(following) not in ("r", "d"):
+            kind = "e"
+        elif word in ("sein", "werden", "haben") and (tags.endswith("t") or not following):
+            kind = "i" if re.search("[muvb]", tags) else kind
+        elif kind == "j" and not following and word.endswith("er") and re.search("[bu].*n$", tags):
+            kind = "a"  # "ist das auto billiger"
+        tags += kind
+    return tags
+
+
+def _content(word: str, before: str, tags: str, following: str) -> str:
+    classes = _verb(word)
+    left = tags[-1:]
+    if not classes or left in ("j", "q"):
+        return _open_class(word) if not classes else "n"
+    if word in lexicon.ADJECTIVES and "t" not in classes:
+        return lexicon.ADJECTIVES[word]
+    if left == "k" and before == "zu":
+        return "y"
+    if left == "p" or (left == "k" and before in ("viel", "mehr", "weniger", "herr")):
+        return "n"
+    if not tags and "i" in classes and lexicon.CLOSED.get(following, "") in ("p", "q"):
+        return "n"  # "kosten für die anmeldung"
+    if left == "d":
+        pronoun = before in _DEMONSTRATIVE and classes[0] == "v" and word.endswith("t")
+        return "v" if pronoun else _open_class(word) if _open_class(word) == "j" else "n"
+    if (
+        left == "w"
+        and "i" in classes
+        and (lexicon.CLOSED.get(following, "") in _FINITE or _verb(following)[:1] in ("v", "i"))
+    ):
+        return "n"
+    if "t" in classes and "v" in classes:
+        return "t" if re.search("[hbu]", tags) or tags[-1:] not in ("r", "w", "n", "") else "v"
+    if classes == "it":
+        return "t" if re.search("[hb]", tags) and not re.search("[m]", tags) else "i"
+    return classes[0] if classes != "vi" else "i"
+
+
+def verdict(words: list[str], polite: bool) -> Completeness:
+    """Judge a whole utterance, without openers and closing "bitte".
+
+    Args:
+        words: Folded by `apps.core.words.fold`.
+        polite: A "bitte" stood at the end: a noun alone is then a request.
+    """
+    tags = tag(words)
+    start = _last_clause(words, tags)
+    if _particle(words[start:], tags[start:]):
+        return Completeness.COMPLETE
+    subordinate = start > 0 and _verb_last(tags[start:])
+    core = tags.rstrip("e") or "e"
+    lost = words[len(core) - 1] in _SUBJECTS and core[-2:-1] not in tuple("vmhbuio")
+    if (
+        lost
+        or core[-1] in "cs"
+        or (tags[-1] in _FINALS and not (subordinate and tags[-1] in _FINITE))
+    ):
+        pointed = words[-1] == "das" and tags[-2:-1] in tuple("vi")
+        return Completeness.OPEN if pointed else Completeness.HANGING
+    if tags[-1] == "j" or words[-1] in lexicon.ANNOUNCING or words[-1] in lexicon.SAYING:
+        return Completeness.OPEN
+    if subordinate:
+        done = tags[0] != "s" and _subordinate(words[start:], tags[start:])
+        done = done and bool(re.search("[vmhbuin]", tags[:start]))
+    elif tags[0] == "s" and (start == 0 or tags[start] not in "vmhbuiw"):
+        done = False  # "wenn ich mein auto verkaufe": was dann?
+    else:
+        done = _main(words[start:], tags[start:], polite)
+    return Completeness.COMPLETE if done else Completeness.OPEN
+
+
+def _particle(words: list[str], tags: str) -> bool:
+    """Ends in the particle of its separable verb: "wie melde ich mein auto an"."""
+    if not re.search("[rnd].*.$", tags[1:]) and len(words) < 3:
+        return False
+    return any(
+        words[-1] in lexicon.SEPARABLE.get(_base(word), ())
+        for word, kind in zip(words[:-1], tags, strict=False)
+        if kind in "vi"
+    ) and (words[-1] != "ein" or tags[-2:-1] == "n")
+
+
+def _base(word: str) -> str:
+    return lexicon.FINITES.get(word) or lexicon.INFINITIVES.get(word) or word
+
+
+def _last_clause(words: list[str], tags: str) -> int:
+    """Where the last clause starts."""
+    start = 0
+    for place in range(1, len(tags)):
+        kind, before, after = tags[place], tags[place - 1], tags[place + 1 : place + 3]
+        if (
+            kind == "s"
+            or (kind == "w" and before not in ("p", "w", "c"))
+            or (before == "c" and (kind in "vmhbuw" or (kind in "re" and after[:1] in _FINITE)))
+            or (kind == "d" and before == "n" and after[:1] in tuple("rold"))
+            or (
+                kind in "vmhbu"
+                and (after[:1] == "r" or words[place + 1 : place + 2] == ["das"])
+                and re.search("[vmhbuit]", tags[start:place])
+            )
+        ):
+            start = place
+    return start
+
+
+def _verb_last(clause: str) -> bool:
+    """Does the clause want its verb at the end, as after "weil" or an indirect question word?"""
+    if clause[0] == "w":
+        return not re.match(r"w[kedajn]*?[vmhbu](?!$)|wi[rdn]", clause)
+    return clause[0] in ("s", "d")
+
+
+def _subordinate(words: list[str], tags: str) -> bool:
+    """Finished by its verb: "wann sie morgen öffnen", not "weil ich umgezogen"."""
+    body = tags.rstrip("e")
+    if not body or not re.search("[rndow]", body[:-1]):
+        return False
+    if body[-1] == "i":
+        return not lexicon.SINGULAR & set(words[1:3])
+    return body[-1] in "vmhbu"
+
+
+def _main(words: list[str], tags: str, polite: bool) -> bool:
+    place = _finite(tags)
+    if place is None:
+        return _fragment(tags, polite)
+    before, after = tags[:place], tags[place + 1 :]
+    kind = tags[place]
+    if tags[-1] == "v" and place < len(tags) - 1 and "w" not in tags[:1]:
+        return False  # a new clause has begun: "ich bin umgezogen brauche"
+    if _purpose(words, tags, place):
+        return False
+    if kind in "vi":
+        return _full_verb(words, tags, place)
+    if not re.search("[rndw]", before + after):
+        return False
+    if kind == "m" and words[-1] in ("hin", "rein", "raus", "weg", "los"):
+        return True
+    if re.search("[iy]", after) or (kind in "hbu" and "t" in after):
+        return True
+    if kind == "h":
+        return _have(words, tags, place)
+    if kind == "b":
+        return _be(words, tags, place)
+    return polite and "n" in after
+
+
+def _purpose(words: list[str], tags: str, place: int) -> bool:
+    """ "um" has opened what "zu" and a verb will close: "was brauche ich um den termin"."""
+    if "um" not in words[place:] or "y" in tags:
+        return False
+    at = words.index("um", place)
+    return not any(digits_in(word, "de") for word in words[at + 1 : at + 3])
+
+
+def _finite(tags: str) -> int | None:
+    """Where the finite verb stands, None for a phrase without one."""
+    found = re.search(r"[vmhbu]|i(?=[rd])|(?<=w)i|(?<=wn)i$", tags)
+    if found is None or (
+        found[0] == "i" and found.start() > 0 and "w" not in tags[: found.start()]
+    ):
+        return (
+            None
+            if found is None
+            else next((place for place, kind in enumerate(tags) if kind in _FINITE), None)
+        )
+    return found.start()
+
+
+def _full_verb(words: list[str], tags: str, place: int) -> bool:
+    before, after, base = tags[:place], tags[place + 1 :], _base(words[place])
+    if re.search("y", after):
+        return True
+    if base in lexicon.HALF_SAID:
+        return False
+    subject = bool(re.search("[rn]|d$", after)) or bool(re.search("[rnd]", before.lstrip("w")))
+    if base in lexicon.INTRANSITIVE:
+        if before.startswith("w") and not re.search("[rn]", after):
+            return words[0] in ("was", "wer", "welche", "welches") and base in _HAPPENING
+        if base in _MEASURES and not before.startswith("w"):
+            return bool(
+                re.search(
+                    "[naetir]", re.sub(r"^e*(?:r|d?[kj]*n)", "", after) if not before else after
+                )
+            )
+        if not before and after.strip("e") in ("r", "d"):
+            return False  # "kommt er"
+        return subject
+    bare = _PHRASE.sub("", before) + words[place][:0] + "|" + _PHRASE.sub("", after)
+    asked = before.startswith("w") and (
+        words[0] in ("was", "wen", "wer") or words[0].startswith("welch") or "n" in before
+    )
+    nominal = len(_NOMINAL.findall(bare.replace("w", ""))) + (asked and "n" not in before)
+    return nominal > 1
+
+
+def _have(words: list[str], tags: str, place: int) -> bool:
+    before, after = tags[:place], tags[place + 1 :]
+    if re.search(r"[ae]$", after) and re.search(r"offen|auf|zu$|frei", words[-1]):
+        return True
+    wanted = words[place].startswith("haett") and {"gern", "gerne"} & set(words)
+    if wanted:
+        return "n" in after
+    if before.startswith("w"):
+        return "n" in before and bool(re.search("[rn]", after))
+    if before:
+        return False
+    rest = re.match(r"(?:r|d?[kj]*n)e*([dkjn]+)", after)
+    return rest is not None and words[place + 1 + rest.start(1)] not in lexicon.DEFINITE
+
+
+def _be(words: list[str], tags: str, place: int) -> bool:
+    before, after = tags[:place], tags[place + 1 :]
+    if "a" in after or "y" in after:
+        return True
+    if before.startswith("w"):
+        if words[0] == "wann":
+            return bool(lexicon.NEXT & set(words))
+        return bool(re.search("[nr]", after)) and words[0] != "warum"
+    if words[-1] in lexicon.PLACES and after:
+        return True
+    if re.match(r"[pq].*n$", before) and after:
+        return after[-1] == "n"  # "in der scheibe ist ein riss"
+    if re.search(r"(?:^r|d[kj]*n)e*d[kj]*n", after) and not before:
+        return True
+    pointed = (words[0] in ("das", "es") and place == 1) or (
+        words[place + 1] in ("das", "es", "dies") and not re.match("d[kj]*n", after)
+    )
+    return pointed and "n" in after
+
+
+def _fragment(tags: str, polite: bool) -> bool:
+    """No finite verb: "öffnungszeiten samstag", "auto ummelden", "wo parken"."""
+    if polite:
+        return "n" in tags or "i" in tags
+    if tags[-1] == "i":
+        return "n" in tags or tags[0] == "w"
+    if tags[-1] == "t":
+        return tags[0] == "n"
+    bare = tags[0] in "nj" and tags[-1] == "n"
+    return bare and tags.count("n") > 1 and not re.search("[wro]", tags)
