@@ -220,6 +220,8 @@ def _limits(settings: Settings) -> Limits:
         turns=_turn_options(settings),
         no_input_s=settings.no_input_s,
         max_call_s=settings.max_call_s,
+        speculate=settings.speculate,
+        filler_after_ms=settings.filler_after_ms,
     )
 
 

@@ -88,6 +88,12 @@ class Settings(BaseSettings):
         {}, description="Any other option of turn-taking by its name, as JSON: docs/turn-taking.md."
     )
     no_input_s: float = Field(8.0, gt=0, description="Silence before the caller is asked again.")
+    speculate: bool = Field(
+        True, description="Begin an answer when the caller may have finished, before it is certain."
+    )
+    filler_after_ms: int = Field(
+        1500, ge=0, description="Say `One moment, please.` where an answer takes longer; 0 never."
+    )
     max_call_s: float = Field(1800.0, gt=0, description="A call is ended politely after this.")
 
     origin: Literal["caller", "test", "demo"] = Field(

@@ -43,9 +43,10 @@ from apps.dispatcher.caller_input import CallerInput, Input, key_menu
 from apps.dispatcher.conversation import Conversation
 from apps.dispatcher.rt_fsm import CallSession
 from apps.dispatcher.services import CallOptions, Services
+from apps.dispatcher.speculation import Speculator, Waste
 from apps.dispatcher.speech import Speech
 from apps.dispatcher.timers import Timers
-from apps.dispatcher.turn import Stages, Turn
+from apps.dispatcher.turn import Answers, Stages
 from apps.rl.signals import CallFacts
 from apps.voice.completeness import Expecting
 from apps.voice.doors.base import CallerAudio, CallerHungUp, Door
@@ -59,6 +60,7 @@ MAX_WAITING = 256
 TYPING_PATIENCE = 10.0
 """So many times longer a typed call waits for the caller than a spoken one."""
 _CLOSING = (CallState.ASKING_RATING, CallState.THANKING)
+_SPECULATIVE = (CallState.GREETING, CallState.LISTENING, CallState.HEARING, CallState.THINKING)
 _INTERRUPTIBLE = (Act.NO_INPUT, Act.REPEAT_PLEASE, Act.APOLOGY)
 
 
@@ -111,6 +113,20 @@ class LiveCall:
             person_available=door.capabilities.transfer
             and options.profile.person_available(services.clock()),
         )
+        self._speculator = Speculator(
+            Answers(
+                self.conversation,
+                services.knowledge,
+                services.generator,
+                options.profile.space,
+                options.office,
+                self._input.person_available,
+            ),
+            self._speech.audio if door.capabilities.audio else None,
+            self.log,
+            services.metrics,
+            enabled=services.limits.speculate,
+        )
         self._waiting: asyncio.Queue[Event | Input | Played] = asyncio.Queue()
         patience = 1.0 if door.capabilities.audio else TYPING_PATIENCE
         limits = services.limits
@@ -144,6 +160,7 @@ class LiveCall:
                 tasks,
                 self.log,
             )
+            self._speculator.start(tasks)
             helpers = [
                 tasks.create_task(self._mouth.run(), name="mouth"),
                 tasks.create_task(self._read_door(), name="door"),
@@ -156,6 +173,7 @@ class LiveCall:
                 self._timers.stop()
                 if self._ear is not None:
                     self._ear.close()
+                self._speculator.stop()
                 for task in (*helpers, self._turn):
                     if task is not None:
                         task.cancel()
@@ -303,6 +321,7 @@ class LiveCall:
 
     async def _say_act(self, turn_id: int, act: Act) -> None:
         is_rating = act is Act.RATING_QUESTION
+        self._speculator.drop(Waste.OTHER_WORDS)
         self._expect(Expecting.RATING if is_rating else Expecting.ANYTHING)
         if is_rating:
             self.session.rating_offered = True
@@ -325,16 +344,7 @@ class LiveCall:
         self._watch_first_frame(turn_id, stages)
         self._interruptible(True)
         self._expect(Expecting.ANYTHING)
-        turn = Turn(
-            self.conversation,
-            self._services.knowledge,
-            self._services.generator,
-            self._options.profile.space,
-            self._options.office,
-            self._input.person_available,
-            stages,
-        )
-        await self._speech.answer(reply, turn)
+        await self._speech.answer(reply, self._speculator)
 
     def _watch_first_frame(self, turn_id: int, stages: Stages) -> None:
         def on_first_frame(at_ms: float) -> None:
@@ -379,10 +389,17 @@ class LiveCall:
                     self._ear.playback(interruptible=True, asks=self._speech.asks)
             case "resume":
                 self._mouth.resume()
-            case "maybe_ended" | "went_on":
-                pass
+            case "maybe_ended":
+                self._speculate(heard)
+            case "went_on":
+                self._speculator.drop()
             case _:
                 self.post(heard)
+
+    def _speculate(self, heard: Heard) -> None:
+        """Begin to answer what may be all that the caller says, where it would be answered."""
+        if heard.transcript is not None and self.session.state in _SPECULATIVE:
+            self._speculator.begin(heard.transcript.text, heard.utterance_id)
 
     async def _read_door(self) -> None:
         async with aclosing(self._door.events()) as arrivals:

@@ -49,6 +49,8 @@ class Limits:
         rating_s: Silence before no rating is taken for an answer.
         max_call_s: A call is closed politely after this.
         engine_wait_s: How long speech waits for an engine that is being restarted.
+        speculate: Whether answers are drafted before the caller has surely finished.
+        filler_after_ms: An answer that takes longer is announced ("One moment, please."); 0 never.
     """
 
     turns: TurnOptions = field(default_factory=TurnOptions)
@@ -56,6 +58,8 @@ class Limits:
     rating_s: float = 6.0
     max_call_s: float = 1800.0
     engine_wait_s: float = 5.0
+    speculate: bool = True
+    filler_after_ms: float = 1500.0
 
 
 @dataclass(frozen=True, slots=True)

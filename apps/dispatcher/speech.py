@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
+from collections.abc import Callable
+from contextlib import aclosing, suppress
 
 from apps.core.clock import loop_ms
-from apps.core.errors import EngineDied, EngineUnavailable
+from apps.core.errors import EngineDied, EngineError, EngineUnavailable
 from apps.core.sentences import split_sentences
 from apps.dispatcher.call_log import CallLog
 from apps.dispatcher.call_state import Act
-from apps.dispatcher.conversation import Ask, Conversation, Reply, SayAgain, SayLine
+from apps.dispatcher.conversation import Ask, Conversation, Reply, SayLine
+from apps.dispatcher.draft import Draft
 from apps.dispatcher.services import CallOptions, Services
-from apps.dispatcher.turn import Stages, Turn
+from apps.dispatcher.speculation import Speculator, Waste
+from apps.dispatcher.turn import Stages
 from apps.llm.spoken import spoken_form
 from apps.llm.style import Line, voice_style, wording
 from apps.voice.doors.base import Door
 from apps.voice.mouth import Mouth
+from apps.voice.tts.base import Speech as SpeechAudio
 from apps.voice.tts.base import SpeechStyle
 
 RETRY_S = 0.1
@@ -63,6 +66,7 @@ class Speech:
         )
         self._turn_id = 0
         self._typed: list[str] = []
+        self._bridging = self._asks = False
         self._stages: Stages | None = None
         self._on_audio: OnAudio | None = None
 
@@ -71,19 +75,29 @@ class Speech:
         """Whether something is being said that the caller has not heard to its end."""
         return self._aloud and self._mouth.speaking
 
+    @property
+    def asks(self) -> bool:
+        """Whether what was said last asks the caller something, so that a "yes" answers it."""
+        return self._asks
+
     def begin_turn(self, turn_id: int, stages: Stages | None, on_audio: OnAudio | None) -> None:
         """Begin a turn; `on_audio` is called once, when its first audio is about to be played."""
         self._turn_id, self._stages, self._on_audio = turn_id, stages, on_audio
-        self._typed = []
+        self._typed, self._bridging, self._asks = [], False, False
         self._mouth.begin_turn()
 
     def heard(self) -> str:
         """Return the words of this turn that the caller has heard."""
+        if self._bridging:  # a filler is no part of the answer
+            return ""
         return self._mouth.heard() if self._aloud else " ".join(self._typed)
 
     def flush(self) -> str:
         """Fall silent at once; returns the words of this turn that were heard."""
-        return self._mouth.flush() if self._aloud else " ".join(self._typed)
+        heard = self.heard()
+        if self._aloud:
+            self._mouth.flush()
+        return heard
 
     async def finished(self) -> None:
         """Wait until the caller has heard everything."""
@@ -107,17 +121,59 @@ class Speech:
             return
         await self._say_line(_LINES[act])
 
-    async def answer(self, reply: Reply, turn: Turn) -> None:
+    async def answer(self, reply: Reply, drafts: Speculator) -> None:
         """Say the reply to what the caller said."""
-        match reply:
-            case Ask(question=question):
-                plan = await turn.answer(self._turn_id, question, self._say)
-                self._services.metrics.question_asked(covered=plan.grounded)
-            case SayAgain():
-                last = self._conversation.last
-                await self._say_text(last.said if last else "")
-            case SayLine(line=line):
-                await self._say_line(line)
+        if isinstance(reply, Ask):
+            async with drafts.answering(reply.question) as draft:
+                await self._say_answer(reply.question, draft, drafts)
+            return
+        drafts.drop(Waste.OTHER_WORDS)
+        if isinstance(reply, SayLine):
+            await self._say_line(reply.line)
+        else:
+            last = self._conversation.last
+            await self._say_text(last.said if last else "")
+
+    async def _say_answer(self, asked: str, draft: Draft, drafts: Speculator) -> None:
+        await self._bridge(draft)
+        await draft.ready()
+        drafts.use(draft, self._stages or Stages())
+        prompt, plan = draft.prompt, draft.plan
+        self._conversation.note_answer(self._turn_id, asked, prompt.question, plan, prompt.passages)
+        async with aclosing(draft.sentences()) as sentences:
+            async for sentence, audio in sentences:
+                self._conversation.note_said(self._turn_id, sentence)
+                await self._say(sentence, audio)
+        self._services.metrics.question_asked(covered=plan.grounded)
+
+    async def _bridge(self, draft: Draft) -> None:
+        """Say that it takes a moment, if it does; the caller has heard that when this returns."""
+        wait_ms = self._services.limits.filler_after_ms
+        if not self._aloud or not wait_ms or await draft.ready_within(wait_ms):
+            return
+        text = self._words.line(Line.ONE_MOMENT, self._conversation.slots)
+        # What is said until the answer begins is neither its first sound nor heard of it.
+        on_first_frame, self._mouth.on_first_frame = self._mouth.on_first_frame, None
+        self._bridging = True
+        with suppress(EngineError):  # the answer's own voice will tell
+            await self._play(text, self._filler(text, draft))
+        await self._mouth.drained()
+        self._bridging = False
+        self._mouth.begin_turn()
+        self._mouth.on_first_frame = on_first_frame
+
+    async def _filler(self, text: str, draft: Draft) -> SpeechAudio:
+        """Yield a filler's audio, or none where the answer was faster after all."""
+        begun = False
+        async with aclosing(self.audio(text)) as pieces:
+            async for piece in pieces:
+                if not begun and draft.is_ready:
+                    return
+                if not begun:
+                    begun = True
+                    self._services.metrics.filler()
+                    await self._tell(text, [])
+                yield piece
 
     async def _say_line(self, line: Line) -> None:
         count = self._conversation.count(line)
@@ -127,34 +183,51 @@ class Speech:
         for sentence in split_sentences(text):
             await self._say(sentence)
 
-    async def _say(self, sentence: str) -> None:
-        """Say one sentence: returns when all its audio is queued."""
-        sources = self._conversation.sources(self._turn_id)
-        told = {"role": "assistant", "text": sentence, "turn_id": self._turn_id}
-        await self._door.tell("transcript.final", {**told, "sources": list(sources)})
-        self._log.note("assistant", self._turn_id, text=sentence, sources=list(sources))
+    async def _say(self, sentence: str, audio: SpeechAudio | None = None) -> None:
+        """Say one sentence, whose audio may be there already: returns when all of it is queued."""
+        self._asks = sentence.endswith("?")
+        await self._tell(sentence, list(self._conversation.sources(self._turn_id)))
         if self._aloud:
-            await self._mouth.say(
-                sentence, self._audio(spoken_form(sentence, self._style.language))
-            )
+            await self._play(sentence, self._noticed(audio or self.audio(sentence)))
         else:
             self._typed.append(sentence)
             self._first_audio()
 
-    async def _audio(self, text: str) -> AsyncGenerator[bytes, None]:
-        """Yield the sentence's audio; an engine that is being restarted is waited for."""
+    async def _tell(self, sentence: str, sources: list[str]) -> None:
+        told = {"role": "assistant", "text": sentence, "turn_id": self._turn_id}
+        await self._door.tell("transcript.final", {**told, "sources": sources})
+        self._log.note("assistant", self._turn_id, text=sentence, sources=sources)
+
+    async def _play(self, sentence: str, audio: SpeechAudio) -> None:
+        language = self._style.language
+        reading = spoken_form(sentence, language)
+        await self._mouth.say(sentence, audio, reading=reading, language=language)
+
+    async def _noticed(self, audio: SpeechAudio) -> SpeechAudio:
+        async with aclosing(audio) as pieces:
+            async for piece in pieces:
+                if isinstance(piece, bytes):
+                    self._first_audio()
+                yield piece
+
+    async def audio(self, sentence: str) -> SpeechAudio:
+        """Yield a sentence's audio; an engine that is being restarted is waited for.
+
+        Raises:
+            EngineError: The engine cannot speak it, or ended within it.
+        """
         engine = self._services.tts.get(self._style.language)
         if engine is None:
             raise EngineUnavailable("No synthesiser speaks this language.")
+        text = spoken_form(sentence, self._style.language)
         deadline = loop_ms() + self._services.limits.engine_wait_s * 1000
         started = False
         while True:
             try:
-                async with aclosing(engine.synthesise(text, self._style)) as chunks:
-                    async for chunk in chunks:
+                async with aclosing(engine.synthesise(text, self._style)) as pieces:
+                    async for piece in pieces:
                         started = True
-                        self._first_audio()
-                        yield chunk
+                        yield piece
                 return
             except EngineDied:
                 # A sentence that has begun cannot be begun again: the call apologises instead.

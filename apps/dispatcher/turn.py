@@ -1,29 +1,25 @@
 """One turn: from the caller's words to the assistant's voice, stage by stage.
 
-rewrite → retrieve → generate → speak. Each sentence is spoken as soon as it is complete, and every
-stage's share of the waiting time is measured. A turn is cancelled from outside (barge-in, hang-up);
-nothing here swallows that.
+rewrite → retrieve → generate → speak. `Answers` does the first three of them for one call, without
+changing anything in it, so that they can be done before it is certain that they are wanted; every
+stage's share of the waiting time is measured.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from apps.core.clock import loop_ms
 from apps.core.sentences import SentenceSplitter
+from apps.core.words import words
 from apps.dispatcher.conversation import Conversation
 from apps.dispatcher.services import Knowledge
-from apps.llm.answer import AnswerPlan, plan_answer
 from apps.llm.base import Generator
-from apps.llm.prompt import Prompt, assemble
+from apps.llm.prompt import Exchange, Prompt, assemble
 from apps.llm.rewrite import rewrite, stay_on_topic
 
 PASSAGES = 5
-
-
-SpeakSentence = Callable[[str], Awaitable[None]]
 
 
 @dataclass(slots=True)
@@ -51,7 +47,11 @@ class Stages:
     NAMES = ("endpoint", "stt", "retrieve", "generate", "speak", "playout")
 
     def shares(self) -> dict[str, float]:
-        """Return each stage's milliseconds; stages that were not reached are left out."""
+        """Return for how many milliseconds the caller waited for each stage, and for it alone.
+
+        What was done ahead (speculation) was not waited for: a stage that was reached before the
+        one in front of it has a share of 0. Stages that were not reached are left out.
+        """
         marks = (
             self.voice_ended,
             self.caller_ended,
@@ -61,11 +61,14 @@ class Stages:
             self.spoken,
             self.played,
         )
-        return {
-            name: round(after - before, 1)
-            for name, before, after in zip(self.NAMES, marks, marks[1:], strict=False)
-            if before is not None and after is not None
-        }
+        waited: dict[str, float] = {}
+        before = marks[0]
+        for name, mark in zip(self.NAMES, marks[1:], strict=True):
+            after = mark if mark is None or before is None else max(mark, before)
+            if before is not None and after is not None:
+                waited[name] = round(after - before, 1)
+            before = after
+        return waited
 
     def total_ms(self) -> float | None:
         """Return the time from the caller's last sound to the first frame sent."""
@@ -74,15 +77,35 @@ class Stages:
         return round(self.played - self.voice_ended, 1)
 
 
-@dataclass(slots=True)
-class Turn:
-    """Answers questions of one call.
+@dataclass(frozen=True, slots=True)
+class Question:
+    """All that an answer depends on and that changes within a call.
+
+    Attributes:
+        asked: The caller's words.
+        full: The question that they mean, a follow-up rewritten.
+        history: What was said before, oldest first.
+    """
+
+    asked: str
+    full: str
+    history: tuple[Exchange, ...]
+
+    def same_as(self, other: Question) -> bool:
+        """Tell whether both have the same answer: the same words, at the same point of a call."""
+        same_words = words(self.full) == words(other.full)
+        return same_words and self.history == other.history
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """Finds and words the answers of one call; changes nothing in it.
 
     Args:
         conversation: The call's memory.
         knowledge: The knowledge base.
         generator: Words the answers.
-        profile: The call's profile.
+        profile: The profile's knowledge space.
         office: Its name in the call's language.
         person_available: Whether somebody could take the call over now.
     """
@@ -93,40 +116,34 @@ class Turn:
     profile: str
     office: str
     person_available: bool = True
-    stages: Stages = field(default_factory=Stages)
 
-    async def answer(self, turn_id: int, asked: str, speak: SpeakSentence) -> AnswerPlan:
-        """Find the answer and speak it, sentence by sentence."""
-        prompt, plan = await self._prepare(asked)
-        self.conversation.note_answer(turn_id, asked, prompt.question, plan, prompt.passages)
-        async with aclosing(self._sentences(prompt)) as sentences:
-            async for sentence in sentences:
-                if self.stages.worded is None:
-                    self.stages.worded = loop_ms()
-                self.conversation.note_said(turn_id, sentence)
-                await speak(sentence)
-        return plan
+    def question(self, asked: str) -> Question:
+        """Return what the caller's words ask at this point of the dialogue."""
+        history = self.conversation.history
+        return Question(asked, rewrite(asked, history, self.conversation.language), history)
 
-    async def _prepare(self, asked: str) -> tuple[Prompt, AnswerPlan]:
-        conversation = self.conversation
-        question = rewrite(asked, conversation.history, conversation.language)
+    async def prompt(self, question: Question) -> Prompt:
+        """Find the passages that may answer a question, and assemble the prompt."""
+        language = self.conversation.language
         found = await self.knowledge.search(
-            question, language=conversation.language, profile=self.profile, k=PASSAGES
+            question.full, language=language, profile=self.profile, k=PASSAGES
         )
-        passages = stay_on_topic(found, question, conversation.history, conversation.language)
-        self.stages.retrieved = loop_ms()
-        prompt = assemble(
-            conversation.slots,
-            passages,
-            conversation.history,
-            question,
-            language=conversation.language,
+        return assemble(
+            self.conversation.slots,
+            stay_on_topic(found, question.full, question.history, language),
+            question.history,
+            question.full,
+            language=language,
             office=self.office,
             person_available=self.person_available,
         )
-        return prompt, plan_answer(prompt)
 
-    async def _sentences(self, prompt: Prompt) -> AsyncGenerator[str, None]:
+    async def sentences(self, prompt: Prompt) -> AsyncGenerator[str, None]:
+        """Yield the answer sentence by sentence; close it to stop early.
+
+        Raises:
+            EngineError: No answer could be made, or it broke off.
+        """
         splitter = SentenceSplitter()
         async with aclosing(self.generator.stream(prompt)) as pieces:
             async for piece in pieces:

@@ -55,6 +55,7 @@ class Line(StrEnum):
     OUT_OF_HOURS = "out_of_hours"
     NO_EAR = "no_ear"
     TOO_LONG = "too_long"
+    ONE_MOMENT = "one_moment"
 
 
 def voice_style(slots: PolicySlots) -> VoiceStyle:

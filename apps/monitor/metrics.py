@@ -33,6 +33,9 @@ Stage = Literal["endpoint", "stt", "retrieve", "generate", "speak", "playout", "
 
 STAGES: tuple[Stage, ...] = get_args(Stage)
 
+SPECULATION_OUTCOMES = ("used", "went_on", "other_words", "interrupted", "failed", "ended")
+"""What becomes of an answer that was begun early: it is used, or why it was thrown away."""
+
 TURN_BUCKETS_S = (
     *(0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.75, 0.9),
     *(1.2, 1.5, 2.0, 3.0, 5.0),
@@ -96,6 +99,8 @@ class Metrics:
             self._turn_latency.labels(stage)
         for covered in ("yes", "no"):
             self._questions.labels(covered)
+        for outcome in SPECULATION_OUTCOMES:
+            self._speculations.labels(outcome)
 
     def _declare_learning(self) -> None:
         self._feedback = self._counter(
@@ -164,6 +169,19 @@ class Metrics:
             "tom_no_input_total", "Times that a silent caller was asked again."
         )
         self._handovers = self._counter("tom_handovers_total", "Calls handed over to a person.")
+        self._speculations = self._counter(
+            "tom_speculations_total",
+            "Answers begun before the caller had surely finished, by what became of them.",
+            "outcome",
+        )
+        self._won = self._histogram(
+            "tom_speculation_won_seconds",
+            "Time that a used one spared its caller.",
+            TURN_BUCKETS_S,
+        )
+        self._fillers = self._counter(
+            "tom_fillers_total", "Times that a caller was asked for a moment's patience."
+        )
 
     def _declare_machinery(self) -> None:
         self._engine_up = self._gauge(
@@ -286,6 +304,19 @@ class Metrics:
     def handover(self) -> None:
         """Count a call handed over to a person."""
         self._handovers.inc()
+
+    def speculation_used(self, won_ms: float) -> None:
+        """Count an answer begun early that was used, and the milliseconds that it won."""
+        self._speculations.labels("used").inc()
+        self._won.observe(max(won_ms, 0.0) / 1000.0)
+
+    def speculation_wasted(self, why: str) -> None:
+        """Count one that was thrown away, and why: one of `SPECULATION_OUTCOMES`."""
+        self._speculations.labels(why).inc()
+
+    def filler(self) -> None:
+        """Count a caller who was asked for a moment's patience."""
+        self._fillers.inc()
 
     # --- machinery
 

@@ -138,6 +138,8 @@ def calls() -> list[Panel]:
 
 def latency() -> list[Panel]:
     """Return the panels about how long a caller waits."""
+    guessed = "sum by (outcome) (increase(tom_speculations_total[$__rate_interval]))"
+    fillers = "sum(increase(tom_fillers_total[$__rate_interval]))"
     return [
         lines(
             "Voice to voice",
@@ -151,6 +153,17 @@ def latency() -> list[Panel]:
             [Query(STAGE_MEAN, "{{stage}}")],
             "s",
             stacked=True,
+        ),
+        lines(
+            "Answers begun early",
+            "What became of them, and callers who had to be asked for a moment's patience.",
+            [Query(guessed, "{{outcome}}"), Query(fillers, "one moment, please")],
+        ),
+        lines(
+            "Won by beginning early",
+            "Time that an answer begun early spared its caller.",
+            quantiles("tom_speculation_won_seconds"),
+            "s",
         ),
     ]
 
