@@ -53,11 +53,12 @@ _WHOLE = {
     "en": _phrases(
         "hello|hi|hello there|hi there|hey|good morning|good afternoon|good evening|thanks|"
         "thank you|yes|yeah|yep|yes please|no|nope|no thanks|no thank you|sure|of course|okay|ok|"
-        "correct|exactly|that's right|that is right|that's correct|that's wrong|i am|i do|i did|"
-        "i have|i can|i will|i don't|i'm not|i haven't|it is|it does|absolutely|definitely|"
+        "correct|exactly|that's right|that is right|that's correct|that's wrong|yes i am|"
+        "yes i do|yes i did|yes i have|yes i can|yes i will|no i don't|no i didn't|no i'm not|"
+        "no i haven't|no i can't|yes it is|yes it does|no it isn't|no it doesn't|absolutely|definitely|"
         "not really|not yet|maybe|i think so|i don't think so|of course not|certainly|perfect|great|"
         "all right|alright|sorry|pardon|excuse me|help|stop|wait|right|all good|"
-        "both|neither|me too|again please|say that again|repeat that please|one moment|"
+        "neither|me too|again please|say that again|repeat that please|one moment|"
         "one moment please|just a moment|hold on|that's fine"
     ),
     "de": _phrases(
@@ -65,7 +66,7 @@ _WHOLE = {
         "ja gerne|ja gern|gerne|gern|nein|nein danke|nö|nee|doch|genau|ja genau|richtig|stimmt|"
         "das stimmt|das ist richtig|das stimmt nicht|natürlich|klar|na klar|selbstverständlich|"
         "okay|ok|in ordnung|alles klar|gut|sehr gut|super|perfekt|prima|vielleicht|noch nicht|"
-        "eher nicht|ich glaube schon|ich glaube nicht|auf jeden fall|auf keinen fall|keins|beide|"
+        "eher nicht|ich glaube schon|ich glaube nicht|auf jeden fall|auf keinen fall|keins|"
         "wie bitte|hilfe|stopp|moment|einen moment|einen moment bitte|moment bitte|falsch|"
         "nicht wirklich|das geht|passt|das passt|sicher|bestimmt|leider nicht|leider nein|"
         "noch mal bitte|noch einmal bitte|nochmal bitte|entschuldigung"

@@ -11,13 +11,17 @@ import re
 from apps.voice.completeness.english_words import (
     ANNOUNCING,
     BASES,
+    BOTH,
     CLASSES,
     CONTINUING,
     DEGREES,
     DITRANSITIVE,
     LEADING,
+    LINKING,
+    MOTION,
     NEXT,
     PHRASAL,
+    THINKING,
 )
 from apps.voice.completeness.verdict import Completeness
 
@@ -55,8 +59,14 @@ def tag(words: list[str]) -> str:
     waiting = False  # for the verb of an auxiliary
     for place, word in enumerate(words):
         before = tags[-1:]
-        kind = CLASSES.get(word) or _guess(word, tags)
-        if kind in "vi":
+        kind = CLASSES.get(word) or _guess(word, tags, waiting)
+        if word == "like" and before not in tuple("mrtx"):
+            kind = "p" if words[place + 1 :] else "z"
+        elif word == "so" and CLASSES.get("".join(words[place + 1 : place + 2])) in ("a", "k"):
+            kind = "k"
+        elif kind == "a" and word in BOTH and waiting and before == "r":
+            kind = "v"
+        elif kind in "vi":
             kind = _verb_or_noun(word, kind, before, waiting, tags)
             waiting = waiting and kind == "n"
         elif kind in "xh" and waiting and before in ("r", "n", "t") and word in ("do", "have"):
@@ -82,13 +92,15 @@ def tag(words: list[str]) -> str:
     return tags
 
 
-def _guess(word: str, tags: str) -> str:
+def _guess(word: str, tags: str, waiting: bool) -> str:
     if word.endswith("'s"):
         return "d"
     if tags == "w" and word.endswith("s"):
         return "v"  # "who inspects it"
     if tags.endswith("r") and not tags.endswith("br"):
-        return "i"  # "it rains": what follows a subject is a verb, whatever was heard
+        return (
+            "v" if waiting else "i"
+        )  # "it rains": what follows a subject is a verb, whatever was heard
     return "a" if word.endswith(_SUFFIXES) else "n"
 
 
@@ -128,9 +140,10 @@ def verdict(words: list[str], polite: bool) -> Completeness:
     if not tags:
         return Completeness.OPEN
     if tags[-1] == "p" and any((word, words[-1]) in PHRASAL for word in words[-5:-1]):
-        tags = tags[:-1] + "e"
+        tags = re.sub("v$", "i", tags[:-1]) + "e"
     core = tags.rstrip("e") or "e"
     subject = words[len(core) - 1] in _SUBJECTS and core[-2:-1] not in tuple("xmbh")
+    subject = subject or (tags[-1] in "ro" and words[-2:-1] != [] and words[-2] in THINKING)
     if tags[-1] in _FINALS or subject or core[-1] in "cs":
         return _final(words, tags)
     if re.search(r"dk?a+$", tags) or (words[-1] == "possible" and "it" in words):
@@ -147,7 +160,7 @@ def _final(words: list[str], tags: str) -> Completeness:
     if last == "b" and re.fullmatch(r"w[ane]*(?:r|d[an]*n)(?:p?d?[an]*n)*b", clause):
         asked = start > 0 and bool(_VERB.search(tags[:start]))
         return Completeness.COMPLETE if asked else Completeness.OPEN
-    if last == "p" and words[-1] in _STRANDED and re.search(r"w.*[xmb].*[rn].*[vi]?p$", clause):
+    if last == "p" and words[-1] in _STRANDED and re.search(r"[wd].*[xmb].*[rn].*[vi]?p$", clause):
         return Completeness.OPEN
     if last == "d" and words[-1] in ("this", "that", "these", "those", "several", "both", "some"):
         return Completeness.OPEN if tags[-2:-1] in ("v", "i", "b") else Completeness.HANGING
@@ -254,7 +267,10 @@ def _question(words: list[str], tags: str) -> bool:
     if found.start() + 1 >= len(tags):
         return False
     at = found.start()
-    return _inverted(words[at:], tags[at:], _fronted(words), words[0] + " " + words[at - 1])
+    placed = words[0] in ("where", "how", "when") and words[-1] in MOTION
+    return _inverted(
+        words[at:], tags[at:], _fronted(words) or placed, words[0] + " " + words[at - 1]
+    )
 
 
 def _inverted(words: list[str], tags: str, fronted: bool, asked: str) -> bool:
@@ -279,7 +295,12 @@ def _be(words: list[str], tags: str, end: int, asked: str) -> bool:
     rest, subject = tags[end:], tags[1:end].strip("e")
     question, _, degree = asked.partition(" ")
     if words[1] in ("there", "this", "that", "it") and rest:
-        return rest[-1] in "naievo" and words[-1] not in ANNOUNCING and rest[0] != "s"
+        return (
+            rest[-1] in "naievo"
+            and not rest.endswith("tv")
+            and words[-1] not in ANNOUNCING
+            and rest[0] != "s"
+        )
     if rest.strip("e"):
         if re.match(r"e*[vih]", rest):
             return _predicate(words[end:], rest, question in ("what", "who", "which"))
@@ -314,6 +335,9 @@ def _predicate(words: list[str], tags: str, fronted: bool) -> bool:
         return False
     after, verb = tags[found.end() :], words[found.end() - 1]
     kind = tags[found.end() - 1]
+    linked = re.search(r"([vih])e*t[v]$", tags[: found.end()])
+    if fronted and linked and words[linked.start()] not in LINKING:
+        fronted = False  # "what do I bring to register": register what?
     if words[-1] in ANNOUNCING and kind in "hv":
         return False
     if len(after.strip("e")) == 0 and verb in CONTINUING:
@@ -324,13 +348,16 @@ def _predicate(words: list[str], tags: str, fronted: bool) -> bool:
         return False
     if verb in DITRANSITIVE and re.match(r"e*o", after):
         return bool(re.match(r"e*o[eanodkrwstp]", after)) and after[-1] != "o"
-    later = re.search(r"t([vi])", after)
-    if later and later.end() == len(after):
-        return fronted or later[1] == "i"
+    if after.endswith("tv") or (kind == "b" and not after.strip("e")):
+        return False
     if kind == "i":
         return True
     passive = kind == "v" and "b" in tags[: found.end()] and not verb.endswith("ing")
-    return fronted or passive or bool(_OBJECT.match(after) if kind != "b" else after)
+    return (
+        fronted
+        or passive
+        or bool(_OBJECT.match(after) if kind != "b" and verb not in MOTION else after)
+    )
 
 
 def _fragment(words: list[str], tags: str, polite: bool) -> bool:

@@ -60,18 +60,23 @@ pick return order reserve request obtain borrow lend repair schedule reschedule 
 deliver complete carry hold raise follow discuss enter connect reset activate block deactivate
 convert exchange install create delete open-up mount extend avoid prove accept reject deny offer
 enjoy miss appeal-to become seem feel look wear charge-for wash plant catch track bring see have
-allow produce sort arrange organise organize organize claim lock unlock deregister register end finish start stop download sign print turn break exchange swap fit
-re-register put-on withdraw deposit"""
-_INTRANSITIVE = """go come pay park wait call begin close open move travel
-live stay sleep work happen arrive leave land depart drive ride walk run fly swim eat drink cook
+allow produce go come live stay move belong depend sort arrange organise organize organize claim lock unlock deregister register end finish start stop download sign print turn break exchange swap fit
+re-register put-on withdraw deposit join understand paint clean cut pull push throw drag adjust measure calculate
+compare consider control design develop discover divide employ encourage examine feed guess hide
+identify ignore improve introduce invite mention obtain perform prepare prevent protect refuse
+refund reject remind replace represent reveal review settle solve spend spell stream supply support
+test touch translate treat update validate verify waste water weigh wrap operate charge process"""
+_INTRANSITIVE = """pay park wait call begin close open travel
+sleep work happen arrive leave land depart drive ride walk run fly swim eat drink cook
 cost last expire renew-by apply speak talk listen write read study learn
 cancel-out breathe sit stand fall die cry laugh play sing dance smoke shop vote appear disappear
 return-home check die help-out count matter proceed continue fit qualify
 differ depend belong exist occur sell-out fail succeed pass win load respond reply complain worry
 relax meet enrol enroll subscribe unsubscribe transfer-over log login
 logout visit tow serve increase decrease drive-off agree disagree answer
-refuel recycle tip"""
-_DITRANSITIVE = "tell give send show bring offer get lend teach"
+refuel recycle tip ring bark leak drip smell squeak flicker beep freeze melt boil rain snow grow rise sink slip
+scream shout smile vary stink react recover retire resign explode crackle overheat happen"""
+_DITRANSITIVE = "tell give send show bring offer get lend teach charge"
 # Form → base, for the forms that no rule makes.
 _IRREGULAR = """got get|gotten get|brought bring|made make|took take|taken take|bought buy|sold sell|
 sent send|gave give|given give|found find|shown show|told tell|kept keep|lost lose|said say|
@@ -86,7 +91,7 @@ withdrew withdraw|cut cut|dying die|lying lie"""
 # Nouns that announce the real question.
 ANNOUNCING = frozenset(
     "question questions problem problems issue request difference something thing enquiry inquiry "
-    "query couple kind sort type lot bit".split()
+    "query couple kind sort type lot bit anything".split()
 )
 # They want a complement even where an object pronoun stands: "can you connect me".
 LEADING = frozenset("connect transfer put inform remind".split())
@@ -110,8 +115,18 @@ PHRASAL = frozenset(
     }.items()
     for verb in verbs.split()
 )
+# "I think you": the clause they introduce has only its subject.
+THINKING = frozenset("think guess hope believe know said suppose heard".split())
+# Adjectives that are verbs after "can I".
+BOTH = frozenset("open clean empty free correct dry warm cool lock".split())
 NEXT = frozenset("next last first deadline latest earliest closing opening nearest".split())
-DITRANSITIVE = frozenset(_DITRANSITIVE.split())
+# With no place or direction they are half said, but for "where do I go".
+MOTION = frozenset("go come live stay move belong goes went going lives came moving".split())
+# What "to" and a verb may follow without a purpose being meant.
+LINKING = frozenset(
+    "need want have like try going supposed used hope plan wish love get seem continue begin "
+    "forget remember allowed required able needs wants has had planning trying got".split()
+)
 DEGREES = frozenset("much many long far old big high late early often soon".split())
 
 
@@ -142,3 +157,13 @@ def _classes() -> dict[str, str]:
 
 CLASSES = _classes()
 BASES = frozenset((_INTRANSITIVE + " " + _TRANSITIVE).split())
+DITRANSITIVE = frozenset(
+    form
+    for form in CLASSES
+    if form in _DITRANSITIVE.split()
+    or any(form in _forms(base) for base in _DITRANSITIVE.split())
+    or any(
+        pair.split()[0] == form and pair.split()[1] in _DITRANSITIVE.split()
+        for pair in _IRREGULAR.replace("\n", "").split("|")
+    )
+)

@@ -19,15 +19,15 @@ _FINITE = frozenset("vmhbu")
 _PHRASE = re.compile(r"[pq]w?d?[kja]*n")
 _NOMINAL = re.compile(r"d?[kj]*n+|[ro]|d(?=[vmhbu])")
 _DEMONSTRATIVE = frozenset("das die der den dem dies".split())
-_ADJECTIVAL = re.compile(r"\w{3,}(?:lich|ig|isch|bar|sam|los|haft)(e[nrsm]?)?")
+_ADJECTIVAL = re.compile(r"\w{3,}(?:lich|ig|isch|bar|sam|los|(?<!sc)haft)(e[nrsm]?)?")
 _PARTICIPLE = re.compile(r"(?:be|er|ver|zer|ent)\w{5,}t|(?:\w{2,6})?ge\w{3,}(?:t|en)|\w{3,}iert")
 _SUBJECTS = frozenset("ich wir er man".split())
 _MEASURES = frozenset(
     "kosten dauern betragen heissen wohnen liegen gelten bedeuten bleiben reichen stehen "
-    "sprechen".split()
+    "sprechen gehen kommen laufen fahren".split()
 )
 _HAPPENING = frozenset(
-    "passieren geschehen fehlen zahlen bezahlen haften gelten helfen kommen entstehen".split()
+    "passieren geschehen fehlen zahlen bezahlen haften gelten kommen entstehen".split()
 )
 
 
@@ -89,13 +89,19 @@ def tag(words: list[str]) -> str:
             kind = "s" if lexicon.CLOSED.get(following) in ("r", "d") else "p"
         elif word == "zu" and "i" in _verb(following):
             kind = "k"
+        elif word == "mehr" and not following and re.search(r"\bkein|nicht", " ".join(words)):
+            kind = "e"
         elif word == "bis":
             kind = "s" if lexicon.CLOSED.get(following) in ("r", "d") else "p"
-        elif word == "zu" and not following and re.search("[hb].*[ne]$", tags):
+        elif word == "zu" and not following and re.search("^[^a]*[hb][^a]*[ne]$", tags):
             kind = "a"  # "ist am montag zu"
         elif word == "damit" and following and lexicon.CLOSED.get(following) not in ("r", "d"):
             kind = "e"
-        elif word in ("sein", "werden", "haben") and (tags.endswith("t") or not following):
+        elif (
+            word in ("sein", "werden", "haben")
+            and tags[-1:] != "c"
+            and (tags.endswith("t") or not following)
+        ):
             kind = "i" if re.search("[muvb]", tags) else kind
         elif kind == "j" and not following and word.endswith("er") and re.search("[bu].*n$", tags):
             kind = "a"  # "ist das auto billiger"
@@ -112,7 +118,9 @@ def _content(word: str, before: str, tags: str, following: str) -> str:
         return lexicon.ADJECTIVES[word]
     if left == "k" and before == "zu":
         return "y"
-    if left == "p" or (left == "k" and before in ("viel", "mehr", "weniger", "herr")):
+    if left == "p" or (
+        left == "k" and classes[0] != "v" and before in ("viel", "mehr", "weniger", "herr")
+    ):
         return "n"
     if not tags and "i" in classes and lexicon.CLOSED.get(following, "") in ("p", "q"):
         return "n"  # "kosten für die anmeldung"
@@ -157,7 +165,7 @@ def verdict(words: list[str], polite: bool) -> Completeness:
         return Completeness.OPEN
     if subordinate:
         done = tags[0] != "s" and _subordinate(words[start:], tags[start:])
-        done = done and bool(re.search("[vmhbuin]", tags[:start]))
+        done = done and bool(re.search("[vmhbui]", tags[:start]))
     elif tags[0] == "s" and (start == 0 or tags[start] not in "vmhbuiw"):
         done = False  # "wenn ich mein auto verkaufe": was dann?
     else:
@@ -189,6 +197,7 @@ def _last_clause(words: list[str], tags: str) -> int:
             kind == "s"
             or (kind == "w" and before not in ("p", "w", "c"))
             or (before == "c" and (kind in "vmhbuw" or (kind in "re" and after[:1] in _FINITE)))
+            or (kind in "rd" and words[place - 1] in lexicon.THINKING and tags[:place] == "rv")
             or (kind == "d" and before == "n" and after[:1] in tuple("rold"))
             or (
                 kind in "vmhbu"
@@ -203,6 +212,8 @@ def _last_clause(words: list[str], tags: str) -> int:
 def _verb_last(clause: str) -> bool:
     """Does the clause want its verb at the end, as after "weil" or an indirect question word?"""
     if clause[0] == "w":
+        if re.fullmatch("w[kaej]*[vmhbui]", clause):
+            return False  # "was ist": its subject is still to come
         return not re.match(r"w[kedajn]*?[vmhbu](?!$)|wi[rdn]", clause)
     return clause[0] in ("s", "d")
 
@@ -210,14 +221,18 @@ def _verb_last(clause: str) -> bool:
 def _subordinate(words: list[str], tags: str) -> bool:
     """Finished by its verb: "wann sie morgen öffnen", not "weil ich umgezogen"."""
     body = tags.rstrip("e")
-    if not body or not re.search("[rndow]", body[:-1]):
+    if not body or not re.search("[rndo]", body[:-1]):
         return False
+    if re.search("[vmhbu]{2}$", body):
+        return False  # the main clause goes on: "das paket das ich habe ist"
     if body[-1] == "i":
         return not lexicon.SINGULAR & set(words[1:3])
     return body[-1] in "vmhbu"
 
 
 def _main(words: list[str], tags: str, polite: bool) -> bool:
+    if re.match("[pq]w", tags):
+        words, tags = words[1:], tags[1:]  # "um wie viel uhr" asks as "wie viel" does
     place = _finite(tags)
     if place is None:
         return _fragment(tags, polite)
@@ -233,6 +248,8 @@ def _main(words: list[str], tags: str, polite: bool) -> bool:
         return False
     if kind == "m" and words[-1] in ("hin", "rein", "raus", "weg", "los"):
         return True
+    if kind == "m" and re.search("[iy].*c[^iyvt]*$", after):
+        return False
     if re.search("[iy]", after) or (kind in "hbu" and "t" in after):
         return True
     if kind == "h":
@@ -268,10 +285,14 @@ def _full_verb(words: list[str], tags: str, place: int) -> bool:
     before, after, base = tags[:place], tags[place + 1 :], _base(words[place])
     if re.search("y", after):
         return True
-    if base in lexicon.HALF_SAID:
+    if base == "lassen":
+        return "i" in after
+    if base in lexicon.HALF_SAID or (base in lexicon.PLACING and words[0] in ("wo", "wie", "wann")):
         return False
-    subject = bool(re.search("[rn]|d$", after)) or bool(re.search("[rnd]", before.lstrip("w")))
+    subject = bool(re.search("[rn]|d$", after)) or bool(re.search("[rnd]", _PHRASE.sub("", before)))
     if base in lexicon.INTRANSITIVE:
+        if base == "kommen" and words[0] == "wie" and after.strip("e") == "r":
+            return False
         if before.startswith("w") and not re.search("[rn]", after):
             return words[0] in ("was", "wer", "welche", "welches") and base in _HAPPENING
         if base in _MEASURES and not before.startswith("w"):
@@ -280,8 +301,8 @@ def _full_verb(words: list[str], tags: str, place: int) -> bool:
                     "[naetir]", re.sub(r"^e*(?:r|d?[kj]*n)", "", after) if not before else after
                 )
             )
-        if not before and after.strip("e") in ("r", "d"):
-            return False  # "kommt er"
+        if (before, after.strip("e")) in (("", "r"), ("", "d"), ("r", "")):
+            return False  # "kommt er", "ich wohne"
         return subject
     bare = _PHRASE.sub("", before) + words[place][:0] + "|" + _PHRASE.sub("", after)
     asked = before.startswith("w") and (
@@ -298,21 +319,27 @@ def _have(words: list[str], tags: str, place: int) -> bool:
     wanted = words[place].startswith("haett") and {"gern", "gerne"} & set(words)
     if wanted:
         return "n" in after
+    if words[-1] == "mehr":
+        return True
     if before.startswith("w"):
         return "n" in before and bool(re.search("[rn]", after))
     if before:
         return False
-    rest = re.match(r"(?:r|d?[kj]*n)e*([dkjn]+)", after)
+    rest = re.match(r"(?:r|d?[kj]*n)e*([rdkjn]+)", after)
     return rest is not None and words[place + 1 + rest.start(1)] not in lexicon.DEFINITE
 
 
 def _be(words: list[str], tags: str, place: int) -> bool:
     before, after = tags[:place], tags[place + 1 :]
-    if "a" in after or "y" in after:
+    if "y" in after:
         return True
+    if "a" in after:
+        return not ("es" in words and "moeglich" in words)
     if before.startswith("w"):
         if words[0] == "wann":
             return bool(lexicon.NEXT & set(words))
+        if after.strip("e") == "r":
+            return words[0] in ("wo", "wer", "was")
         return bool(re.search("[nr]", after)) and words[0] != "warum"
     if words[-1] in lexicon.PLACES and after:
         return True

@@ -55,7 +55,8 @@ ausgebucht ausverkauft beschädigt gestohlen gesperrt versichert berechtigt verp
 vegan vegetarisch glutenfrei süß sauer scharf frisch weit nah fern entfernt stark schwach
 besetzt erreichbar geeignet barfuß allergisch zufrieden unzufrieden enttäuscht verspätet
 pünktlich gekündigt online gebührenpflichtig kostenpflichtig steuerfrei ausländisch deutsch
-fremd geparkt gebraucht reserviert bezahlt vorhanden"""
+fremd geparkt gebraucht reserviert bezahlt vorhanden besonder speziell weiter zweit dritt viert fünft
+sechst siebt acht neunt zehnt best schlimmst meist liebst höchst"""
 # Weak verbs by stem: infinitive, persons, past and participle follow by rule.
 _WEAK = """brauch kost frag mach sag meld zahl hol kauf wohn park such wart dauer hör lern leb leih
 arbeit antwort änder beantrag benötig verlänger erneuer bestell buch reservier stornier miet
@@ -80,7 +81,7 @@ duld hust nies atm blut juck schmerz pfleg verdopple schaff klau raub schein-neu
 belegg-neu beleg beauftrag beantwort anhäng-neu notrufe-neu ordne-neu bedien roll zoll verzoll
 import exportier importier lackier mark-neu markier programmier installier filter verbrauch
 verarbeit veröffentlich ermäßig verkürz verzicht vertrag-neu hak beglaubig übersetz unterstütz
-stürz rutsch kipp crash kracht-neu krach ramm streif knall quietsch wackel laut red verlang beend verschrott verblass
+stürz rutsch kipp crash kracht-neu krach ramm streif knall quietsch wackel schalt leit zünd fass lehn laut red verlang beend verschrott verblass
 gründ wander sprüh grüß klick tipp scann chat google"""
 # Strong and mixed verbs: infinitive, I, he, past, participle.
 _STRONG = """geben gebe gibt gab gegeben|nehmen nehme nimmt nahm genommen|kommen komme kommt kam
@@ -200,7 +201,7 @@ _SEPARABLE = {
     "teilen": "mit ein",
 }
 HALF_SAID = frozenset(
-    "melden rufen holen nehmen reichen fangen füllen schalten lehnen schließen heben".split()
+    fold("melden rufen holen nehmen reichen fangen füllen schalten lehnen heben tauschen").split()
 )
 # Nouns that announce the real question.
 ANNOUNCING = frozenset(
@@ -219,6 +220,9 @@ SAYING = frozenset(
 )
 
 DEFINITE = frozenset(fold("mein meine meinen ihr ihre ihren den die das der unsere").split())
+# With "wo" or "wie" these ask for their particle: "wo gebe ich mein paket".
+PLACING = frozenset(fold("geben stellen legen setzen laden ziehen").split())
+THINKING = frozenset(fold("glaube denke hoffe fürchte meine finde vermute").split())
 NEXT = frozenset(fold("nächste nächster nächstes nächsten letzte letzter letzten frist").split())
 # "wo ist der chef da": a place adverb can be what is said of somebody.
 PLACES = frozenset(fold("da hier weg zurück los dran zuhause dabei drin vorbei drinnen").split())
@@ -270,6 +274,7 @@ SEPARABLE = {fold(verb): frozenset(fold(parts).split()) for verb, parts in _SEPA
 CLOSED = {fold(word): kind for kind, words in _CLOSED.items() for word in words.split()}
 ADJECTIVES = {
     **{fold(a) + ending: "j" for a in _ADJECTIVES.split() for ending in _ENDINGS},
+    **{fold(a) + "ste" + ending: "j" for a in _ADJECTIVES.split() for ending in ("", "n", "r")},
     **{fold(a): "a" for a in _ADJECTIVES.split()},
 }
 NOUNS = _NOUNS

@@ -69,13 +69,16 @@ def _dictated(
     context = any(_NUMBERED.fullmatch(word) for word in said[:-length])
     if context or (length >= _AT_LEAST_TWO and count == length):
         return Completeness.HANGING
-    return Completeness.COMPLETE if length == len(said) == 1 else None
+    alone = length == len(said) == 1 and said[0] not in ("ein", "eine")
+    return Completeness.COMPLETE if alone else None
 
 
 def _clause(words: list[str], language: str) -> Completeness:
     said = answers.without_closers(answers.without_openers(words, language), language)
     if not said:
         return Completeness.OPEN if len(words) > 1 else Completeness.HANGING
+    if len(said[-1]) == 1 and said[-1] not in ("i", "a"):
+        return Completeness.OPEN  # a letter being spelt
     polite = len(said) < len(words) and words[-1] != said[-1]
     if language == "de":
         return german.verdict(said, polite)
