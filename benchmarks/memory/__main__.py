@@ -36,8 +36,9 @@ from benchmarks.memory.growth import Bound, Held, children_of, complaints, growt
 LEAVES = ("hangs up", "breaks off", "says goodbye")
 QUESTION_S = 0.9
 """So much of the demonstration's question is spoken: the fake recogniser wants no more."""
-QUIET_S = 0.8
-GREETING = "An AI, eine KI."
+QUIET_S = 1.0
+"""Before a question half of it, afterwards all of it: the answer begins in it."""
+GREETING = "AI, KI."
 SETTLED_S = 0.5
 """What a call leaves behind is looked at so long after the last of a round has ended."""
 
@@ -48,7 +49,8 @@ def caller_audio() -> bytes:
     loud = np.flatnonzero(np.abs(said.astype(np.int32)) > 1000)[0]
     question = said[loud : loud + round(QUESTION_S * SAMPLE_RATE_HZ)]
     quiet = np.zeros(round(QUIET_S * SAMPLE_RATE_HZ), np.int16)
-    return samples_to_pcm(np.concatenate([quiet[: len(quiet) // 2], question, quiet, question]))
+    again = question[: len(question) * 2 // 3]
+    return samples_to_pcm(np.concatenate([quiet[: len(quiet) // 2], question, quiet, again]))
 
 
 async def hold(address: str, audio: bytes, leave: str) -> dict[str, int]:
@@ -144,9 +146,11 @@ async def _round(address: str, audio: bytes, calls: int, at_once: int) -> None:
         async with lines:
             return await hold(address, audio, LEAVES[number % len(LEAVES)])
 
-    for counted in await asyncio.gather(*(one(number) for number in range(calls))):
-        if not counted.get("audio") or not counted.get("turn.latency"):
-            raise SystemExit(f"A call was not served: {counted}")
+    held = await asyncio.gather(*(one(number) for number in range(calls)))
+    if not all(counted.get("audio") for counted in held):
+        raise SystemExit("A call was not served.")
+    if sum("turn.latency" in counted for counted in held) < calls / 2:
+        raise SystemExit("Hardly a call was answered: this measures no conversation.")
 
 
 def _tell(held: Held) -> None:

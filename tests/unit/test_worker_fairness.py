@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from contextlib import aclosing
 from pathlib import Path
 
+from apps.voice.tts.base import SpeechStyle
+from apps.voice.tts.espeak import EspeakTts
 from apps.voice.workers.fair import FairInbox
 from apps.voice.workers.host import WorkerHost
 from apps.voice.workers.spec import WorkerSpec
@@ -121,3 +124,31 @@ async def test_a_flood_on_one_stream_of_a_process_does_not_starve_another() -> N
         flood.cancel()
     finally:
         await host.close()
+
+
+async def test_a_caller_who_asks_for_endless_speech_does_not_starve_another_s_sentences() -> None:
+    tts, style = EspeakTts(), SpeechStyle("en")
+    spoken = 0
+
+    async def speak_without_end() -> None:
+        nonlocal spoken
+        while True:
+            async with aclosing(tts.synthesise("and so on " * 190, style)) as chunks:
+                async for _ in chunks:
+                    pass
+            spoken += 1
+
+    await tts.start()
+    endless = asyncio.create_task(speak_without_end())
+    try:
+        for _ in range(4):
+            await asyncio.sleep(0.1)
+            before = spoken
+            async with aclosing(tts.synthesise("Room five.", style)) as chunks:
+                assert len([chunk async for chunk in chunks]) > 0
+            assert spoken - before <= 1  # at most the one that had begun
+        assert spoken > 0
+    finally:
+        endless.cancel()
+        await asyncio.gather(endless, return_exceptions=True)
+        await tts.close()
