@@ -10,7 +10,7 @@ from apps.voice.word_estimate import (
     PAUSE_FRAMES,
     Sentence,
     quiet_below_dbfs,
-    tempo_of,
+    tempo_after,
     usual_ms,
     word_starts_ms,
 )
@@ -133,7 +133,7 @@ class Playout:
     def end(self, spoken: Spoken) -> None:
         """Note that all audio of a sentence is queued; the next one goes by its tempo."""
         spoken.complete = True
-        self.tempo += (tempo_of(spoken.known()) - self.tempo) / 2
+        self.tempo = tempo_after(spoken.known())
 
     @property
     def saying(self) -> str:

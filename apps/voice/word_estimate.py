@@ -131,11 +131,10 @@ class _Path:
         return self.pieces[-1].last if self.pieces else 0
 
 
-def tempo_of(sentence: Sentence) -> float:
-    """Return actual over usual durations in a complete sentence; else what it was before."""
-    usual = sum(usual_ms(word, sentence.language) for word in sentence.words)
-    said = sum(stretch.end - stretch.start for stretch in _stretches(sentence.levels)) * FRAME_MS
-    return said / usual if sentence.complete and usual and said else sentence.tempo
+def tempo_after(sentence: Sentence) -> float:
+    """Return the tempo to go by after a complete sentence; a longer one counts more."""
+    said, usual = _said_and_usual_ms(sentence)
+    return (_TEMPO_WEIGHT_MS * sentence.tempo + said) / (_TEMPO_WEIGHT_MS + usual)
 
 
 def word_starts_ms(sentence: Sentence) -> list[float]:
@@ -153,6 +152,13 @@ def word_starts_ms(sentence: Sentence) -> list[float]:
     to_come = usual[len(starts)]
     end_ms = len(sentence.levels) * FRAME_MS
     return starts + [end_ms + each - to_come for each in usual[len(starts) : -1]]
+
+
+def _said_and_usual_ms(sentence: Sentence) -> tuple[float, float]:
+    """Return how long the sentence's speech is without its pauses, and how long it usually is."""
+    frames = sum(stretch.end - stretch.start for stretch in _stretches(sentence.levels))
+    usual = sum(usual_ms(word, sentence.language) for word in sentence.words)
+    return (float(frames * FRAME_MS), usual) if frames and usual else (0.0, 0.0)
 
 
 def quiet_below_dbfs(levels: Sequence[float]) -> float:
@@ -182,7 +188,9 @@ def _laid(sentence: Sentence, usual: Sequence[float]) -> tuple[_Piece, ...]:
     count = len(sentence.words)
     if not stretches or not count:
         return ()
-    costs = _Costs(sentence, usual, tempo_of(sentence))
+    said_ms, usual_said_ms = _said_and_usual_ms(sentence)
+    known = sentence.complete and usual_said_ms > 0
+    costs = _Costs(sentence, usual, said_ms / usual_said_ms if known else sentence.tempo)
     # The best path to each number of words at each pause, by dynamic programming.
     best: list[dict[int, _Path]] = [{0: _Path(0.0)}]
     for end in range(1, len(stretches) + 1):

@@ -1,0 +1,1 @@
+"""Does the mouth know which words the caller heard? See docs/benchmarks.md."""
