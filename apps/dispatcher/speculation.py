@@ -123,11 +123,12 @@ class Speculator:
                 self._wasted(Waste.INTERRUPTED)
             await draft.aclose()
 
-    def use(self, draft: Draft, stages: Stages) -> None:
+    def use(self, draft: Draft, turn_id: int, stages: Stages) -> None:
         """Note that a draft that is ready is about to be heard.
 
         Args:
             draft: One that `answering` gave.
+            turn_id: The turn that it is said in.
             stages: The turn's; they get the draft's.
         """
         made = draft.stages
@@ -139,7 +140,7 @@ class Speculator:
         spoken_ms = now_ms if made.spoken is None else made.spoken
         won_ms = round(min(wanted_ms, spoken_ms) - draft.began_ms, 1)
         draft.settle()
-        self._log.note("speculation.used", won_ms=won_ms)
+        self._log.note("speculation.used", turn_id, won_ms=won_ms)
         self._metrics.speculation_used(won_ms)
 
     def _taken(self, asked: str) -> Draft:

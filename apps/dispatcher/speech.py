@@ -66,7 +66,7 @@ class Speech:
         )
         self._turn_id = 0
         self._typed: list[str] = []
-        self._bridging = self._asks = False
+        self._bridging = False
         self._stages: Stages | None = None
         self._on_audio: OnAudio | None = None
 
@@ -77,13 +77,13 @@ class Speech:
 
     @property
     def asks(self) -> bool:
-        """Whether what was said last asks the caller something, so that a "yes" answers it."""
-        return self._asks
+        """Whether what the caller heard last asks something, so that a "yes" answers it."""
+        return (self._mouth.saying if self._aloud else "".join(self._typed[-1:])).endswith("?")
 
     def begin_turn(self, turn_id: int, stages: Stages | None, on_audio: OnAudio | None) -> None:
         """Begin a turn; `on_audio` is called once, when its first audio is about to be played."""
         self._turn_id, self._stages, self._on_audio = turn_id, stages, on_audio
-        self._typed, self._bridging, self._asks = [], False, False
+        self._typed, self._bridging = [], False
         self._mouth.begin_turn()
 
     def heard(self) -> str:
@@ -137,7 +137,7 @@ class Speech:
     async def _say_answer(self, asked: str, draft: Draft, drafts: Speculator) -> None:
         await self._bridge(draft)
         await draft.ready()
-        drafts.use(draft, self._stages or Stages())
+        drafts.use(draft, self._turn_id, self._stages or Stages())
         prompt, plan = draft.prompt, draft.plan
         self._conversation.note_answer(self._turn_id, asked, prompt.question, plan, prompt.passages)
         async with aclosing(draft.sentences()) as sentences:
@@ -185,7 +185,6 @@ class Speech:
 
     async def _say(self, sentence: str, audio: SpeechAudio | None = None) -> None:
         """Say one sentence, whose audio may be there already: returns when all of it is queued."""
-        self._asks = sentence.endswith("?")
         await self._tell(sentence, list(self._conversation.sources(self._turn_id)))
         if self._aloud:
             await self._play(sentence, self._noticed(audio or self.audio(sentence)))
