@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -36,6 +38,15 @@ def level_dbfs(pcm: bytes) -> float:
     samples = pcm_to_samples(pcm).astype(np.float64)
     rms = float(np.sqrt(np.mean(samples * samples)))
     return max(-100.0, 20.0 * float(np.log10(rms / 32768.0))) if rms > 0 else -100.0
+
+
+def levels_dbfs(frames: Sequence[bytes]) -> list[int]:
+    """Return the RMS level of whole 20 ms frames in whole dB relative to full scale, >= -100."""
+    if not frames:
+        return []
+    samples = pcm_to_samples(b"".join(frames)).reshape(-1, FRAME_SAMPLES).astype(np.float32)
+    power = np.mean(samples * samples, axis=1) / 32768.0**2
+    return [int(level) for level in np.maximum(-100, 10 * np.log10(power + 1e-12)).round()]
 
 
 class Framer:

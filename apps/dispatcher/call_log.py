@@ -40,7 +40,11 @@ class CallLog:
 
     def now_ms(self) -> float:
         """Return the milliseconds since the call began."""
-        return round(loop_ms() - self._began_ms, 1)
+        return self.call_ms(loop_ms())
+
+    def call_ms(self, at_ms: float) -> float:
+        """Return a moment of the loop's time in milliseconds since the call began."""
+        return round(at_ms - self._began_ms, 1)
 
     def event(self, event: Event) -> None:
         """Log an event of the state machine, so that the call can be replayed."""

@@ -52,6 +52,7 @@ from apps.voice.completeness import Expecting
 from apps.voice.doors.base import CallerAudio, CallerHungUp, Door
 from apps.voice.ear import Ear, Heard
 from apps.voice.mouth import Mouth
+from apps.voice.mouth_log import MouthLog
 from apps.voice.recording import CallRecorder
 
 log = structlog.get_logger(__name__)
@@ -97,7 +98,8 @@ class LiveCall:
         self.log = CallLog(session.call_ref, services.log_sink, services.metrics.log_overflowed)
         self._stt = services.stt.get(options.language) if door.capabilities.audio else None
         self._reports = CallReports(door, session, options, services, self.log)
-        self._mouth = Mouth(door.play, recorder.assistant if recorder else None)
+        self._mouth_log = MouthLog(self.log.note)
+        self._mouth = Mouth(door.play, self._played)
         self._speech = Speech(
             door,
             options,
@@ -173,6 +175,7 @@ class LiveCall:
                 self._timers.stop()
                 if self._ear is not None:
                     self._ear.close()
+                self._mouth_log.flush()
                 self._speculator.stop()
                 for task in (*helpers, self._turn):
                     if task is not None:
@@ -384,10 +387,12 @@ class LiveCall:
         """Take what the ear says: what concerns the voice at once, the rest in its turn."""
         match heard.kind:
             case "hold":
+                self.log.note("mouth.hold")
                 self._mouth.hold()
                 if self._ear is not None:
                     self._ear.playback(interruptible=True, asks=self._speech.asks)
             case "resume":
+                self.log.note("mouth.resume")
                 self._mouth.resume()
             case "maybe_ended":
                 self._speculate(heard)
@@ -395,6 +400,12 @@ class LiveCall:
                 self._speculator.drop()
             case _:
                 self.post(heard)
+
+    def _played(self, pcm: bytes, at_ms: float) -> None:
+        """Note a frame of the assistant's that was sent, to be heard at `at_ms` of loop time."""
+        self._mouth_log.frame(pcm, self.log.call_ms(at_ms))
+        if self._recorder is not None:
+            self._recorder.assistant(pcm, at_ms)
 
     def _speculate(self, heard: Heard) -> None:
         """Begin to answer what may be all that the caller says, where it would be answered."""

@@ -11,15 +11,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
-import numpy as np
-
-from apps.core.audio import FRAME_BYTES, pcm_to_samples
+from apps.core.audio import levels_dbfs
 from apps.voice import turn_taking as turns
 from apps.voice.completeness import Expecting
 from apps.voice.vad import WINDOW_MS
 
 BATCH_WINDOWS = 25
-_LEAST_DBFS = -100
 
 Note = Callable[[str, Mapping[str, Any]], None]
 
@@ -76,7 +73,7 @@ class EarLog:
             data = {
                 "until_ms": self._until_ms,
                 "voice": self._percents,
-                "dbfs": _levels(self._frames),
+                "dbfs": levels_dbfs(self._frames),
             }
             self._percents, self._frames = [], []
             self._note("ear.windows", data)
@@ -103,12 +100,3 @@ def read_ear(records: Iterable[tuple[str, Mapping[str, Any]]]) -> Iterator[turns
                 yield turns.Playback(data["interruptible"], data["asks"])
             case "ear.question":
                 yield turns.Question(Expecting(data["expecting"]), data["digits"])
-
-
-def _levels(frames: list[bytes]) -> list[int]:
-    """Return the level of each 20 ms frame in whole dB relative to full scale."""
-    if not frames:
-        return []
-    samples = pcm_to_samples(b"".join(frames)).reshape(-1, FRAME_BYTES // 2).astype(np.float32)
-    power = np.mean(samples * samples, axis=1) / 32768.0**2
-    return [int(d) for d in np.maximum(_LEAST_DBFS, 10 * np.log10(power + 1e-12)).round()]
