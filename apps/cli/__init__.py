@@ -11,8 +11,10 @@ from apps.cli.demo import demo
 from apps.cli.doctor import doctor
 from apps.cli.models import models_app
 from apps.cli.prompt import prompt
+from apps.cli.replay import replay
 from apps.cli.rl import rl_app
 from apps.cli.serve import serve
+from apps.cli.timeline import timeline
 
 app = typer.Typer(
     name="tom",
@@ -25,6 +27,8 @@ app.command()(serve)
 app.command()(call)
 app.command()(chat)
 app.command()(prompt)
+app.command()(replay)
+app.command()(timeline)
 app.command()(doctor)
 app.add_typer(config_app, name="config")
 app.add_typer(calls_app, name="calls")

@@ -11,19 +11,16 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
-from sqlalchemy import Connection
 
+from apps.cli.event_logs import find_call, open_store
 from apps.cli.parts import errors_told
-from apps.core import secrets
 from apps.core.clock import utc_now
-from apps.core.errors import UnknownCall
+from apps.core.event_lines import to_line
 from apps.core.events import LogRecord
-from apps.core.ids import keyed_hash
 from apps.dispatcher.recordings import RECORDINGS, purge_recordings, recording_of
 from apps.settings import load_settings
 from apps.store import calls, decisions, feedback
 from apps.store.calls import CallRow
-from apps.store.database import Database, open_database
 from apps.store.decisions import DecisionRow
 from apps.store.feedback import FeedbackRow
 
@@ -42,7 +39,7 @@ def list_(
 ) -> None:
     """List the latest calls."""
     console = Console()
-    with errors_told(console), _store().reading() as conn:
+    with errors_told(console), open_store().reading() as conn:
         found = calls.list_calls(conn, limit=limit)
     if as_json:
         for call in found:
@@ -76,8 +73,8 @@ def show(
 ) -> None:
     """Show one call: its policy, its event log, its reward."""
     console = Console()
-    with errors_told(console), _store().reading() as conn:
-        ref = _find(conn, call)
+    with errors_told(console), open_store().reading() as conn:
+        ref = find_call(conn, call)
         row = calls.load_call(conn, ref)
         events = calls.load_events(conn, ref)
         decision = decisions.load_decision(conn, ref)
@@ -85,7 +82,7 @@ def show(
     assert row is not None
     if as_json:
         for event in events:
-            print(json.dumps(_event_dict(event), ensure_ascii=False))
+            print(to_line(event))
         return
     for key, value in _call_dict(row).items():
         if value is not None:
@@ -107,9 +104,9 @@ def delete(
     """Delete one call, its transcript and recording; its reward stays as a nameless number."""
     console = Console()
     with errors_told(console):
-        db = _store()
+        db = open_store()
         with db.reading() as conn:
-            ref = _find(conn, call)
+            ref = find_call(conn, call)
         if not yes:
             typer.confirm(f"Delete call {ref[:12]} with its event log?", abort=True)
         with db.transaction() as conn:
@@ -136,7 +133,7 @@ def purge(
             typer.confirm(f"Delete all calls older than {keep} days?", abort=True)
         # Moments are kept to the hour: to keep nothing, this hour has to be over too.
         cutoff = utc_now() - timedelta(days=keep) if keep else utc_now() + timedelta(hours=1)
-        with _store().transaction() as conn:
+        with open_store().transaction() as conn:
             gone = calls.purge_before(conn, cutoff)
         purge_recordings(_recordings(), keep)
     console.print(
@@ -146,26 +143,6 @@ def purge(
 
 def _recordings() -> Path:
     return load_settings().data_dir / RECORDINGS
-
-
-def _store() -> Database:
-    return open_database(load_settings().rl_feedback_db_path)
-
-
-def _find(conn: Connection, call: str) -> str:
-    """Return the reference that a call's id, or a reference's beginning, stands for."""
-    settings = load_settings()
-    key = secrets.load_or_create(
-        settings.data_dir, settings.hash_key, settings.operator_token
-    ).hash_key
-    hashed = keyed_hash(call, key)
-    if calls.load_call(conn, hashed) is not None:
-        return hashed
-    found = calls.find_calls(conn, call) if call else []
-    if len(found) == 1:
-        return found[0]
-    many = f"{len(found)} calls begin with {call!r}." if found else f"There is no call {call!r}."
-    raise UnknownCall(many, hint="See `tom calls list`; give more of the reference.")
 
 
 def _call_dict(call: CallRow) -> dict[str, object]:
@@ -180,16 +157,6 @@ def _call_dict(call: CallRow) -> dict[str, object]:
         "ended_hour": None if call.ended_hour is None else call.ended_hour.isoformat(),
         "reason": call.reason,
         "duration_s": call.duration_s,
-    }
-
-
-def _event_dict(event: LogRecord) -> dict[str, object]:
-    return {
-        "seq": event.seq,
-        "at_ms": event.at_ms,
-        "kind": event.kind,
-        "turn_id": event.turn_id,
-        "data": event.data,
     }
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import shutil
 import time
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ from apps.cli.parts import errors_told
 from apps.cli.printing import CallPrinter
 from apps.core import secrets
 from apps.core.errors import TomError
+from apps.core.event_lines import to_line
 from apps.core.ids import keyed_hash
 from apps.core.resources import resource
 from apps.dispatcher.recordings import RECORDINGS, recording_of
@@ -145,8 +145,7 @@ def _keep(home: Path, learning: Path, events: list[dict[str, Any]]) -> Path:
     db.close()
     with (folder / "events.jsonl").open("w", encoding="utf-8") as log:
         for record in records:
-            line = {"seq": record.seq, "at_ms": record.at_ms, "kind": record.kind}
-            log.write(json.dumps({**line, "turn_id": record.turn_id, **record.data}) + "\n")
+            log.write(to_line(record) + "\n")
     return folder
 
 

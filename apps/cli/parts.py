@@ -1,4 +1,4 @@
-"""What several commands need: the store and the learning parts of the settings, and tidy errors."""
+"""What several commands need: tidy errors."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from apps.core.errors import TomError
 
 
 @contextmanager
-def errors_told(console: Console) -> Iterator[None]:
-    """Tell an error in a sentence with its hint, and exit with 1, instead of a traceback."""
+def errors_told(console: Console, exit_code: int = 1) -> Iterator[None]:
+    """Tell an error in a sentence with its hint, and exit, instead of a traceback."""
     try:
         yield
     except TomError as error:
         console.print(f"[red]error[/]: {escape(error.message)}", soft_wrap=True)
         if error.hint:
             console.print(f"  {escape(error.hint)}", soft_wrap=True)
-        raise typer.Exit(1) from error
+        raise typer.Exit(exit_code) from error

@@ -267,7 +267,7 @@ def test_the_demonstration_leaves_the_call_s_recording_and_events(staged, home):
     kept = home / "call_1"
     assert (kept / "call.wav").read_bytes() == b"RIFF"
     (event,) = (json.loads(line) for line in (kept / "events.jsonl").read_text().splitlines())
-    assert event == {"seq": 0, "at_ms": 0.0, "kind": "call.started", "turn_id": None, "x": 1}
+    assert (event["kind"], event["data"]) == ("call.started", {"x": 1})
     assert "Listen:" in done.stdout
 
 
