@@ -1,7 +1,6 @@
 """Short turns: greetings, goodbyes, thanks, yes and no, ratings, and "go on"."""
 
 import re
-from collections.abc import Iterable
 
 from apps.core.words import fold
 from apps.voice.completeness.numbers import UNITS, digits_in
@@ -27,6 +26,7 @@ _OPENERS = {
         "verzeihung|übrigens|vielleicht|mal|schönen guten tag|super|prima|dann"
     ),
 }
+_BEFORE = {language: _FILLERS[language] | _OPENERS[language] for language in _FILLERS}
 _CLOSERS = {
     "en": _phrases("please|thanks|thank you|right|okay|ok|huh"),
     "de": _phrases("bitte|danke|bitte schön|danke schön|gell|ne|nicht wahr|bitteschön"),
@@ -94,6 +94,11 @@ _BACKCHANNELS = {
         "logisch|sicher|passt|so so|soso|eben|habe verstanden|hab verstanden|ach was|ach komm|doch"
     ),
 }
+# Openers that a speaker never stops at for good.
+LEADING = {
+    "en": _phrases("uh|um|er|erm|uhm|well|so|and|but|now|actually|basically|you know|i mean"),
+    "de": _phrases("ähm|äh|öhm|also|na|naja|nun|tja|und|aber|so|eigentlich|dann|mal|übrigens"),
+}
 _STARS = frozenset("star stars stern sterne sternen point points punkt punkte punkten".split())
 _NO_RATING = re.compile(
     r"(?:no|kein\w*) (?:rating|bewertung|thanks|note|comment|angabe|sterne)"
@@ -105,9 +110,8 @@ _RATED = re.compile(
 _LONGEST = 6
 
 
-def _strip(words: list[str], phrases: Iterable[frozenset[str]], *, front: bool) -> list[str]:
+def _strip(words: list[str], known: frozenset[str], *, front: bool) -> list[str]:
     """The words without any run of the phrases at one end."""
-    known = frozenset().union(*phrases)
     while words:
         for length in range(min(3, len(words)), 0, -1):
             part = words[:length] if front else words[-length:]
@@ -121,12 +125,12 @@ def _strip(words: list[str], phrases: Iterable[frozenset[str]], *, front: bool) 
 
 def without_openers(words: list[str], language: str) -> list[str]:
     """Drop "well", "hallo, guten Tag", "also": what is said before what is meant."""
-    return _strip(words, (_FILLERS[language], _OPENERS[language]), front=True)
+    return _strip(words, _BEFORE[language], front=True)
 
 
 def without_closers(words: list[str], language: str) -> list[str]:
     """Drop a closing "please" or "danke"."""
-    return _strip(words, (_CLOSERS[language],), front=False)
+    return _strip(words, _CLOSERS[language], front=False)
 
 
 def is_formula(words: list[str], language: str) -> bool:
@@ -141,7 +145,7 @@ def is_formula(words: list[str], language: str) -> bool:
 
 def without_fillers(words: list[str], language: str) -> list[str]:
     """Drop what only gains time at the start, but never the last word."""
-    return _strip(words[:-1], (_FILLERS[language],), front=True) + words[-1:]
+    return _strip(words[:-1], _FILLERS[language], front=True) + words[-1:]
 
 
 def _in(words: list[str], phrases: frozenset[str]) -> bool:
@@ -183,4 +187,4 @@ _ONE_TO_FIVE = {
 
 def is_backchannel(words: list[str], language: str) -> bool:
     """Nothing but phrases that say "I am listening"."""
-    return bool(words) and not _strip(words, (_BACKCHANNELS[language],), front=True)
+    return bool(words) and not _strip(words, _BACKCHANNELS[language], front=True)

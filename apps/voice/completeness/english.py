@@ -21,6 +21,8 @@ from apps.voice.completeness.english_words import (
     MOTION,
     NEXT,
     PHRASAL,
+    RISING,
+    TAKING,
     THINKING,
 )
 from apps.voice.completeness.verdict import Completeness
@@ -101,6 +103,10 @@ def _guess(word: str, tags: str, waiting: bool) -> str:
         return (
             "v" if waiting else "i"
         )  # "it rains": what follows a subject is a verb, whatever was heard
+    if word.endswith("ly") and len(word) > 4:
+        return "e"
+    if word.endswith("ed") and len(word) > 5 and tags[-1:] in ("n", "b", "h", "e"):
+        return "v"
     return "a" if word.endswith(_SUFFIXES) else "n"
 
 
@@ -139,8 +145,12 @@ def verdict(words: list[str], polite: bool) -> Completeness:
     tags = tag(words)
     if not tags:
         return Completeness.OPEN
-    if tags[-1] == "p" and any((word, words[-1]) in PHRASAL for word in words[-5:-1]):
-        tags = re.sub("v$", "i", tags[:-1]) + "e"
+    if tags[-1] == "p" and any(
+        kind in "vi" and (word, words[-1]) in PHRASAL
+        for word, kind in zip(words[-5:-1], tags[-5:-1], strict=True)
+    ):
+        tags = tags[:-1] if words[-2] in TAKING else re.sub("v$", "i", tags[:-1])
+        tags += "e"
     core = tags.rstrip("e") or "e"
     subject = words[len(core) - 1] in _SUBJECTS and core[-2:-1] not in tuple("xmbh")
     subject = subject or (tags[-1] in "ro" and words[-2:-1] != [] and words[-2] in THINKING)
@@ -160,11 +170,17 @@ def _final(words: list[str], tags: str) -> Completeness:
     if last == "b" and re.fullmatch(r"w[ane]*(?:r|d[an]*n)(?:p?d?[an]*n)*b", clause):
         asked = start > 0 and bool(_VERB.search(tags[:start]))
         return Completeness.COMPLETE if asked else Completeness.OPEN
-    if last == "p" and words[-1] in _STRANDED and re.search(r"[wd].*[xmb].*[rn].*[vi]?p$", clause):
+    if last == "p" and words[-1] in _STRANDED and _strands(words[start:], clause):
         return Completeness.OPEN
     if last == "d" and words[-1] in ("this", "that", "these", "those", "several", "both", "some"):
         return Completeness.OPEN if tags[-2:-1] in ("v", "i", "b") else Completeness.HANGING
     return Completeness.HANGING
+
+
+def _strands(words: list[str], tags: str) -> bool:
+    """ "who do I talk to": the question word belongs to the preposition at the end."""
+    asked = words[0] in ("who", "what", "which", "where", "whom")
+    return asked and bool(re.search(r".[xmb].*[rn].*[vi]p$", tags))
 
 
 def _last_clause(tags: str) -> int:
@@ -303,6 +319,9 @@ def _be(words: list[str], tags: str, end: int, asked: str) -> bool:
         )
     if rest.strip("e"):
         if re.match(r"e*[vih]", rest):
+            passive = re.match(r"e*v", rest)
+            if passive and not words[end + passive.end() - 1].endswith("ing"):
+                return True  # "why was my card declined"
             return _predicate(words[end:], rest, question in ("what", "who", "which"))
         return "a" in rest or bool(asked and question != "which") or subject == "r"
     if words[-1] in ANNOUNCING or not question:
@@ -352,6 +371,8 @@ def _predicate(words: list[str], tags: str, fronted: bool) -> bool:
         return False
     if kind == "i":
         return True
+    if after.startswith("e") and verb in RISING:
+        return True
     passive = kind == "v" and "b" in tags[: found.end()] and not verb.endswith("ing")
     return (
         fronted
@@ -364,5 +385,7 @@ def _fragment(words: list[str], tags: str, polite: bool) -> bool:
     """No verb: "opening hours", "parking permit for residents"."""
     if polite:
         return "n" in tags
+    if re.match(r"a[dn].*n$", tags) and words[0].endswith("ing"):
+        return words[-1] not in ANNOUNCING  # "changing an appointment"
     bare = tags[0] in "na" and tags[-1] == "n" and words[-1] not in ANNOUNCING
     return bare and tags.count("n") >= 2 and not re.search(r"[wro]", tags)

@@ -119,9 +119,18 @@ PHRASAL = frozenset(
 THINKING = frozenset("think guess hope believe know said suppose heard".split())
 # Adjectives that are verbs after "can I".
 BOTH = frozenset("open clean empty free correct dry warm cool lock".split())
+# Phrasal verbs that still want an object: "must I hand in".
+TAKING = frozenset(
+    "hand fill send bring put take find figure print switch drop cut get carry".split()
+)
+# With "up" they want nothing more: "if I don't show up".
+RISING = frozenset("show turn give wake hang sit grow break speak hurry".split())
 NEXT = frozenset("next last first deadline latest earliest closing opening nearest".split())
 # With no place or direction they are half said, but for "where do I go".
-MOTION = frozenset("go come live stay move belong goes went going lives came moving".split())
+MOTION = frozenset(
+    "go come live stay move belong goes went going lives came moving register start stop end "
+    "sign print download".split()
+)
 # What "to" and a verb may follow without a purpose being meant.
 LINKING = frozenset(
     "need want have like try going supposed used hope plan wish love get seem continue begin "

@@ -20,8 +20,9 @@ _PHRASE = re.compile(r"[pq]w?d?[kja]*n")
 _NOMINAL = re.compile(r"d?[kj]*n+|[ro]|d(?=[vmhbu])")
 _DEMONSTRATIVE = frozenset("das die der den dem dies".split())
 _ADJECTIVAL = re.compile(r"\w{3,}(?:lich|ig|isch|bar|sam|los|(?<!sc)haft)(e[nrsm]?)?")
-_PARTICIPLE = re.compile(r"(?:be|er|ver|zer|ent)\w{5,}t|(?:\w{2,6})?ge\w{3,}(?:t|en)|\w{3,}iert")
+_PARTICIPLE = re.compile(r"(?:be|er|ver|zer|ent)\w{5,8}t|(?:\w{2,6})?ge\w{3,}(?:t|en)|\w{3,}iert")
 _SUBJECTS = frozenset("ich wir er man".split())
+_INSEPARABLE = frozenset("be ent er ver zer ueber unter miss wider".split())
 _MEASURES = frozenset(
     "kosten dauern betragen heissen wohnen liegen gelten bedeuten bleiben reichen stehen "
     "sprechen gehen kommen laufen fahren".split()
@@ -45,6 +46,8 @@ def _verb(word: str) -> str:
             if rest.startswith("zu") and rest[2:] in lexicon.INFINITIVES:
                 return "y"
             found = _forms(rest)
+            if prefix in _INSEPARABLE and "ge" + rest in lexicon.PARTICIPLES:
+                found = found.replace("t", "") + "t"  # "entwendet": no ge
             if found:
                 return found
     if word.endswith("ieren") and len(word) > 7:
@@ -133,6 +136,8 @@ def _content(word: str, before: str, tags: str, following: str) -> str:
         and (lexicon.CLOSED.get(following, "") in _FINITE or _verb(following)[:1] in ("v", "i"))
     ):
         return "n"
+    if "t" in classes and lexicon.CLOSED.get(following, "") in tuple("hbu"):
+        return "t"  # "wenn das schild beschädigt ist"
     if "t" in classes and "v" in classes:
         return "t" if re.search("[hbu]", tags) or tags[-1:] not in ("r", "w", "n", "") else "v"
     if classes == "it":
@@ -151,7 +156,8 @@ def verdict(words: list[str], polite: bool) -> Completeness:
     start = _last_clause(words, tags)
     if _particle(words[start:], tags[start:]):
         return Completeness.COMPLETE
-    subordinate = start > 0 and _verb_last(tags[start:])
+    introduced = start > 0 and words[start - 1] in lexicon.THINKING
+    subordinate = start > 0 and not introduced and _verb_last(tags[start:])
     core = tags.rstrip("e") or "e"
     lost = words[len(core) - 1] in _SUBJECTS and core[-2:-1] not in tuple("vmhbuio")
     if (
@@ -287,7 +293,9 @@ def _full_verb(words: list[str], tags: str, place: int) -> bool:
         return True
     if base == "lassen":
         return "i" in after
-    if base in lexicon.HALF_SAID or (base in lexicon.PLACING and words[0] in ("wo", "wie", "wann")):
+    if base in lexicon.HALF_SAID or (
+        base in lexicon.PLACING and words[place] != "gibt" and words[0] in ("wo", "wie", "wann")
+    ):
         return False
     subject = bool(re.search("[rn]|d$", after)) or bool(re.search("[rnd]", _PHRASE.sub("", before)))
     if base in lexicon.INTRANSITIVE:
@@ -336,6 +344,8 @@ def _be(words: list[str], tags: str, place: int) -> bool:
     if "a" in after:
         return not ("es" in words and "moeglich" in words)
     if before.startswith("w"):
+        if re.search("d[kj]*n.*d[kj]*n$", after):
+            return True
         if words[0] == "wann":
             return bool(lexicon.NEXT & set(words))
         if after.strip("e") == "r":

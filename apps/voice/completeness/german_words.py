@@ -130,7 +130,8 @@ verursachen verursache verursacht verursachte verursacht|beschreiben beschreibe 
 beschrieben|werben werbe wirbt warb geworben|heben hebe hebt hob
 gehoben|biegen biege biegt bog gebogen|begleichen begleiche begleicht beglich beglichen|schneiden
 schneide schneidet schnitt geschnitten|entlassen entlasse entlässt entließ entlassen|verlassen
-verlasse verlässt verließ verlassen|wüsste wüsste wüsste wüsste gewusst|verderben verderbe verdirbt verdarb verdorben"""
+verlasse verlässt verließ verlassen|wüsste wüsste wüsste wüsste gewusst|schwinden schwinde schwindet schwand
+geschwunden|verderben verderbe verdirbt verdarb verdorben"""
 _PREFIXES = """ab an auf aus bei ein mit nach um vor zu zurück weg her hin los fest be er ent ver
 zer über unter wieder weiter durch fern teil statt frei hoch rein raus runter vorbei dazu zusammen
 herunter herauf hinaus hinein voran heim bereit kennen kaputt ran hinzu bescheid um vorüber miss

@@ -34,11 +34,12 @@ def judge(
     dictated = _dictated(words, language, expecting, digits)
     if dictated is not None:
         return dictated
-    if expecting is Expecting.YES_NO and answers.is_yes_or_no(words, language):
-        return Completeness.COMPLETE
-    if expecting is Expecting.RATING and answers.is_rating(words, language):
-        return Completeness.COMPLETE
     if answers.is_formula(words, language):
+        return Completeness.COMPLETE
+    if expecting is Expecting.YES_NO and answers.is_yes_or_no(words, language):
+        hangs = len(words) > 1 and _clause(words, language) is Completeness.HANGING
+        return Completeness.HANGING if hangs else Completeness.COMPLETE
+    if expecting is Expecting.RATING and answers.is_rating(words, language):
         return Completeness.COMPLETE
     return _clause(words, language)
 
@@ -76,7 +77,8 @@ def _dictated(
 def _clause(words: list[str], language: str) -> Completeness:
     said = answers.without_closers(answers.without_openers(words, language), language)
     if not said:
-        return Completeness.OPEN if len(words) > 1 else Completeness.HANGING
+        leads = words[-1] in answers.LEADING[language]
+        return Completeness.HANGING if leads else Completeness.OPEN
     if len(said[-1]) == 1 and said[-1] not in ("i", "a"):
         return Completeness.OPEN  # a letter being spelt
     polite = len(said) < len(words) and words[-1] != said[-1]
