@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 
 from apps.core.audio import FRAME_MS, level_dbfs
 from apps.voice.tts.base import WordMark
+from apps.voice.word_durations import usual_ms
 from apps.voice.word_estimate import (
     PAUSE_FRAMES,
     Sentence,
     quiet_below_dbfs,
     tempo_after,
-    usual_ms,
     word_starts_ms,
 )
 from apps.voice.word_times import displayed_starts_ms, marked_starts_ms, words_begun

@@ -10,21 +10,19 @@ the tempo of what was said before decides.
 from __future__ import annotations
 
 import math
-import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import accumulate
 
 from apps.core.audio import FRAME_MS
+from apps.voice.word_durations import ends_phrase, usual_ms
 
 QUIET_DB = -28.0  # against the loud tenth of the audio
 # A closure before "t" or "k" is as quiet as a pause, but shorter than this.
 PAUSE_FRAMES = 100 // FRAME_MS
 
-# How the usual durations were fitted: docs/benchmarks.md, "What was heard".
-_WORD_SPREAD_MS = 80.0  # of a word's duration about the usual one
+_WORD_SPREAD_MS = 65.0  # of a word's duration about the usual one
 _TEMPO_SPREAD = 0.08
 _TEMPO_WEIGHT_MS = 2000.0  # as much speech does the tempo so far count for
 # Costs are negative logarithms of probabilities, as far as these are known.
@@ -32,52 +30,6 @@ _IN_PHRASE = 4.0
 _MARK_WITHOUT_PAUSE = 2.0
 _CLOSURE_PER_FRAME = 0.8
 _MAX_MERGED = 3  # stretches that belong to one phrase, its pauses being closures
-
-
-@dataclass(frozen=True, slots=True)
-class _Usual:
-    """What a word usually takes in a language at a normal tempo, in milliseconds."""
-
-    word: float
-    syllable: float
-    consonant: float
-    before_pause: float
-    vowels: re.Pattern[str]
-    mute: re.Pattern[str] | None = None
-
-
-_USUAL = {
-    "de": _Usual(40, 78, 50, 78, re.compile(r"ei|ie|au|eu|äu|aa|ee|oo|ai|[aeiouyäöü]")),
-    "en": _Usual(
-        10,
-        85,
-        57,
-        115,
-        re.compile(r"[aeiouy]+"),
-        re.compile(r"[^aeiouyl]e$|[^aeiouytd]ed$"),
-    ),
-}
-_BREAK = re.compile(r"[.,:;?!–—)]\W*$")
-
-
-@lru_cache(maxsize=4096)
-def usual_ms(word: str, language: str) -> float:
-    """Return how long a word takes at a normal tempo; 0 for what is not spoken, such as a dash."""
-    usual = _USUAL.get(language, _USUAL["en"])
-    letters = re.sub(r"\W", "", word.lower())
-    if not letters:
-        return 0.0
-    nuclei = usual.vowels.findall(letters)
-    mute = usual.mute is not None and len(nuclei) > 1 and usual.mute.search(letters) is not None
-    syllables = max(1, len(nuclei) - mute)
-    consonants = len(letters) - sum(map(len, nuclei))
-    spoken = usual.word + usual.syllable * syllables + usual.consonant * consonants
-    return spoken + (usual.before_pause if ends_phrase(word) else 0.0)
-
-
-def ends_phrase(word: str) -> bool:
-    """Return whether a pause is likely behind a word."""
-    return _BREAK.search(word) is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from difflib import SequenceMatcher
 from itertools import accumulate
 
-from apps.voice.word_estimate import usual_ms
+from apps.voice.word_durations import usual_ms
 
 
 def marked_starts_ms(

@@ -10,7 +10,8 @@ from apps.core.audio import FRAME_BYTES, FRAME_MS
 from apps.llm.spoken import spoken_form
 from apps.voice.playout import Playout, Spoken
 from apps.voice.tts.base import WordMark
-from apps.voice.word_estimate import PAUSE_FRAMES, Sentence, tempo_after, usual_ms, word_starts_ms
+from apps.voice.word_durations import usual_ms
+from apps.voice.word_estimate import PAUSE_FRAMES, Sentence, tempo_after, word_starts_ms
 from apps.voice.word_times import displayed_starts_ms, marked_starts_ms, words_begun
 
 LOUD, QUIET = -18.0, -70.0
