@@ -3,12 +3,13 @@ PYTHON ?= python3
 VENV ?= .venv
 PIPER_VENV ?= .venv-piper
 PAGE_VENV ?= .venv-page
+PIPECAT_VENV := .venv-pipecat
 BIN := $(VENV)/bin
 # A file's tests share servers and models, so one worker runs them; the longest files come first.
 PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: coverage bench-latency bench-calls bench-recognition help install install-test demo run test test-page test-piper lint types arrows check docs clean
+.PHONY: coverage bench-latency bench-calls bench-recognition bench-pipecat bench-turns help install install-test demo run test test-page test-piper lint types arrows check docs clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -65,6 +66,18 @@ bench-calls: $(VENV)/.base ## Five calls at once: completion, latency, lateness 
 bench-recognition: $(VENV)/.base ## Word errors and right entries of the embedded recogniser (needs flite)
 	$(BIN)/python -m benchmarks.recognition
 
+bench-turns: $(VENV)/.base ## Callers cut off and kept waiting, beside plain silence (needs flite)
+	$(BIN)/python -m benchmarks.turns --check
+
+bench-pipecat: $(VENV)/.base $(PIPECAT_VENV)/.peer ## TOM beside Pipecat 1.14 on this machine (40 minutes)
+	$(BIN)/python -m benchmarks.pipecat
+
+$(PIPECAT_VENV)/.peer:
+	$(PYTHON) -m venv $(PIPECAT_VENV)
+	$(PIPECAT_VENV)/bin/python -m pip install --quiet 'pipecat-ai[websocket,silero]==1.14.0' uvicorn \
+	  matplotlib
+	@touch $@
+
 lint: $(VENV)/.test ## Ruff: style, docstrings, likely bugs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -84,4 +97,4 @@ docs: $(VENV)/.test ## Write what the docs take from the code
 	$(BIN)/python deploy/grafana/generate.py
 
 clean: ## Remove the environment and caches (never data/)
-	rm -rf $(VENV) $(PIPER_VENV) $(PAGE_VENV) .mypy_cache .ruff_cache .pytest_cache .coverage*
+	rm -rf $(VENV) $(PIPER_VENV) $(PAGE_VENV) $(PIPECAT_VENV) .mypy_cache .ruff_cache .pytest_cache .coverage*

@@ -22,7 +22,7 @@ from benchmarks.turns.voices import Voices
 PLAIN_MS = (192, 300, 500, 700, 900, 1200)
 COMPARED_MS = 700
 TARGET = 0.5
-ROUNDS = 5
+ROUNDS = 10
 FACTORS = (0.6, 0.8, 1.0, 1.25, 1.5, 1.75, 2.0)
 CACHE = Path("data/cache/turns")
 
