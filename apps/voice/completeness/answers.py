@@ -3,6 +3,7 @@
 import re
 
 from apps.core.words import fold
+from apps.voice.completeness.lexicon import words as words_of
 from apps.voice.completeness.numbers import UNITS, digits_in
 
 
@@ -16,7 +17,8 @@ _FILLERS = {
 }
 _OPENERS = {
     "en": _phrases(
-        "hello|hi|hey|hi there|hello there|good morning|good afternoon|good evening|excuse me|sorry|"
+        "hello|hi|hey|hi there|hello there|good morning|good afternoon|good evening|excuse me|"
+        "sorry|"
         "please|thanks|thank you|actually|basically|you know|i mean|let's see|one more thing|no|"
         "great|perfect|maybe|by the way|just"
     ),
@@ -55,8 +57,10 @@ _WHOLE = {
         "thank you|yes|yeah|yep|yes please|no|nope|no thanks|no thank you|sure|of course|okay|ok|"
         "correct|exactly|that's right|that is right|that's correct|that's wrong|yes i am|"
         "yes i do|yes i did|yes i have|yes i can|yes i will|no i don't|no i didn't|no i'm not|"
-        "no i haven't|no i can't|yes it is|yes it does|no it isn't|no it doesn't|absolutely|definitely|"
-        "not really|not yet|maybe|i think so|i don't think so|of course not|certainly|perfect|great|"
+        "no i haven't|no i can't|yes it is|yes it does|no it isn't|no it doesn't|absolutely|"
+        "definitely|"
+        "not really|not yet|maybe|i think so|i don't think so|of course not|certainly|perfect|"
+        "great|"
         "all right|alright|sorry|pardon|excuse me|help|stop|wait|right|all good|"
         "neither|me too|again please|say that again|repeat that please|one moment|"
         "one moment please|just a moment|hold on|that's fine"
@@ -73,11 +77,11 @@ _WHOLE = {
     ),
 }
 _YES_NO = {
-    "en": frozenset(
-        "yes yeah yep yup no nope nah sure correct right exactly absolutely definitely okay".split()
+    "en": words_of(
+        "yes yeah yep yup no nope nah sure correct right exactly absolutely definitely okay"
     ),
-    "de": frozenset(
-        "ja jo jawohl jep nein noe nee ne doch genau richtig stimmt gerne gern klar okay ok".split()
+    "de": words_of(
+        "ja jo jawohl jep nein noe nee ne doch genau richtig stimmt gerne gern klar okay ok"
     ),
 }
 _BACKCHANNELS = {
@@ -99,7 +103,7 @@ LEADING = {
     "en": _phrases("uh|um|er|erm|uhm|well|so|and|but|now|actually|basically|you know|i mean"),
     "de": _phrases("ähm|äh|öhm|also|na|naja|nun|tja|und|aber|so|eigentlich|dann|mal|übrigens"),
 }
-_STARS = frozenset("star stars stern sterne sternen point points punkt punkte punkten".split())
+_STARS = words_of("star stars stern sterne sternen point points punkt punkte punkten")
 _NO_RATING = re.compile(
     r"(?:no|kein\w*) (?:rating|bewertung|thanks|note|comment|angabe|sterne)"
     r"|(?:rather|lieber) (?:not|nicht)|(?:skip|passe)(?: (?:it|that|das))?"
@@ -180,8 +184,8 @@ def is_rating(words: list[str], language: str) -> bool:
 
 
 _ONE_TO_FIVE = {
-    "en": frozenset("one two three four five".split()),
-    "de": frozenset("eins zwei zwo drei vier fuenf einser zweier dreier vierer fuenfer".split()),
+    "en": words_of("one two three four five"),
+    "de": words_of("eins zwei zwo drei vier fuenf einser zweier dreier vierer fuenfer"),
 }
 
 

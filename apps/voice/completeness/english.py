@@ -25,17 +25,19 @@ from apps.voice.completeness.english_words import (
     TAKING,
     THINKING,
 )
+from apps.voice.completeness.lexicon import words as words_of
 from apps.voice.completeness.verdict import Completeness
 
 _CLITICS = {"'m": "am", "'ve": "have", "'ll": "will", "'d": "would", "'re": "are"}
-_IS = frozenset("what where who how when it that there he she here why this everything".split())
+_IS = words_of("what where who how when it that there he she here why this everything")
 _NEGATED = {"can't": "can", "won't": "will", "shan't": "shall", "cannot": "can", "let's": "let"}
 _FINALS = frozenset("dcstmxbhkzpw")
 _SUFFIXES = ("able", "ible", "ful", "ous", "ive", "less")
 # Verbs and the preposition they may end a question with: "who do I talk to".
-_STRANDED = frozenset("to for from with about of on in at".split())
+_STRANDED = words_of("to for from with about of on in at")
 _INVERTED = re.compile(r"(?<=[nviaeo])[xmb](?=r)")
-_SUBJECTS = frozenset("i we he she they".split())
+_SUBJECTS = words_of("i we he she they")
+_AFTER_SUBJECT = re.compile(r"[vihbm]")
 _VERB = re.compile(r"[vihb]")
 _CHAIN = re.compile(r"[vihb](?:(?:t|o|e)*[vihb])*")
 _OBJECT = re.compile(r"e*t?[dkaonrmwsp]")
@@ -178,7 +180,7 @@ def _final(words: list[str], tags: str) -> Completeness:
 
 
 def _strands(words: list[str], tags: str) -> bool:
-    """ "who do I talk to": the question word belongs to the preposition at the end."""
+    """Whether the question word belongs to the preposition at the end: "who do I talk to"."""
     asked = words[0] in ("who", "what", "which", "where", "whom")
     return asked and bool(re.search(r".[xmb].*[rn].*[vi]p$", tags))
 
@@ -192,11 +194,9 @@ def _last_clause(tags: str) -> int:
             kind == "s"
             or (kind == "w" and before not in ("p", "c", "w"))
             or (before == "c" and kind in "rwxmbhvi" and place > 1)
+            or (kind == "r" and before == "n" and _AFTER_SUBJECT.match(tags, place + 1))
+            or (kind in "xmb" and _INVERTED.match(tags, place) and _VERB.search(tags, start, place))
         ):
-            start = place
-        elif kind == "r" and before == "n" and place + 1 < len(tags) and tags[place + 1] in "vihbm":
-            start = place
-        elif kind in "xmb" and _INVERTED.match(tags, place) and _VERB.search(tags[start:place]):
             start = place
     return start
 
@@ -307,7 +307,7 @@ def _inverted(words: list[str], tags: str, fronted: bool, asked: str) -> bool:
 
 
 def _be(words: list[str], tags: str, end: int, asked: str) -> bool:
-    """ "is" and its subject: some questions end there, others want a predicate."""
+    """A form of be and its subject: some questions end there, others want a predicate."""
     rest, subject = tags[end:], tags[1:end].strip("e")
     question, _, degree = asked.partition(" ")
     if words[1] in ("there", "this", "that", "it") and rest:

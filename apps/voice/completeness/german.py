@@ -11,6 +11,7 @@ import re
 from functools import lru_cache
 
 from apps.voice.completeness import german_words as lexicon
+from apps.voice.completeness.lexicon import words as words_of
 from apps.voice.completeness.numbers import digits_in
 from apps.voice.completeness.verdict import Completeness
 
@@ -18,18 +19,16 @@ _FINALS = frozenset("dpqcskzmhbuw")
 _FINITE = frozenset("vmhbu")
 _PHRASE = re.compile(r"[pq]w?d?[kja]*n")
 _NOMINAL = re.compile(r"d?[kj]*n+|[ro]|d(?=[vmhbu])")
-_DEMONSTRATIVE = frozenset("das die der den dem dies".split())
+_DEMONSTRATIVE = words_of("das die der den dem dies")
 _ADJECTIVAL = re.compile(r"\w{3,}(?:lich|ig|isch|bar|sam|los|(?<!sc)haft)(e[nrsm]?)?")
 _PARTICIPLE = re.compile(r"(?:be|er|ver|zer|ent)\w{5,8}t|(?:\w{2,6})?ge\w{3,}(?:t|en)|\w{3,}iert")
-_SUBJECTS = frozenset("ich wir er man".split())
-_INSEPARABLE = frozenset("be ent er ver zer ueber unter miss wider".split())
-_MEASURES = frozenset(
+_SUBJECTS = words_of("ich wir er man")
+_INSEPARABLE = words_of("be ent er ver zer ueber unter miss wider")
+_MEASURES = words_of(
     "kosten dauern betragen heissen wohnen liegen gelten bedeuten bleiben reichen stehen "
-    "sprechen gehen kommen laufen fahren".split()
+    "sprechen gehen kommen laufen fahren"
 )
-_HAPPENING = frozenset(
-    "passieren geschehen fehlen zahlen bezahlen haften gelten kommen entstehen".split()
-)
+_HAPPENING = words_of("passieren geschehen fehlen zahlen bezahlen haften gelten kommen entstehen")
 
 
 @lru_cache(maxsize=4096)
@@ -266,7 +265,7 @@ def _main(words: list[str], tags: str, polite: bool) -> bool:
 
 
 def _purpose(words: list[str], tags: str, place: int) -> bool:
-    """ "um" has opened what "zu" and a verb will close: "was brauche ich um den termin"."""
+    """Whether "um" has opened what "zu" and a verb will close: "was brauche ich um den termin"."""
     if "um" not in words[place:] or "y" in tags:
         return False
     at = words.index("um", place)
