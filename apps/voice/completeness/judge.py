@@ -4,6 +4,7 @@ import re
 
 from apps.core.words import fold
 from apps.voice.completeness import answers, english, german
+from apps.voice.completeness.english_tags import expand
 from apps.voice.completeness.numbers import trailing_digits
 from apps.voice.completeness.verdict import Completeness, Expecting
 
@@ -84,5 +85,5 @@ def _clause(words: list[str], language: str) -> Completeness:
     polite = len(said) < len(words) and words[-1] != said[-1]
     if language == "de":
         return german.verdict(said, polite)
-    expanded = [part for word in said for part in english.expand(word)]
+    expanded = [part for word in said for part in expand(word)]
     return english.verdict(expanded, polite)
