@@ -78,15 +78,6 @@ $(PIPECAT_VENV)/.peer:
 	  matplotlib
 	@touch $@
 
-bench-pipecat: $(VENV)/.base $(PIPECAT_VENV)/.peer ## TOM beside Pipecat 1.14 on this machine (40 minutes)
-	$(BIN)/python -m benchmarks.pipecat
-
-$(PIPECAT_VENV)/.peer:
-	$(PYTHON) -m venv $(PIPECAT_VENV)
-	$(PIPECAT_VENV)/bin/python -m pip install --quiet 'pipecat-ai[websocket,silero]==1.14.0' uvicorn \
-	  matplotlib
-	@touch $@
-
 lint: $(VENV)/.test ## Ruff: style, docstrings, likely bugs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
