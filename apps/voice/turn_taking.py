@@ -265,12 +265,14 @@ def step(floor: Floor, heard: Heard, options: TurnOptions) -> Result:
 
 def endpoint(floor: Floor, options: TurnOptions) -> tuple[float, Completeness | None]:
     """Return how much silence ends the present utterance, in milliseconds, and why."""
+    # Else more was said than the recogniser has told yet.
+    known = floor.words and floor.until_ms >= floor.last_voice_ms - options.stale_ms
+    if floor.holding and known and _agrees(floor, floor.words, options):
+        return options.complete_ms, None
     if floor.holding and len(floor.words.split()) < options.sure_words:
         return options.wordless_ms, None
-    if not floor.words:
+    if not known:
         return options.endpoint_ms, None
-    if floor.until_ms < floor.last_voice_ms - options.stale_ms:
-        return options.endpoint_ms, None  # more was said than the recogniser has told yet
     question = floor.question
     verdict = judge(floor.words, options.language, question.expecting, question.digits)
     return {

@@ -213,6 +213,16 @@ def test_a_backchannel_interrupts_nothing(words, language):
     assert kinds(*heard, options=options)[-1] is Backchannel
 
 
+def test_after_a_backchannel_the_assistant_goes_on_sooner_than_after_a_sound_without_words():
+    def waited_ms(words):
+        told = listen(SPEAKING, "#" * 12, *words, "_" * 40)
+        return next(at for at, signal in told if isinstance(signal, CallerEnded)) - 12 * 32
+
+    wordless_ms, agreed_ms = waited_ms(()), waited_ms((("words", "mhm"),))
+    assert agreed_ms == pytest.approx(TurnOptions().complete_ms, abs=32)
+    assert wordless_ms == pytest.approx(TurnOptions().wordless_ms, abs=32)
+
+
 def test_a_yes_to_a_question_that_is_being_asked_is_an_answer():
     asking = Playback(interruptible=True, asks=True)
     assert kinds(asking, "#" * 12, "_" * 40, AllWords("yes"))[-1] is BargeIn
