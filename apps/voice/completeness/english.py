@@ -188,7 +188,8 @@ def _inverted(words: list[str], tags: str, fronted: bool, asked: str) -> bool:
     """From the auxiliary on: "do I need a permit", "is the pool open"."""
     subject = re.match(r".e*(?:r|o|d?[ane]*n(?:c?d?[an]*n)*)", tags)
     if subject is None and len(words) > 1 and words[1].endswith("ing"):
-        return bool(re.search(r"[neo].*[vi]$", tags))  # "how does paying online work"
+        allowed = tags[0] == "b" and "a" in tags[2:]  # "is smoking allowed"
+        return allowed or bool(re.search(r"[neo].*[vi]$", tags))  # "how does paying online work"
     if subject is None:
         return fronted and _predicate(words, tags, False)  # "who can help me"
     rest = tags[subject.end() :]

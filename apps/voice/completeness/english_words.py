@@ -36,7 +36,7 @@ _CLOSED = {
     "painting spelling hearing same deed",
     "z": "uh um er erm uhm hmm",
 }
-_ADJECTIVES = """new old used big small good bad high low long short first second third last
+_ADJECTIVES = """new welcome old used big small good bad high low long short first second third last
 next other own different open closed free full empty late early public private local foreign
 german english french british european american safe ready busy expensive cheap available possible
 impossible necessary required valid invalid right wrong broken electronic electric digital medical

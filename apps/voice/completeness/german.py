@@ -79,6 +79,7 @@ def _last_clause(words: list[str], tags: str) -> int:
             or (kind == "w" and before not in ("p", "w", "c"))
             or (before == "c" and (kind in "vmhbuw" or (kind in "re" and after[:1] in _FINITE)))
             or (kind in "rd" and words[place - 1] in lexicon.THINKING and tags[:place] == "rv")
+            or (kind == "d" and after[:1] == "d")
             or (kind == "d" and before == "n" and after[:1] in tuple("rold"))
             or (
                 kind in "vmhbu"
@@ -131,7 +132,7 @@ def _main(words: list[str], tags: str, polite: bool) -> bool:
         return True
     if kind == "m" and re.search("[iy].*c[^iyvt]*$", after):
         return False
-    if re.search("[iy]", after) or (kind in "hbu" and "t" in after):
+    if re.search("y" if kind == "b" else "[iy]", after) or (kind in "hbu" and "t" in after):
         return True
     if kind == "h":
         return _have(words, tags, place)

@@ -83,6 +83,8 @@ def tag(words: list[str]) -> str:
             kind = "k"
         elif word == "mehr" and not following and re.search(r"\bkein|nicht", " ".join(words)):
             kind = "e"
+        elif word == "noch" and not following and re.match("w.*r$", tags):
+            kind = "e"  # "wie viele tage habe ich noch"
         elif word == "bis":
             kind = "s" if lexicon.CLOSED.get(following) in ("r", "d") else "p"
         elif word == "zu" and not following and re.search("^[^a]*[hb][^a]*[ne]$", tags):

@@ -45,7 +45,8 @@ _CLOSED = {
     "besonders sogar ausgerechnet mindestens höchstens irgendein irgendeine herr doktor viel",
     "z": "ähm äh öhm hm also halt tja quasi sozusagen",
 }
-_ADJECTIVES = """neu alt groß klein gut schlecht hoch niedrig lang kurz erst offen geöffnet
+_ADJECTIVES = """neu willkommen alt groß klein gut schlecht hoch niedrig lang kurz erst offen
+geöffnet
 geschlossen frei voll leer kaputt defekt fertig bereit teuer billig günstig kostenlos gratis
 möglich unmöglich nötig notwendig erforderlich gültig ungültig richtig falsch wichtig dringend
 verfügbar zuständig pflicht erlaubt verboten gestattet inbegriffen enthalten krank gesund
@@ -81,7 +82,7 @@ regel gewöhn kümmer einig erb äußer abwickel wickel handel sicher mäh schä
 duld hust nies atm blut juck schmerz pfleg verdopple schaff klau raub vermut vermiss beleg
 beauftrag beantwort bedien roll zoll verzoll import exportier importier lackier markier
 programmier installier filter verbrauch verarbeit veröffentlich ermäßig verkürz verzicht hak
-beglaubig übersetz unterstütz stürz rutsch kipp crash krach ramm streif knall quietsch wackel
+beglaubig übersetz unterstütz stürz rutsch kipp crash krach ramm streif knall quietsch logg wackel
 schalt leit zünd fass lehn laut red verlang beend verschrott verblass gründ wander sprüh grüß
 klick tipp scann chat google"""
 # Strong and mixed verbs: infinitive, I, he, past, participle.
