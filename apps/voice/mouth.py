@@ -55,14 +55,17 @@ class Mouth:
     Args:
         send: Sends one 20 ms frame through the door.
         on_frame: Told of every frame sent and its loop time (recording); must return at once.
+        unplayed_ms: How much of what was sent the client has not confirmed as played, for doors
+            whose clients do; a client that is behind the schedule has heard less.
     """
 
     def __init__(
         self,
         send: Callable[[bytes], Awaitable[None]],
         on_frame: Callable[[bytes, float], None] | None = None,
+        unplayed_ms: Callable[[], float] | None = None,
     ) -> None:
-        self._send, self._on_frame = send, on_frame
+        self._send, self._on_frame, self._unplayed_ms = send, on_frame, unplayed_ms
         self._frames: deque[Frame] = deque()
         self._sent: deque[Frame] = deque(maxlen=MAX_REPEATED_FRAMES)
         self._playout = Playout()
@@ -159,7 +162,10 @@ class Mouth:
 
     def heard(self) -> str:
         """Return the words of this turn that the caller has heard by now."""
-        return self._playout.heard(round(self._lead_ms() / FRAME_MS))
+        unheard_ms = self._lead_ms()
+        if self._unplayed_ms is not None:
+            unheard_ms = max(unheard_ms, self._unplayed_ms())
+        return self._playout.heard(round(unheard_ms / FRAME_MS))
 
     async def run(self) -> None:
         """Send frames when they are due, until cancelled."""

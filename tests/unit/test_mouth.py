@@ -177,6 +177,27 @@ def test_after_a_long_stall_no_more_than_the_lead_is_sent_at_once(stall_ms):
     assert end_ms > 1000 + stall_ms - MAX_CATCH_UP_MS
 
 
+def test_a_client_that_says_it_is_behind_has_heard_less():
+    behind_ms = 0.0
+
+    async def scenario():
+        nonlocal behind_ms
+        mouth = Mouth(Listener(), unplayed_ms=lambda: behind_ms)
+        running = asyncio.create_task(mouth.run())
+        saying = asyncio.create_task(mouth.say(" ".join(WORDS), numbered(100)))
+        await asyncio.sleep(0.95)
+        on_time = mouth.heard()
+        behind_ms = 450.0
+        late = mouth.flush()
+        running.cancel()
+        saying.cancel()
+        return on_time, late
+
+    on_time, late = run_virtual(scenario())
+    assert on_time == "word0 word1 word2 word3 word4"
+    assert late == "word0 word1 word2"
+
+
 # --- held at the first sign of the caller
 
 
