@@ -16,7 +16,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from apps.core.audio import FRAME_BYTES
+from apps.core.audio import FRAME_BYTES, FRAME_MS
 from apps.core.clock import loop_ms
 from apps.core.errors import AtCapacity, EngineDied, EngineError, EngineOverloaded, StoreError
 from apps.core.policy import PolicySlots
@@ -119,14 +119,17 @@ class FragileUtterance:
         self.engine.faults.strike("stt")
         self.frames += 1
         if self.on_partial is not None and self.frames % 10 == 0:
-            self.on_partial(Transcript("what", 0.0, is_final=False))
+            words = QUESTIONS[0].split()[: self.frames // 2]  # all of them before the voice ends
+            until_ms = self.frames * FRAME_MS
+            partial = Transcript(" ".join(words), 0.0, is_final=False, until_ms=until_ms)
+            self.on_partial(partial)
 
     async def finish(self):
         await self.engine.faults.meet("stt")
         await asyncio.sleep(0.05)
         self.engine.faults.strike("stt")
         self.cancel()
-        return Transcript(QUESTIONS[self.frames % 2], 0.9, is_final=True)
+        return Transcript(QUESTIONS[self.frames % 4 == 0], 0.9, is_final=True)
 
     def cancel(self):
         if self in self.engine.open:
@@ -423,6 +426,8 @@ def check(after, *, draining):
         kinds = [record.kind for record in records]
         assert kinds.count("call.ended") == 1
         assert kinds[-1] == "call.ended"
+        used_or_wasted = kinds.count("speculation.used") + kinds.count("speculation.wasted")
+        assert kinds.count("speculation.started") == used_or_wasted
         assert [record.seq for record in records] == list(range(len(records)))
     assert after.metric("tom_live_calls") == 0
     assert after.metric("tom_calls_total") == len(logs)
