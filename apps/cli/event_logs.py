@@ -49,7 +49,10 @@ def load_log(source: str) -> tuple[str, list[LogRecord]]:
         UnknownCall: No call, or more than one, is meant.
     """
     if source.endswith(".jsonl"):
-        name, records = Path(source).stem, _read(Path(source))
+        path = Path(source).resolve()
+        # The demonstration calls every log events.jsonl, in a folder named after the call.
+        name = path.parent.name if path.stem == "events" else path.stem
+        records = _read(Path(source))
     else:
         with open_store().reading() as conn:
             ref = find_call(conn, source)

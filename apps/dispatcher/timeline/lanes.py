@@ -22,7 +22,7 @@ _ROW = 17.0
 _PARTIAL_ROWS = 4
 _PARTIAL_PX = 14.0
 _MARK_ROWS = {"started": 0, "maybe_ended": 0, "went_on": 0, "ended": 2}
-_MAX_TICKS = 4000
+_MAX_TICKS = 1200
 
 
 @dataclass(frozen=True, slots=True)
