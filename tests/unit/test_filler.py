@@ -132,10 +132,15 @@ def test_who_breaks_into_the_answer_after_it_has_heard_of_the_answer_alone():
 
 def been(state, wait_ms):
     """A cue: the call has been in the state for so long."""
+    return lasting(lambda door: door.state == state, wait_ms)
+
+
+def lasting(holds, wait_ms):
+    """A cue: something has been true of the door for so long."""
     steps = []
 
     def cue(door):
-        steps.append(door.state == state)
+        steps.append(holds(door))
         return sum(steps) * 20 >= wait_ms
 
     return cue
@@ -147,7 +152,7 @@ def test_a_caller_who_speaks_silences_it_and_nothing_was_heard_of_an_answer():
 
     call = hold(
         (LISTEN, 1500),
-        (told, 600),
+        (lasting(told, 600), 600),
         (LISTEN, CallerHungUp()),
         delay_s=3.0,
         heard=("when are you open", "on saturday"),

@@ -380,15 +380,20 @@ class Desk:
     def __init__(self, tts=None):
         self.generator, self.tts, self.sink = SlowGenerator(), tts or FakeTts(), ListSink()
         self.talk = Conversation("en", PolicySlots())
-        answers = Answers(self.talk, knowledge(), self.generator, "kfz", "the office")
+        self.answers = Answers(self.talk, knowledge(), self.generator, "kfz", "the office")
         style = SpeechStyle("en")
-        self.metrics = Metrics()
         self.speculator = Speculator(
-            answers,
+            self.answers,
             lambda text: self.tts.synthesise(text, style),
             CallLog("call_1", self.sink),
-            self.metrics,
+            Metrics(),
         )
+
+    async def answer(self, asked):
+        """Note in the dialogue that a question was answered."""
+        prompt = await self.answers.prompt(self.answers.question(asked))
+        plan = self.generator.plan(prompt)
+        self.talk.note_answer(2, asked, prompt.question, plan, prompt.passages)
 
 
 def at_a_desk(work, **options):
@@ -426,16 +431,54 @@ def test_an_utterance_is_guessed_only_so_often_and_the_next_one_anew():
 def test_a_guess_for_another_point_of_the_dialogue_is_not_used():
     async def work(desk):
         desk.speculator.begin("how much is that", 1)
-        plan = desk.generator.plan(
-            await desk.speculator._answers.prompt(desk.speculator._answers.question(QUESTION))
-        )
-        desk.talk.note_answer(2, QUESTION, QUESTION, plan, ())
+        await desk.answer(QUESTION)
         async with desk.speculator.answering("how much is that") as draft:
             await draft.ready()
             assert "register" in draft.prompt.question
 
     wasted = [r.data for r in at_a_desk(work).sink.records if r.kind == "speculation.wasted"]
     assert wasted == [{"why": "other_words"}]
+
+
+def test_the_same_words_after_another_answer_are_another_question():
+    async def work(desk):
+        desk.speculator.begin(QUESTION)
+        await desk.answer(QUESTION)
+        async with desk.speculator.answering(QUESTION) as draft:
+            await draft.ready()
+            assert len(draft.prompt.history) == 1
+
+    assert at_a_desk(work).sink.kinds() == ["speculation.started", "speculation.wasted"]
+
+
+def test_whoever_took_an_answer_and_does_not_want_it_leaves_nothing_open():
+    async def work(desk):
+        desk.speculator.begin(QUESTION)
+        await asyncio.sleep(5.0)
+        assert (desk.tts.open, desk.generator.open) == (1, 1)
+        async with desk.speculator.answering(QUESTION) as draft:
+            await draft.ready()
+            await asyncio.sleep(0.1)
+            assert (desk.tts.open, desk.generator.open) == (1, 1)
+        assert (desk.tts.open, desk.generator.open) == (0, 0)
+        assert draft.question.asked == QUESTION
+
+    at_a_desk(work, tts=SlowTts(greeting=0))
+
+
+def test_speech_that_broke_off_while_it_was_a_guess_is_not_heard_twice():
+    class DyingTts(SlowTts):
+        async def synthesise(self, text, style):
+            dies = len(self.spoken) == self.greeting
+            async for chunk in super().synthesise(text, style):
+                yield chunk
+                if dies:
+                    raise EngineError("gone")
+
+    guessed, plain = one_question(tts=DyingTts()), one_question(speculate=False)
+    assert guessed.outcomes() == ["failed"]
+    assert guessed.door.said("assistant") == plain.door.said("assistant")
+    assert len(guessed.door.frames) == len(plain.door.frames)
 
 
 def test_it_may_be_told_anything_at_any_moment():
