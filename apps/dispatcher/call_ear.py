@@ -1,4 +1,4 @@
-"""The ear of a call, as its policy, its profile and the settings want it."""
+"""The ear of a call, as its policy, its profile and the settings want it; or none."""
 
 from __future__ import annotations
 
@@ -9,50 +9,81 @@ from dataclasses import asdict, replace
 from apps.core.policy import PolicySlots
 from apps.dispatcher.call_log import CallLog
 from apps.dispatcher.services import CallOptions, Services
+from apps.voice.completeness import Expecting
 from apps.voice.ear import Ear, Heard
 from apps.voice.ear_log import EarLog
 from apps.voice.stt.base import SpeechToText
 from apps.voice.turn_taking import BARGE_IN_MS, HOLD_MS
 
 
-def make_ear(
-    stt: SpeechToText | None,
-    options: CallOptions,
-    slots: PolicySlots,
-    services: Services,
-    tell: Callable[[Heard], None],
-    tasks: asyncio.TaskGroup,
-    log: CallLog,
-) -> Ear | None:
-    """Return the ear of a call, or None when there is no recogniser for it.
+class CallEar:
+    """Listens to one call's caller; without a recogniser it hears nothing.
 
     Args:
-        stt: The recogniser of the call's language.
+        stt: The recogniser of the call's language, or None.
         options: The call's profile and language.
         slots: The call's policy; its sensitivity decides how soon a barge-in is believed.
         services: What all calls share.
-        tell: Told of everything heard.
-        tasks: The call's task group.
         log: The call's event log; it keeps what turn-taking saw and decided.
     """
-    if stt is None:
-        return None
-    space, language = options.profile.space, options.language
-    sensitivity = slots.barge_in_sensitivity
-    turns = replace(
-        services.limits.turns,
-        language=language,
-        hold_ms=HOLD_MS[sensitivity],
-        barge_in_ms=BARGE_IN_MS[sensitivity],
-    )
-    log.note("ear.options", **asdict(turns))
-    return Ear(
-        vad=services.new_vad(),
-        stt=stt,
-        profile=space,
-        options=turns,
-        tell=tell,
-        tasks=tasks,
-        bias_words=services.knowledge.vocabulary(space, language),
-        log=EarLog(lambda kind, data: log.note(kind, **data)),
-    )
+
+    def __init__(
+        self,
+        stt: SpeechToText | None,
+        options: CallOptions,
+        slots: PolicySlots,
+        services: Services,
+        log: CallLog,
+    ) -> None:
+        self._stt, self._options, self._slots = stt, options, slots
+        self._services, self._log = services, log
+        self._ear: Ear | None = None
+
+    def open(self, tasks: asyncio.TaskGroup, tell: Callable[[Heard], None]) -> None:
+        """Begin to listen.
+
+        Args:
+            tasks: The call's task group.
+            tell: Told of everything heard.
+        """
+        if self._stt is None:
+            return
+        space, language = self._options.profile.space, self._options.language
+        sensitivity = self._slots.barge_in_sensitivity
+        turns = replace(
+            self._services.limits.turns,
+            language=language,
+            hold_ms=HOLD_MS[sensitivity],
+            barge_in_ms=BARGE_IN_MS[sensitivity],
+        )
+        self._log.note("ear.options", **asdict(turns))
+        self._ear = Ear(
+            vad=self._services.new_vad(),
+            stt=self._stt,
+            profile=space,
+            options=turns,
+            tell=tell,
+            tasks=tasks,
+            bias_words=self._services.knowledge.vocabulary(space, language),
+            log=EarLog(lambda kind, data: self._log.note(kind, **data)),
+        )
+
+    def hear(self, pcm: bytes) -> None:
+        """Take caller audio of any length in."""
+        if self._ear is not None:
+            self._ear.hear(pcm)
+
+    def playback(self, *, interruptible: bool, asks: bool = False) -> None:
+        """Note what the caller hears of the assistant from now on."""
+        if self._ear is not None:
+            self._ear.playback(interruptible=interruptible, asks=asks)
+
+    def expect(self, expecting: Expecting) -> None:
+        """Note what the assistant has asked for."""
+        if self._ear is not None:
+            self._ear.expect(expecting)
+
+    def close(self) -> None:
+        """Give up whatever is being recognised."""
+        if self._ear is not None:
+            self._ear.close()

@@ -9,23 +9,17 @@ in order, so nothing here needs a lock. What is decided is decided elsewhere: th
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from contextlib import aclosing
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import replace
 
-import structlog
-
-from apps.core.clock import loop_ms
-from apps.core.errors import EngineError, ProtocolError
+from apps.core.errors import ProtocolError
 from apps.core.events import CallEvent
-from apps.dispatcher.call_ear import make_ear
+from apps.dispatcher.call_ear import CallEar
 from apps.dispatcher.call_fsm import allows, is_late
 from apps.dispatcher.call_log import CallLog
 from apps.dispatcher.call_reports import CallReports
 from apps.dispatcher.call_state import (
     Accept,
-    Act,
     Answer,
     Arm,
     CallState,
@@ -43,34 +37,23 @@ from apps.dispatcher.caller_input import CallerInput, Input, key_menu
 from apps.dispatcher.conversation import Conversation
 from apps.dispatcher.rt_fsm import CallSession
 from apps.dispatcher.services import CallOptions, Services
-from apps.dispatcher.speculation import Speculator, Waste
+from apps.dispatcher.speculation import Speculator
 from apps.dispatcher.speech import Speech
 from apps.dispatcher.timers import Timers
-from apps.dispatcher.turn import Answers, Stages
+from apps.dispatcher.turn import Answers
+from apps.dispatcher.turns import Played, Turns
 from apps.rl.signals import CallFacts
-from apps.voice.completeness import Expecting
 from apps.voice.doors.base import CallerAudio, CallerHungUp, Door
-from apps.voice.ear import Ear, Heard
+from apps.voice.ear import Heard
 from apps.voice.mouth import Mouth
 from apps.voice.mouth_log import MouthLog
 from apps.voice.recording import CallRecorder
-
-log = structlog.get_logger(__name__)
 
 MAX_WAITING = 256
 TYPING_PATIENCE = 10.0
 """So many times longer a typed call waits for the caller than a spoken one."""
 _CLOSING = (CallState.ASKING_RATING, CallState.THANKING)
 _SPECULATIVE = (CallState.GREETING, CallState.LISTENING, CallState.HEARING, CallState.THINKING)
-_INTERRUPTIBLE = (Act.NO_INPUT, Act.REPEAT_PLEASE, Act.APOLOGY)
-
-
-@dataclass(frozen=True, slots=True)
-class Played:
-    """The first frame of a turn's answer has been sent."""
-
-    turn_id: int
-    stages: Stages
 
 
 class LiveCall:
@@ -129,6 +112,19 @@ class LiveCall:
             services.metrics,
             enabled=services.limits.speculate,
         )
+        self._ear = CallEar(self._stt, options, session.slots, services, self.log)
+        self._turns = Turns(
+            door=door,
+            session=session,
+            conversation=self.conversation,
+            mouth=self._mouth,
+            speech=self._speech,
+            speculator=self._speculator,
+            caller_input=self._input,
+            ear=self._ear,
+            reports=self._reports,
+            post=self.post,
+        )
         self._waiting: asyncio.Queue[Event | Input | Played] = asyncio.Queue()
         patience = 1.0 if door.capabilities.audio else TYPING_PATIENCE
         limits = services.limits
@@ -139,8 +135,6 @@ class LiveCall:
             },
             self._ring,
         )
-        self._turn: asyncio.Task[None] | None = None
-        self._ear: Ear | None = None
         self._closing_ms: float | None = None
         self.ended = asyncio.Event()
 
@@ -153,15 +147,7 @@ class LiveCall:
         limits = self._services.limits
         loop = asyncio.get_running_loop()
         async with asyncio.TaskGroup() as tasks:
-            self._ear = make_ear(
-                self._stt,
-                self._options,
-                self.session.slots,
-                self._services,
-                self._hear,
-                tasks,
-                self.log,
-            )
+            self._ear.open(tasks, self._hear)
             self._speculator.start(tasks)
             helpers = [
                 tasks.create_task(self._mouth.run(), name="mouth"),
@@ -173,13 +159,12 @@ class LiveCall:
             finally:
                 time_limit.cancel()
                 self._timers.stop()
-                if self._ear is not None:
-                    self._ear.close()
+                self._ear.close()
                 self._mouth_log.flush()
                 self._speculator.stop()
-                for task in (*helpers, self._turn):
-                    if task is not None:
-                        task.cancel()
+                self._turns.cancel()
+                for helper in helpers:
+                    helper.cancel()
                 self.ended.set()
         return reason
 
@@ -281,7 +266,7 @@ class LiveCall:
             case CallEvent.BARGE_IN:
                 self._services.metrics.barge_in()
             case CallEvent.SPEECH_FINISHED:
-                self._interruptible(False)
+                self._ear.playback(interruptible=False)
             case CallEvent.TRANSCRIPT:
                 self.conversation.note_turn(self.session.call.turn_id)
 
@@ -290,96 +275,17 @@ class LiveCall:
     async def _carry_out(self, effect: Effect, tasks: asyncio.TaskGroup) -> None:
         match effect:
             case Speak(turn_id=turn_id, act=act):
-                self._start(turn_id, partial(self._say_act, turn_id, act), tasks)
+                self._turns.say(turn_id, act, tasks)
             case Answer(turn_id=turn_id):
-                self._start(turn_id, partial(self._answer, turn_id), tasks)
+                self._turns.answer(turn_id, tasks)
             case Silence(turn_id=turn_id):
-                await self._silence(turn_id)
+                await self._turns.silence(turn_id)
             case Arm(timer=timer):
                 self._timers.arm(timer)
             case Disarm(timer=timer):
                 self._timers.disarm(timer)
             case Transfer():
                 await self._reports.transfer(self.conversation.summary())
-
-    # --- turns
-
-    def _start(
-        self, turn_id: int, work: Callable[[], Awaitable[None]], tasks: asyncio.TaskGroup
-    ) -> None:
-        self._turn = tasks.create_task(self._run_turn(turn_id, work), name=f"turn {turn_id}")
-
-    async def _run_turn(self, turn_id: int, work: Callable[[], Awaitable[None]]) -> None:
-        try:
-            await work()
-            await self._speech.finished()
-        except EngineError as error:
-            log.warning("turn_failed", code=error.code, reason=error.message)
-            self.post(Event(CallEvent.FAILURE, turn_id=turn_id, reason=error.code))
-        else:
-            self.conversation.note_heard(turn_id, self._speech.heard())
-            if self._speech.asks and self.session.state is CallState.SPEAKING:
-                self._expect(Expecting.YES_NO)
-            self.post(Event(CallEvent.SPEECH_FINISHED, turn_id=turn_id))
-
-    async def _say_act(self, turn_id: int, act: Act) -> None:
-        is_rating = act is Act.RATING_QUESTION
-        self._speculator.drop(Waste.OTHER_WORDS)
-        self._expect(Expecting.RATING if is_rating else Expecting.ANYTHING)
-        if is_rating:
-            self.session.rating_offered = True
-            await self._door.tell("rating.asked", {"turn_id": turn_id})
-        self._interruptible(act in _INTERRUPTIBLE)
-        stages = self._input.take_stages()
-        self._speech.begin_turn(turn_id, stages, None)
-        if stages is not None:
-            stages.retrieved = stages.worded = loop_ms()
-            self._watch_first_frame(turn_id, stages)
-        await self._speech.say_act(act, self.session.rating)
-
-    async def _answer(self, turn_id: int) -> None:
-        reply, stages = self._input.reply, self._input.take_stages() or Stages()
-
-        def on_audio() -> None:
-            self.post(Event(CallEvent.ANSWER_READY, turn_id=turn_id))
-
-        self._speech.begin_turn(turn_id, stages, on_audio)
-        self._watch_first_frame(turn_id, stages)
-        self._interruptible(True)
-        self._expect(Expecting.ANYTHING)
-        await self._speech.answer(reply, self._speculator)
-
-    def _watch_first_frame(self, turn_id: int, stages: Stages) -> None:
-        def on_first_frame(at_ms: float) -> None:
-            stages.played = at_ms
-            self.post(Played(turn_id, stages))
-
-        self._mouth.on_first_frame = on_first_frame
-
-    async def _silence(self, turn_id: int) -> None:
-        """Stop the turn, wait until it has stopped, and keep what was heard of it."""
-        self._interruptible(False)
-        was_speaking = self._speech.speaking
-        heard = self._speech.flush()
-        if self._turn is not None and not self._turn.done():
-            self._turn.cancel()
-            await asyncio.wait([self._turn])
-            self._speech.flush()  # what the turn queued on its way out
-        self._turn = None
-        if was_speaking:
-            await self._door.flush()
-        if was_speaking:
-            await self._reports.heard(turn_id, heard)
-        self.conversation.note_heard(turn_id, heard)
-        self.conversation.forget(turn_id)
-
-    def _interruptible(self, allowed: bool) -> None:
-        if self._ear is not None:
-            self._ear.playback(interruptible=allowed)
-
-    def _expect(self, expecting: Expecting) -> None:
-        if self._ear is not None:
-            self._ear.expect(expecting)
 
     # --- ear, door, timers
 
@@ -389,8 +295,7 @@ class LiveCall:
             case "hold":
                 self.log.note("mouth.hold")
                 self._mouth.hold()
-                if self._ear is not None:
-                    self._ear.playback(interruptible=True, asks=self._speech.asks)
+                self._ear.playback(interruptible=True, asks=self._speech.asks)
             case "resume":
                 self.log.note("mouth.resume")
                 self._mouth.resume()
@@ -419,8 +324,7 @@ class LiveCall:
                     case CallerAudio(pcm=pcm):
                         if self._recorder is not None:
                             self._recorder.caller(pcm)
-                        if self._ear is not None:
-                            self._ear.hear(pcm)
+                        self._ear.hear(pcm)
                     case CallerHungUp(failed=failed):
                         why = EndReason.FAILURE if failed else EndReason.CALLER_HUNG_UP
                         self.post(Event(CallEvent.CALL_ENDED, reason=why.value))
