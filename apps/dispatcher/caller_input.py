@@ -105,6 +105,10 @@ class CallerInput:
                 return events
         return []
 
+    def whole(self, text: str) -> str:
+        """Return words with those before them that were not answered yet."""
+        return f"{self._unanswered} {text}".strip()
+
     def take_stages(self) -> Stages | None:
         """Return when the caller's latest words came, once; None when nothing new was said."""
         stages, self.stages = self.stages, None
@@ -139,7 +143,7 @@ class CallerInput:
             self._held.append(text)
             return []
         if state is CallState.HEARING and heard.utterance_id < self._newest_utterance:
-            self._unanswered = f"{self._unanswered} {text}".strip()
+            self._unanswered = self.whole(text)
             return []
         events = self._read_words(text, state)
         if any(event.kind in _STARTS_A_TURN for event in events):
@@ -161,7 +165,7 @@ class CallerInput:
         breaks_in = state in _TALKING_STATES
         if breaks_in and not deliberate and not self._worth_breaking_in(text):
             return []
-        whole = f"{self._unanswered} {text}".strip()
+        whole = self.whole(text)
         meaning = self.conversation.understand(whole, person_available=self.person_available)
         if breaks_in and meaning.kind is CallEvent.NOT_UNDERSTOOD:
             return []

@@ -315,7 +315,7 @@ class LiveCall:
     def _speculate(self, heard: Heard) -> None:
         """Begin to answer what may be all that the caller says, where it would be answered."""
         if heard.transcript is not None and self.session.state in _SPECULATIVE:
-            self._speculator.begin(heard.transcript.text, heard.utterance_id)
+            self._speculator.begin(self._input.whole(heard.transcript.text), heard.utterance_id)
 
     async def _read_door(self) -> None:
         async with aclosing(self._door.events()) as arrivals:
