@@ -17,6 +17,7 @@ from pathlib import Path
 
 import uvicorn
 
+from apps.core.audio import duration_ms
 from apps.llm.prompt import Prompt
 from apps.main import run_tom
 from apps.monitor.logs import configure_logging
@@ -30,6 +31,7 @@ from benchmarks.pipecat.recipe import (
     FINAL_DELAY_S,
     LLM_DELAY_S,
     TTS_DELAY_S,
+    WORD_DELAY_MS,
     Line,
     Oracle,
     load_lines,
@@ -45,12 +47,17 @@ class OracleUtterance:
     def __init__(self, oracle: Oracle, on_partial: OnPartial | None) -> None:
         self._oracle, self._on_partial = oracle, on_partial
         self._over = False
+        self._fed_ms = 0.0
         oracle.skipped()
 
     def feed(self, pcm: bytes) -> None:
         """Take audio; another word brings a partial transcript."""
-        if not self._over and self._oracle.hear(pcm) and self._on_partial is not None:
-            self._on_partial(Transcript(self._oracle.partial(), 0.9, is_final=False))
+        if self._over:
+            return
+        self._fed_ms += duration_ms(pcm)
+        if self._oracle.hear(pcm) and self._on_partial is not None:
+            text, until_ms = self._oracle.partial(), max(0.0, self._fed_ms - WORD_DELAY_MS)
+            self._on_partial(Transcript(text, 0.9, is_final=False, until_ms=until_ms))
 
     async def finish(self) -> Transcript:
         """Return what was said, after the recogniser's delay."""
