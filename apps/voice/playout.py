@@ -16,8 +16,10 @@ from apps.voice.word_estimate import (
 )
 from apps.voice.word_times import displayed_starts_ms, marked_starts_ms, words_begun
 
-# Where words are not marked, what was said this long before a break is said again.
+# Where words are not marked, at least so much is said again after a break, and so much more
+# than the word itself, since its beginning is an estimate.
 REPEAT_MS = 240.0
+ESTIMATE_SPREAD_MS = 200.0
 _SEARCH_FRAMES = 120 // FRAME_MS
 
 
@@ -80,12 +82,12 @@ class Spoken:
         latest = self.levels[max(0, self.sent - PAUSE_FRAMES) : self.sent]
         if max(latest) < quiet_below_dbfs(self.levels):
             return self.sent - 1
-        starts, _ = self._starts_ms()
+        starts = list(self.marks.values()) if self.marks else self._starts_ms()[0]
         word_ms = max((ms for ms in starts if ms < self.sent * FRAME_MS), default=0.0)
-        word_frame = int(word_ms // FRAME_MS)
         if self.marks:
-            return max(0, word_frame - 1)
-        return self._quiet_frame(min(word_frame, self.sent - round(REPEAT_MS / FRAME_MS)))
+            return max(0, int(word_ms // FRAME_MS) - 1)
+        back_ms = min(word_ms - ESTIMATE_SPREAD_MS, self.sent * FRAME_MS - REPEAT_MS)
+        return self._quiet_frame(round(back_ms / FRAME_MS))
 
     def known(self) -> Sentence:
         """Return what an estimate of its words' times goes by."""

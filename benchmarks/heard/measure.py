@@ -56,14 +56,14 @@ async def _heard(before: Said, sentence: Said, moments: Sequence[float], slow: b
 
     mouth = Mouth(send)
     running = asyncio.create_task(mouth.run())
-    await _say(mouth, before, slow)
+    await say(mouth, before, slow)
     await mouth.drained()
     heard = []
     for moment in moments:
         mouth.begin_turn()
         began = asyncio.Event()
         mouth.on_first_frame = lambda _at_ms, began=began: began.set()
-        saying = asyncio.create_task(_say(mouth, sentence, slow))
+        saying = asyncio.create_task(say(mouth, sentence, slow))
         await began.wait()
         await asyncio.sleep(moment / 1000)
         heard.append(mouth.flush())
@@ -73,7 +73,8 @@ async def _heard(before: Said, sentence: Said, moments: Sequence[float], slow: b
     return heard
 
 
-async def _say(mouth: Mouth, said: Said, slow: bool) -> None:
+async def say(mouth: Mouth, said: Said, slow: bool) -> None:
+    """Say a sentence; `slow` as an engine does that is only just fast enough."""
     await mouth.say(said.text, _audio(said, slow), reading=said.reading, language=said.language)
 
 

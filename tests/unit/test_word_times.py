@@ -202,3 +202,26 @@ def test_frames_that_were_sent_and_not_heard_yet_do_not_count():
     assert playout.heard(20) == "First sentence."
     assert playout.heard(21).startswith("First")
     assert playout.heard(40) == ""
+
+
+# --- where to go on after a break
+
+
+def test_it_goes_on_at_a_mark_never_between_two():
+    spoken = playing("no one called", frames=60, sent=20)
+    spoken.mark(WordMark(0, 100.0))
+    spoken.mark(WordMark(2, 800.0))  # "no one" is one mark
+    assert spoken.repeat_from() == 100 // FRAME_MS - 1
+    spoken.sent = 45
+    assert spoken.repeat_from() == 800 // FRAME_MS - 1
+
+
+def test_it_goes_on_in_the_pause_if_it_fell_silent_there():
+    spoken = playing("Yes, of course", [0, 800, 900], frames=60, sent=35)
+    spoken.levels[20:40] = [QUIET] * 20
+    assert spoken.repeat_from() == 34
+
+
+def test_nothing_is_said_again_of_a_sentence_that_is_over():
+    assert playing("Yes", [0], frames=20, sent=20).repeat_from() == 20
+    assert playing("Yes", [0], frames=20, sent=0).repeat_from() == 0
