@@ -18,6 +18,7 @@ from apps.core.errors import EngineError
 from apps.voice import turn_taking as turns
 from apps.voice.completeness import Expecting
 from apps.voice.ear_log import EarLog
+from apps.voice.echo import EchoGate
 from apps.voice.stt.base import ListenFor, ListenOptions, SpeechToText, Transcript, Utterance
 from apps.voice.vad import WINDOW_MS, VoiceActivity
 
@@ -80,6 +81,8 @@ class Ear:
         self._log = log or EarLog(lambda _kind, _data: None)
         self._floor = turns.Floor()
         self._framer = Framer()
+        self._echo = EchoGate()
+        self._was_echo = False
         self._run_up: deque[bytes] = deque(maxlen=RUN_UP_MS // FRAME_MS)
         self._utterance: Utterance | None = None
         self._finishing: dict[asyncio.Task[None], Utterance] = {}
@@ -99,11 +102,18 @@ class Ear:
             else:
                 self._feed(frame)
             self._log.audio(frame)
+            is_echo = self._echo.covers(frame, loop_ms())
             for probability in self._vad.push(frame):
                 self._window_ms += WINDOW_MS
+                voice = 0.0 if is_echo and self._was_echo else probability
                 # The log's value decides, so that a replay sees what the call saw.
-                logged = self._log.window(self._window_ms, probability)
+                logged = self._log.window(self._window_ms, voice)
                 self._step(turns.Window(self._window_ms, WINDOW_MS, logged))
+            self._was_echo = is_echo
+
+    def played(self, pcm: bytes, at_ms: float) -> None:
+        """Note a frame of the assistant that is heard from `at_ms` of loop time on."""
+        self._echo.played(pcm, at_ms)
 
     def playback(self, *, interruptible: bool, asks: bool = False) -> None:
         """Note what the caller hears of the assistant from now on."""
