@@ -72,6 +72,15 @@ def test_a_door_that_delivers_late_shifts_the_audio_to_where_it_was_heard(record
     assert late.voice[0][0] - story.voice[0][0] == pytest.approx(700, abs=1)
 
 
+def test_a_batch_that_was_written_late_moves_nothing(records, story):
+    batches = [record.seq for record in records if record.kind == "ear.windows"]
+    late = [
+        replace(record, at_ms=record.at_ms + 30) if record.seq in batches[1::2] else record
+        for record in records
+    ]
+    assert tell(late).caller_level == story.caller_level
+
+
 def test_levels_and_probabilities_lie_between_0_and_1_and_in_time(story):
     assert max(height for _, height in story.caller_level) == pytest.approx(0.75, abs=0.05)
     for curve in (story.caller_level, story.voice):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +13,7 @@ from apps.dispatcher.timeline.story import Curve, Mark, Span
 from apps.voice.vad import WINDOW_MS
 
 SILENT_DBFS = -60.0
-_NEIGHBOURS = 4
+_NEIGHBOURS = 8
 _SHOWN_MS = 6000.0
 
 
@@ -23,7 +22,8 @@ class EarClock:
     """Where caller audio lies on the call's clock.
 
     Audio counts its own milliseconds; a door that delivers late or pauses shifts them. Each batch
-    of windows says both times; the median of its neighbours' differences evens out their jitter.
+    of windows says both times. Batches can be late and never early, so the least difference among
+    neighbours is the one to go by.
     """
 
     heard_ms: tuple[float, ...]
@@ -48,11 +48,8 @@ def ear_clock(records: Sequence[LogRecord]) -> EarClock:
         if r.kind == "ear.windows"
     ]
     shifts = [shift for _, shift in batches]
-    smooth = (
-        statistics.median(shifts[max(0, i - _NEIGHBOURS) : i + _NEIGHBOURS + 1])
-        for i in range(len(shifts))
-    )
-    return EarClock(tuple(until for until, _ in batches), tuple(smooth))
+    least = (min(shifts[max(0, i - _NEIGHBOURS) : i + _NEIGHBOURS + 1]) for i in range(len(shifts)))
+    return EarClock(tuple(until for until, _ in batches), tuple(least))
 
 
 def curves(records: Sequence[LogRecord], clock: EarClock) -> tuple[Curve, Curve]:
