@@ -51,6 +51,7 @@ def demo(
         folder, failures = asyncio.run(_demo(console, voice))
         console.print(f"\n[dim]{time.monotonic() - began:.0f} s. Listen: {folder / 'call.wav'}[/]")
         console.print(f"[dim]Every event: {folder / 'events.jsonl'}[/]")
+        console.print(f"[dim]As a picture: tom timeline {folder / 'events.jsonl'} --open[/]")
         if failures:
             raise TomError(
                 "The demonstration did not go as it should: " + "; ".join(failures) + ".",
