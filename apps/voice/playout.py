@@ -19,7 +19,7 @@ from apps.voice.word_times import displayed_starts_ms, marked_starts_ms, words_b
 # Where words are not marked, at least so much is said again after a break, and so much more
 # than the word itself, since its beginning is an estimate.
 REPEAT_MS = 240.0
-ESTIMATE_SPREAD_MS = 200.0
+ESTIMATE_SPREAD_MS = 280.0
 _SEARCH_FRAMES = 120 // FRAME_MS
 
 
