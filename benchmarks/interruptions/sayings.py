@@ -1,0 +1,116 @@
+"""What callers say over the assistant, and what they ask first."""
+
+from __future__ import annotations
+
+QUESTIONS = {
+    "en": (
+        "what does it cost to register a used car",
+        "which documents do I need to register a car",
+        "how do I change the address in my registration",
+        "how do I deregister my car",
+        "what are the opening hours",
+        "I lost my number plates",
+        "how do I get a personalised plate",
+    ),
+    "de": (
+        "was kostet die Zulassung eines Gebrauchtwagens",
+        "welche Unterlagen brauche ich für die Zulassung",
+        "wie ändere ich die Adresse im Fahrzeugschein",
+        "wie melde ich mein Auto ab",
+        "wann haben Sie geöffnet",
+        "ich habe mein Kennzeichen verloren",
+        "wie bekomme ich ein Wunschkennzeichen",
+    ),
+}
+
+INTERRUPTIONS = {
+    "en": (
+        "no wait",
+        "stop",
+        "sorry can I ask something else",
+        "wait a moment",
+        "hold on",
+        "no that's not what I meant",
+        "what about a trailer",
+        "what about a company car",
+        "and on Saturdays",
+        "excuse me",
+        "can you say that again",
+        "how much was that",
+        "hang on a second",
+        "I have another question",
+        "that's enough",
+        "do you take cards",
+        "could you slow down please",
+        "which form is that",
+        "but I already have the papers",
+        "actually it is a motorbike",
+        "where do I find you",
+        "hello can you hear me",
+        "so I need an appointment",
+        "pardon",
+    ),
+    "de": (
+        "nein warte mal",
+        "Moment",
+        "Stopp",
+        "Entschuldigung ich habe noch eine Frage",
+        "halt mal bitte",
+        "nein das meinte ich nicht",
+        "was ist mit einem Anhänger",
+        "und am Samstag",
+        "einen Augenblick bitte",
+        "können Sie das wiederholen",
+        "wie viel war das",
+        "ich habe noch etwas anderes",
+        "das reicht",
+        "kann ich mit Karte zahlen",
+        "bitte langsamer",
+        "welches Formular ist das",
+        "aber die Papiere habe ich schon",
+        "eigentlich ist es ein Motorrad",
+        "wo finde ich Sie denn",
+        "hallo hören Sie mich",
+        "brauche ich dafür einen Termin",
+        "wie bitte",
+        "sagen Sie mal",
+        "und für einen Firmenwagen",
+    ),
+}
+
+BACKCHANNELS = {
+    "en": (
+        "mhm",
+        "okay",
+        "right",
+        "yeah",
+        "yes",
+        "aha",
+        "sure",
+        "I see",
+        "all right",
+        "got it",
+        "exactly",
+        "good",
+    ),
+    "de": (
+        "mhm",
+        "ja",
+        "okay",
+        "genau",
+        "aha",
+        "ach so",
+        "verstehe",
+        "alles klar",
+        "gut",
+        "klar",
+        "richtig",
+        "stimmt",
+    ),
+}
+
+VOICES = {
+    "en": ("espeak:en-us+f2", "flite:slt", "espeak:en-us+m3", "flite:rms"),
+    "de": ("espeak:de+f2", "espeak:de+m3", "espeak:de+f4", "espeak:de+m7"),
+}
+"""Who says it, in turn."""
