@@ -35,7 +35,7 @@ def from_lines(lines: Iterable[str], source: str) -> list[LogRecord]:
         if not line.strip():
             continue
         try:
-            records.append(_record(json.loads(line)))
+            records.append(_record(json.loads(line, parse_constant=_no_number)))
         except (ValueError, RecursionError) as error:
             raise StoreError(
                 f"Line {number} of {source} is no record of an event log: {error}.",
@@ -43,6 +43,10 @@ def from_lines(lines: Iterable[str], source: str) -> list[LogRecord]:
                 code="event_log",
             ) from error
     return sorted(records, key=lambda record: record.seq)
+
+
+def _no_number(name: str) -> float:
+    raise ValueError(f"{name} is no number")
 
 
 def _record(line: Any) -> LogRecord:

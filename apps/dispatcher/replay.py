@@ -209,10 +209,10 @@ def describe(decision: Decision) -> str:
 
 
 def _plain(value: Any) -> str:
-    text = str(round(value)) if isinstance(value, float) else str(value)
+    text = f"{value:.0f}" if isinstance(value, float) else str(value)
     return text if text.isprintable() else repr(text)  # a transcript may hold anything
 
 
-def _key(decision: Decision) -> tuple[str, int, str]:
+def _key(decision: Decision) -> tuple[str, str, str]:
     details = ",".join(f"{name}={decision.details[name]}" for name in sorted(decision.details))
-    return decision.name, round(decision.heard_ms), details
+    return decision.name, f"{decision.heard_ms:.0f}", details

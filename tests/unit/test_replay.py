@@ -141,6 +141,13 @@ def test_an_ear_record_that_lacks_what_it_must_hold_is_named(log, data):
         replay(log.records)
 
 
+def test_times_beyond_all_measure_are_compared_all_the_same():
+    log = Log().ear().hear(1000, 1).hear(1000, 0)
+    window = next(record for record in log.records if record.kind == "ear.windows")
+    endless = replace(window, seq=len(log.records), data={"until_ms": 1e999, "voice": [0]})
+    assert replay([*log.records, endless]).logged == 2
+
+
 # --- the state machine
 
 
@@ -201,6 +208,8 @@ def test_fields_beside_the_others_are_read_as_well():
         '{"at_ms": 0, "kind": "x"}',
         '{"seq": true, "at_ms": 0, "kind": "x"}',
         '{"seq": 0, "at_ms": NaN, "kind": "x"}',
+        '{"seq": 0, "at_ms": 1e999, "kind": "x"}',
+        '{"seq": 0, "at_ms": 0, "kind": "x", "data": {"ms": Infinity}}',
         '{"seq": 0, "at_ms": 0, "kind": 5}',
         '{"seq": 0, "at_ms": 0, "kind": "x", "turn_id": "1"}',
         '{"seq": 0, "at_ms": 0, "kind": "x", "data": []}',
