@@ -64,7 +64,7 @@ def _policy(script: str) -> str:
 
 def _facts(story: Story) -> str:
     facts = {"length": f"{story.length_ms / 1000:.0f} s", **story.facts}
-    items = "".join(f"<dt>{clean(k)}</dt><dd>{clean(v)}</dd>" for k, v in facts.items())
+    items = "".join(f"<div><dt>{clean(k)}</dt><dd>{clean(v)}</dd></div>" for k, v in facts.items())
     missing = "" if story.voice else _NO_EAR
     return f'<dl class="facts">{items}</dl>{missing}'
 
@@ -73,7 +73,8 @@ def _table(story: Story) -> str:
     rows = "".join(_row(turn) for turn in story.turns)
     heads = ("turn", "at", "caller", "TOM", "voice to voice", "why", "also")
     head = "".join(f"<th>{name}</th>" for name in heads)
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+    table = f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+    return f'<div class="turns">{table}</div>'
 
 
 def _row(turn: Turn) -> str:
