@@ -41,7 +41,7 @@ class UpTo16k:
         self._past = stream[len(samples) :]
         doubled = np.empty(2 * len(samples), np.float32)
         if len(samples):
-            doubled[::2] = np.convolve(stream, _BRANCH, "valid")
+            doubled[::2] = np.correlate(stream, _BRANCH, "valid")
             doubled[1::2] = stream[_SIDE : _SIDE + len(samples)]
         return _to_int16(doubled)
 
@@ -61,7 +61,7 @@ class DownTo8k:
         even = np.concatenate((self._past_even, samples[::2]), dtype=np.float32)
         odd = np.concatenate((self._past_odd, samples[1::2]), dtype=np.float32)
         self._past_even, self._past_odd = even[count:], odd[count:]
-        return _to_int16(np.convolve(odd, _HALF_BRANCH, "valid") + even[:count] * np.float32(0.5))
+        return _to_int16(np.correlate(odd, _HALF_BRANCH, "valid") + even[:count] * np.float32(0.5))
 
 
 def _to_int16(values: NDArray[np.float32]) -> Samples:

@@ -164,38 +164,71 @@ def test_what_is_played_arrives_as_media_of_the_stream():
     assert np.abs(np.fft.rfft(played)).argmax() == 440
 
 
-def test_marks_tell_how_far_twilio_has_played():
+async def speak(door, count):
+    """Send frames at once, as after a stall."""
+    for _ in range(count):
+        await door.play(SILENCE)
+
+
+def names(stream):
+    return [m["mark"]["name"] for m in stream.of("mark")]
+
+
+async def answer(door, stream, *script):
+    stream.script = list(script)
+    async for _ in door.events():
+        pass
+
+
+def test_what_was_sent_is_heard_as_time_goes_by():
     async def scenario():
-        door, stream = await opened()
-        for _ in range(2 * MARK_FRAMES):
-            await door.play(SILENCE)
-        names = [m["mark"]["name"] for m in stream.of("mark")]
+        door, _stream = await opened()
+        await speak(door, 10)
         unplayed = [door.unplayed_ms]
-        stream.script = [mark(names[0]), mark(names[1])]
-        async for _ in door.events():
-            pass
-        return len(names), [*unplayed, door.unplayed_ms]
+        for wait_s in (0.15, 0.05, 1.0):
+            await asyncio.sleep(wait_s)
+            unplayed.append(door.unplayed_ms)
+        await speak(door, 1)
+        return [round(ms) for ms in (*unplayed, door.unplayed_ms)]
 
-    assert run_virtual(scenario()) == (2, [400.0, 0.0])
+    assert run_virtual(scenario()) == [200, 50, 0, 0, 20]
 
 
-def test_marks_of_audio_that_was_cleared_do_not_count_as_played():
+def test_a_mark_that_comes_back_late_tells_the_way_s_delay():
     async def scenario():
         door, stream = await opened()
-        for _ in range(MARK_FRAMES):
-            await door.play(SILENCE)
-        dropped = stream.of("mark")[0]["mark"]["name"]
-        await door.flush()
-        assert door.unplayed_ms == 0.0
-        for _ in range(MARK_FRAMES):
-            await door.play(SILENCE)
-        stream.script = [mark(dropped), mark("x"), mark("1:999999999999"), mark("9:9")]
-        async for _ in door.events():
-            pass
-        assert stream.of("clear") == [{"event": "clear", "streamSid": "MZ1"}]
+        await speak(door, MARK_FRAMES)  # 500 ms
+        await answer(door, stream, 0.65, mark(*names(stream)))
+        await speak(door, 5)
+        return round(door.unplayed_ms)
+
+    assert run_virtual(scenario()) == 100 + 150
+
+
+def test_a_peer_that_echoes_no_marks_is_taken_to_play_at_once():
+    async def scenario():
+        door, stream = await opened()
+        for _ in range(200):
+            await speak(door, MARK_FRAMES)
+        assert len(names(stream)) == 100
+        await asyncio.sleep(200 * MARK_FRAMES * 0.02)
         return door.unplayed_ms
 
-    assert run_virtual(scenario()) == 200.0
+    assert run_virtual(scenario()) == 0.0
+
+
+def test_marks_of_audio_that_was_cleared_say_nothing():
+    async def scenario():
+        door, stream = await opened()
+        await speak(door, MARK_FRAMES)
+        await door.flush()
+        assert door.unplayed_ms == 0.0
+        assert stream.of("clear") == [{"event": "clear", "streamSid": "MZ1"}]
+        await answer(door, stream, 3.0, mark(*names(stream)), mark("x"), mark("9" * 5000))
+        await speak(door, 5)
+        return round(door.unplayed_ms)
+
+    assert run_virtual(scenario()) == 100
 
 
 def test_a_telephone_is_told_no_events():

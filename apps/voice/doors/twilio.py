@@ -2,8 +2,8 @@
 
 Twilio sends 20 ms of 8 kHz µ-law as base64 in JSON, and plays what it is sent in order. `clear`
 drops what it has not played; a `mark` comes back once what was sent before it has been played, so
-the door knows how far the caller is. Messages that Twilio never sends are dropped with an error,
-within the bounds of the WebSocket door.
+the door knows how late its audio is heard. Messages that Twilio never sends are dropped with an
+error, within the bounds of the WebSocket door.
 """
 
 from __future__ import annotations
@@ -42,8 +42,9 @@ from apps.voice.g711 import ulaw_decode, ulaw_encode
 from apps.voice.halfband import DownTo8k, UpTo16k
 
 RATE_HZ = 8000
-MARK_FRAMES = 10
-"""A mark follows so many frames: 200 ms."""
+MARK_FRAMES = 25
+"""A mark follows so many frames: every 500 ms of speech."""
+_MAX_MARKS = 100
 _MAX_FRAME_BYTES = RATE_HZ * MAX_FRAME_MS // 1000
 _CALM = MESSAGE_BURST / 2
 _FORMAT = {"encoding": "audio/x-mulaw", "sampleRate": RATE_HZ, "channels": 1}
@@ -170,7 +171,9 @@ class TwilioDoor:
         self._clear = f'{{"event":"clear","streamSid":{sid}}}'
         self._mark = f'{{"event":"mark","streamSid":{sid},"mark":{{"name":"'
         self._up, self._down = UpTo16k(), DownTo8k()
-        self._sent = self._played = self._flushes = self._errors = 0
+        self._sent = self._errors = 0
+        self._marks: dict[str, float] = {}
+        self._played_until_ms = self._delay_ms = 0.0
         self._allowed = MESSAGE_BURST
         self._ahead_ms = 0.0
         self._at_ms = loop_ms()
@@ -195,8 +198,8 @@ class TwilioDoor:
 
     @property
     def unplayed_ms(self) -> float:
-        """How much of what was sent Twilio has not confirmed as played, to 200 ms."""
-        return float((self._sent - self._played) * FRAME_MS)
+        """How much of what was sent the caller has not heard, by the latest mark's delay."""
+        return max(0.0, self._played_until_ms + self._delay_ms - loop_ms())
 
     async def events(self) -> AsyncGenerator[DoorEvent, None]:
         """Yield what comes from the caller; bad input is answered with an error and dropped."""
@@ -221,15 +224,16 @@ class TwilioDoor:
         audio = ulaw_encode(self._down.push(pcm_to_samples(frame)))
         payload = base64.b64encode(audio).decode("ascii")
         await self._socket.send_text(f'{self._media}{payload}"}}}}')
+        self._played_until_ms = max(self._played_until_ms, loop_ms()) + FRAME_MS
         self._sent += 1
-        if self._sent % MARK_FRAMES == 0:
-            await self._socket.send_text(f'{self._mark}{self._flushes}:{self._sent}"}}}}')
+        if self._sent % MARK_FRAMES == 0 and len(self._marks) < _MAX_MARKS:
+            self._marks[str(self._sent)] = self._played_until_ms
+            await self._socket.send_text(f'{self._mark}{self._sent}"}}}}')
 
     async def flush(self) -> None:
         """Make Twilio drop what it has not played."""
-        # It answers the dropped audio's marks as if that had been played: their number is past.
-        self._flushes += 1
-        self._played = self._sent
+        self._marks.clear()  # Twilio answers those of dropped audio as if that had been played
+        self._played_until_ms = 0.0
         self._down = DownTo8k()
         await self._socket.send_text(self._clear)
 
@@ -285,6 +289,6 @@ class TwilioDoor:
         return CallerAudio(pcm)
 
     def _confirm(self, name: str) -> None:
-        flushes, _, frames = name.partition(":")
-        if flushes == str(self._flushes) and frames.isdecimal() and len(frames) < 10:
-            self._played = min(self._sent, max(self._played, int(frames)))
+        """Learn how much later than at once the audio before a mark was played."""
+        if (due_ms := self._marks.pop(name, None)) is not None:
+            self._delay_ms = max(0.0, loop_ms() - due_ms)
