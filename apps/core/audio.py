@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -35,9 +36,9 @@ def level_dbfs(pcm: bytes) -> float:
     """Return the RMS level of PCM in dB relative to full scale (-100.0 for silence)."""
     if not pcm:
         return -100.0
-    samples = pcm_to_samples(pcm).astype(np.float64)
-    rms = float(np.sqrt(np.mean(samples * samples)))
-    return max(-100.0, 20.0 * float(np.log10(rms / 32768.0))) if rms > 0 else -100.0
+    samples = pcm_to_samples(pcm).astype(np.float32)
+    power = float(samples @ samples) / len(samples) / 32768.0**2
+    return max(-100.0, 10.0 * math.log10(power)) if power > 0 else -100.0
 
 
 def levels_dbfs(frames: Sequence[bytes]) -> list[int]:
