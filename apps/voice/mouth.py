@@ -4,20 +4,23 @@ Frames leave a little ahead of the moment at which they are to be heard (`LEAD_M
 machine does not make gaps; after a stall the schedule stands and the mouth catches up. What was
 queued is bounded: whoever speaks faster than the caller listens has to wait.
 
-At the first sign of the caller the mouth is held: it fades out and is silent. Then it is flushed,
-or it goes on from the beginning of the word at which it fell silent.
+At the first sign of the caller the mouth is held: the client drops what it has not played, where it
+can; the mouth fades out and is silent. Then it is flushed, or it goes on from the beginning of the
+word at which it fell silent.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
 from enum import Enum, auto
+from itertools import islice
 
-from apps.core.audio import FRAME_MS, Framer
+from apps.core.audio import FRAME_BYTES, FRAME_MS, FRAME_SAMPLES, SAMPLE_BYTES, Framer
 from apps.core.clock import loop_ms
 from apps.voice.fades import fade_in, fade_out
 from apps.voice.playout import Playout, Spoken
@@ -57,6 +60,8 @@ class Mouth:
         on_frame: Told of every frame sent and its loop time (recording); must return at once.
         unplayed_ms: How much of what was sent the client has not confirmed as played, for doors
             whose clients do; a client that is behind the schedule has heard less.
+        drop: Makes the client drop what it has not played yet. Without it a hold lets that play
+            out, which takes `LEAD_MS` longer.
     """
 
     def __init__(
@@ -64,12 +69,15 @@ class Mouth:
         send: Callable[[bytes], Awaitable[None]],
         on_frame: Callable[[bytes, float], None] | None = None,
         unplayed_ms: Callable[[], float] | None = None,
+        drop: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         self._send, self._on_frame, self._unplayed_ms = send, on_frame, unplayed_ms
+        self._drop = drop
         self._frames: deque[Frame] = deque()
         self._sent: deque[Frame] = deque(maxlen=MAX_REPEATED_FRAMES)
         self._playout = Playout()
         self._changed = asyncio.Event()
+        self._due = asyncio.Event()
         self._next_ms: float | None = None
         self._ran_dry = True
         self._hold = _Hold.NONE
@@ -131,7 +139,7 @@ class Mouth:
             await asyncio.sleep(lead_ms / 1000)
 
     def hold(self) -> None:
-        """Fall silent at the next frame, which fades out; what was sent before plays out."""
+        """Fall silent with the next frame, which fades out."""
         if self.held:
             return
         # The first frame of a sentence is better not begun than faded.
@@ -139,6 +147,8 @@ class Mouth:
         self._hold = _Hold.FADING if mid_sentence else _Hold.SILENT
         self._broke_off = False if mid_sentence else self._lead_ms() > 0
         self._changed.set()
+        if self._drop is not None:
+            self._due.set()
 
     def resume(self) -> None:
         """Go on from the beginning of the word at which it fell silent."""
@@ -162,10 +172,7 @@ class Mouth:
 
     def heard(self) -> str:
         """Return the words of this turn that the caller has heard by now."""
-        unheard_ms = self._lead_ms()
-        if self._unplayed_ms is not None:
-            unheard_ms = max(unheard_ms, self._unplayed_ms())
-        return self._playout.heard(round(unheard_ms / FRAME_MS))
+        return self._playout.heard(round(self._unheard_ms() / FRAME_MS))
 
     async def run(self) -> None:
         """Send frames when they are due, until cancelled."""
@@ -180,13 +187,22 @@ class Mouth:
             self._ran_dry = False
             wait_ms = self._next_ms - LEAD_MS - now
             if wait_ms > 0:
-                await asyncio.sleep(wait_ms / 1000)
+                await self._until_due(wait_ms)
             if not self._frames or self._next_ms is None:  # flushed meanwhile
                 continue
             if self._hold is _Hold.NONE:
                 await self._send_next(self._next_ms)
             elif self._hold is _Hold.FADING:
                 await self._send_faded(self._next_ms)
+
+    async def _until_due(self, wait_ms: float) -> None:
+        """Wait for a frame's time, or until a hold cuts it short."""
+        self._due.clear()
+        timer = asyncio.get_running_loop().call_later(wait_ms / 1000, self._due.set)
+        try:
+            await self._due.wait()
+        finally:
+            timer.cancel()
 
     def _due_ms(self, now: float) -> float:
         """Return when the next frame is to be heard: one that is only late is caught up with."""
@@ -211,7 +227,28 @@ class Mouth:
     async def _send_faded(self, due_ms: float) -> None:
         """End with the next frame, which stays queued: it will be said again in full."""
         self._hold, self._broke_off = _Hold.SILENT, True
-        await self._play(fade_out(self._frames[0].pcm), due_ms)
+        played_ms = self._take_back() if self._drop is not None else 0.0
+        # Another sentence's beginning is not said before its turn.
+        spoken = self._frames[0].spoken
+        next_up = [frame.pcm for frame in islice(self._frames, 2) if frame.spoken is spoken]
+        if self._drop is not None:
+            self._next_ms = due_ms = loop_ms()
+            await self._drop()
+            if self._hold is not _Hold.SILENT:  # settled meanwhile
+                return
+        begin = round(played_ms / FRAME_MS * FRAME_SAMPLES) * SAMPLE_BYTES
+        rest = b"".join(next_up)[begin : begin + FRAME_BYTES]
+        await self._play(fade_out(rest.ljust(FRAME_BYTES, b"\0")), due_ms)
+
+    def _take_back(self) -> float:
+        """Queue again what was not heard yet; returns how much of its first frame was."""
+        unheard_ms = min(self._unheard_ms(), len(self._sent) * FRAME_MS)
+        frames = math.ceil(unheard_ms / FRAME_MS)
+        for _ in range(frames):
+            frame = self._sent.pop()
+            frame.spoken.sent -= 1
+            self._frames.appendleft(frame)
+        return frames * FRAME_MS - unheard_ms
 
     async def _play(self, pcm: bytes, due_ms: float) -> None:
         if self._on_frame is not None:
@@ -243,3 +280,8 @@ class Mouth:
     def _lead_ms(self) -> float:
         """Return how much of what was sent is still to be heard."""
         return 0.0 if self._next_ms is None else max(0.0, self._next_ms - loop_ms())
+
+    def _unheard_ms(self) -> float:
+        """Return the same, or more where the client has confirmed less."""
+        confirmed = 0.0 if self._unplayed_ms is None else self._unplayed_ms()
+        return max(self._lead_ms(), confirmed)
