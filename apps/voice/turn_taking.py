@@ -39,7 +39,7 @@ HOLD_MS = {
 }
 BARGE_IN_MS = {
     BargeInSensitivity.LOW: 1200.0,
-    BargeInSensitivity.MEDIUM: 800.0,
+    BargeInSensitivity.MEDIUM: 1000.0,
     BargeInSensitivity.HIGH: 500.0,
 }
 
