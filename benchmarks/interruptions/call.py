@@ -184,8 +184,9 @@ def _outcome(
     onset_ms = onset / SAMPLES_PER_MS
     breaks = breaks_ms(door.client.arrivals_ms, onset_ms)
     again_ms = breaks[0][1] if breaks else None
-    barged_in = bool(door.flushed_ms)
-    resumed = again_ms is not None and not (barged_in and again_ms > door.flushed_ms[0])
+    broken_off_ms = next((r.at_ms for r in sink.records if r.kind == "fsm.barge_in"), None)
+    barged_in = broken_off_ms is not None
+    resumed = broken_off_ms is None or (again_ms is not None and again_ms < broken_off_ms)
     until = len(recording) if again_ms is None else round(again_ms * SAMPLES_PER_MS)
     answers = {answer.turn_id: answer.exchange.answer for answer in call.conversation.answers}
     return Outcome(

@@ -100,12 +100,11 @@ class SpeakingOver:
         self._question, self._sound, self._after_ms = question, sound, after_ms
         self._ear, self._echo = ear, echo
         self._noise = np.random.default_rng(1)
-        self._asked = False
+        self._asked = self._answered = False
         self._state = ""
         self._settled_ms: float | None = None
         self.answer_begins: int | None = None
         self.sound_begins: int | None = None
-        self.flushed_ms: list[float] = []
         self.told: list[Mapping[str, Any]] = []
 
     async def events(self) -> AsyncGenerator[DoorEvent, None]:
@@ -134,13 +133,13 @@ class SpeakingOver:
 
     async def flush(self) -> None:
         """Let the client drop what it has not played."""
-        self.flushed_ms.append(loop_ms())
         self.client.flush(loop_ms())
 
     async def tell(self, kind: str, data: Mapping[str, Any]) -> None:
         """Note what is told."""
         if kind == "state":
             self._state = data["state"]
+            self._answered = self._answered or (self._asked and self._state == "speaking")
         self.told.append({"type": kind, **data})
 
     async def close(self, reason: str) -> None:
@@ -168,10 +167,7 @@ class SpeakingOver:
 
     def _is_over(self, now_ms: float) -> bool:
         """Whether the answer has ended or was broken off, and a while has passed since."""
-        over = bool(self.flushed_ms) or (
-            self.answer_begins is not None and self._state == "listening"
-        )
-        if over and self._settled_ms is None:
+        if self._answered and self._state != "speaking" and self._settled_ms is None:
             self._settled_ms = now_ms
         settled = self._settled_ms is not None and now_ms >= self._settled_ms + SETTLED_MS
         return settled or now_ms >= LONGEST_MS
