@@ -88,6 +88,7 @@ class ScriptedDoor:
     """A caller who acts on cue: each step of the script waits for a state, then does something."""
 
     name = "test"
+    unplayed_ms = 0.0
 
     def __init__(self, *script: Any, audio: bool = True, language: str = "en") -> None:
         self.script = list(script)

@@ -215,6 +215,7 @@ class EndingDoor:
     """A door that does what its plan says; broken ones raise or jam from the end's moment on."""
 
     name = "test"
+    unplayed_ms = 0.0
 
     def __init__(self, plan):
         self.plan, self.began_ms = plan, loop_ms()

@@ -86,6 +86,11 @@ class Door(Protocol):
     request: CallRequest
     capabilities: Capabilities
 
+    @property
+    def unplayed_ms(self) -> float:
+        """How much of what was sent the client has not confirmed as played; 0 if it never does."""
+        ...
+
     def events(self) -> AsyncGenerator[DoorEvent, None]:
         """Yield what comes from the caller; ends with `CallerHungUp`."""
         ...

@@ -97,6 +97,7 @@ class WebSocketDoor:
     """
 
     name = "websocket"
+    unplayed_ms = 0.0
 
     def __init__(self, socket: Socket, start: Start, *, observe: bool = False) -> None:
         self._socket, self._start = socket, start
