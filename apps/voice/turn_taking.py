@@ -30,6 +30,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from apps.core.policy import BargeInSensitivity
+from apps.core.words import words
 from apps.voice.completeness import Completeness, Expecting, is_backchannel, judge
 
 HOLD_MS = {
@@ -43,6 +44,11 @@ BARGE_IN_MS = {
     BargeInSensitivity.HIGH: 500.0,
 }
 
+
+_STOPS_EN = ("no", "stop", "wait", "sorry", "hello")
+_STOPS_DE = ("nein", "stopp", "halt", "moment", "warte", "warten", "entschuldigung", "hallo")
+STOPS = frozenset((*_STOPS_EN, *_STOPS_DE))
+"""What begins so interrupts, also when the recogniser doubts it."""
 
 GOVERNED = ("hold_ms", "barge_in_ms")
 """The options that the policy slot `barge_in_sensitivity` sets for each call."""
@@ -70,8 +76,9 @@ class TurnOptions:
         barge_in_ms: Voice over the assistant that interrupts even without words; governed by the
             same slot (`BARGE_IN_MS`).
         sure_words: So many words over the assistant interrupt at once; fewer wait for the final
-            transcript, since recognisers make a word of a cough.
-        doubt: Fewer words than that, with less confidence than this, are a noise.
+            transcript, since recognisers make a word of a cough. The assistant is silent by then.
+        doubt: Fewer words than that, with less confidence than this, are a noise, unless they
+            begin with one of `STOPS` or answer what is being asked.
         max_utterance_ms: An utterance is cut here, so that no engine runs without end.
     """
 
@@ -87,8 +94,8 @@ class TurnOptions:
     stale_ms: float = 100.0
     hold_ms: float = HOLD_MS[BargeInSensitivity.MEDIUM]
     barge_in_ms: float = BARGE_IN_MS[BargeInSensitivity.MEDIUM]
-    sure_words: int = 2
-    doubt: float = 0.4
+    sure_words: int = 3
+    doubt: float = 0.7
     max_utterance_ms: float = 30_000.0
 
 
@@ -393,12 +400,27 @@ def _all_words(floor: Floor, heard: AllWords, options: TurnOptions) -> Result:
     if not floor.holding or floor.speaking:  # who speaks again settles it by that utterance
         return floor, []
     floor = replace(floor, holding=False)
-    words = heard.text.split()
-    if not words or (len(words) < options.sure_words and heard.confidence < options.doubt):
+    if not _meant(floor, heard, options):
         return floor, [FalseAlarm()]
     if _agrees(floor, heard.text, options):
         return floor, [Backchannel()]
     return floor, [BargeIn()]
+
+
+def _meant(floor: Floor, heard: AllWords, options: TurnOptions) -> bool:
+    """Tell words from a noise that was taken for a word or two.
+
+    Few words must be sure, unless they are what somebody says who interrupts, or an answer to
+    what is being asked: recognisers are seldom sure of a single word, also of a right one.
+    """
+    said = words(heard.text)
+    if not said or len(said) >= options.sure_words or heard.confidence >= options.doubt:
+        return bool(said)
+    if said[0] in STOPS:
+        return True
+    question = floor.question
+    verdict = judge(heard.text, options.language, question.expecting, question.digits)
+    return floor.playback.asks and verdict is Completeness.COMPLETE
 
 
 def _agrees(floor: Floor, text: str, options: TurnOptions) -> bool:

@@ -8,6 +8,7 @@ from html import escape
 
 _WIDTH, _HEIGHT = 420, 320
 _LEFT, _TOP, _RIGHT, _BOTTOM = 52, 44, 14, 46
+_TICK_MS = 500
 _STYLE = (
     "text{font:12px system-ui,sans-serif;fill:#222}.small{font-size:10px}"
     ".grid{stroke:#ddd}.axis{stroke:#555}polyline{fill:none;stroke-width:2}"
@@ -35,7 +36,7 @@ class Curve:
 def draw(panels: Sequence[tuple[str, Sequence[Curve]]]) -> str:
     """Return an SVG with one panel for each title and its curves."""
     curves = [curve for _, some in panels for curve in some]
-    wait_ms = _round_up(max(p.wait_ms for c in curves for p in c.points), 250)
+    wait_ms = _round_up(max(p.wait_ms for c in curves for p in c.points), _TICK_MS)
     cut = _round_up(max(p.cut for c in curves for p in c.points) * 100, 10)
     drawn = [
         f'<g transform="translate({place * _WIDTH},0)">{_panel(title, some, wait_ms, cut)}</g>'
@@ -51,7 +52,7 @@ def draw(panels: Sequence[tuple[str, Sequence[Curve]]]) -> str:
 
 def _panel(title: str, curves: Sequence[Curve], wait_ms: int, cut: int) -> str:
     lines = [f'<text x="{_LEFT}" y="18" font-weight="600">{escape(title)}</text>']
-    for ms in range(0, wait_ms + 1, 250):
+    for ms in range(0, wait_ms + 1, _TICK_MS):
         x, base = _x(ms, wait_ms), _HEIGHT - _BOTTOM
         lines.append(f'<line class="grid" x1="{x}" x2="{x}" y1="{_TOP}" y2="{base}"/>')
         lines.append(

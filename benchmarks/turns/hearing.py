@@ -95,7 +95,8 @@ class _Listening:
                 self._outcome = replace(self._outcome, started_ms=now)
             case CallerEnded() if self._outcome.ended_ms is None:
                 self._outcome = replace(self._outcome, ended_ms=now, words=words)
-                self._final = self._recogniser.final(now) if self._recogniser else None
+                if self._recogniser and not self._recording.utterance.is_turn:
+                    self._final = self._recogniser.final(now)
             case Hold() if self._outcome.hold_ms is None:
                 self._outcome = replace(self._outcome, hold_ms=now)
             case BargeIn() if self._outcome.barge_in_ms is None:

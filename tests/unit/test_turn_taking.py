@@ -190,7 +190,7 @@ def test_the_assistant_falls_silent_at_the_first_sign_and_yields_to_voice_that_g
 
 
 def test_words_that_mean_something_interrupt_at_once():
-    told = listen(SPEAKING, "#" * 10, ("words", "no wait"), "#" * 10)
+    told = listen(SPEAKING, "#" * 10, ("words", "how much is"), "#" * 10)
     assert [type(signal) for _, signal in told] == [CallerStarted, Hold, BargeIn]
     assert told[2][0] == 320
 
@@ -204,6 +204,25 @@ def test_a_cough_that_was_taken_for_a_word_is_a_false_alarm_too():
     told = kinds(SPEAKING, "#" * 8, ("words", "a"), "_" * 30, AllWords("a", confidence=0.2))
     assert told[-1] is FalseAlarm
     assert BargeIn not in told
+
+
+@pytest.mark.parametrize(("confidence", "kind"), [(0.5, FalseAlarm), (0.8, BargeIn)])
+def test_a_word_or_two_over_the_assistant_must_be_sure(confidence, kind):
+    heard = (SPEAKING, "#" * 8, ("words", "a tree"), "_" * 30, AllWords("a tree", confidence))
+    assert kinds(*heard)[-1] is kind
+
+
+@pytest.mark.parametrize("word", ["Stop!", "nein", "Moment mal"])
+def test_who_says_stop_is_believed_also_when_the_recogniser_doubts_it(word):
+    heard = AllWords(word, confidence=0.05)
+    assert kinds(SPEAKING, "#" * 8, "_" * 30, heard)[-1] is BargeIn
+
+
+def test_a_doubtful_yes_to_a_question_that_is_being_asked_is_not_swallowed():
+    asking = Playback(interruptible=True, asks=True)
+    heard = ("#" * 12, "_" * 40, AllWords("yes", confidence=0.1))
+    assert kinds(asking, *heard)[-1] is BargeIn
+    assert kinds(SPEAKING, *heard)[-1] is FalseAlarm
 
 
 @pytest.mark.parametrize(("words", "language"), [("mhm", "en"), ("right", "en"), ("genau", "de")])
