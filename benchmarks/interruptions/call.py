@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,10 +84,16 @@ class Office:
     Args:
         recordings: What the assistant says.
         seed: Another seed has the callers speak at other moments.
+        questions: What callers ask first, in each language.
     """
 
-    def __init__(self, recordings: Recordings, seed: int = 1) -> None:
-        self._recordings, self._seed = recordings, seed
+    def __init__(
+        self,
+        recordings: Recordings,
+        seed: int = 1,
+        questions: Mapping[str, Sequence[str]] = QUESTIONS,
+    ) -> None:
+        self._recordings, self._seed, self._questions = recordings, seed, questions
         self._profiles = load_profiles(resource("profiles"))
         self._lengths_ms: dict[tuple[str, str], float] = {}
 
@@ -94,7 +101,7 @@ class Office:
         """Hold one call and measure it."""
         sound = case.sound
         chance = sound.chance(self._seed)
-        question = str(chance.choice(QUESTIONS[sound.language]))
+        question = str(chance.choice(self._questions[sound.language]))
         length_ms = self._length_ms(question, sound.language)
         after_ms = float(chance.uniform(EARLIEST_MS, length_ms - LEFT_MS))
         ear, voice = ScriptedEar(), RecordedVoice(self._recordings, marks=case.marks)
