@@ -11,7 +11,7 @@ from apps.core.resources import resource
 from apps.dispatcher.live_call import LiveCall
 from apps.dispatcher.profile import load_profiles
 from apps.dispatcher.rt_fsm import PolicyRouter
-from apps.dispatcher.services import CallOptions, Services
+from apps.dispatcher.services import CallOptions, Knowledge, Services
 from apps.llm.answer import GroundedAnswerer
 from apps.llm.spoken import spoken_form
 from apps.voice.vad import SileroVad, silero_session
@@ -85,6 +85,7 @@ class Office:
         recordings: What the assistant says.
         seed: Another seed has the callers speak at other moments.
         questions: What callers ask first, in each language.
+        knows: What answers them; the sample office's knowledge if None.
     """
 
     def __init__(
@@ -92,7 +93,9 @@ class Office:
         recordings: Recordings,
         seed: int = 1,
         questions: Mapping[str, Sequence[str]] = QUESTIONS,
+        knows: Knowledge | None = None,
     ) -> None:
+        self._knowledge = knows or knowledge()
         self._recordings, self._seed, self._questions = recordings, seed, questions
         self._profiles = load_profiles(resource("profiles"))
         self._lengths_ms: dict[tuple[str, str], float] = {}
@@ -140,7 +143,7 @@ class Office:
         services = Services(
             profiles=self._profiles,
             router=PolicyRouter(StubSelector(slots), b"k" * 32),  # type: ignore[arg-type]
-            knowledge=knowledge(),
+            knowledge=self._knowledge,
             generator=GroundedAnswerer(),
             stt={"en": ear, "de": ear},
             tts={"en": voice, "de": voice},
