@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: coverage bench-latency bench-calls bench-recognition bench-pipecat bench-turns help install install-test demo run test test-page test-piper lint types arrows check docs clean
+.PHONY: coverage bench-latency bench-calls bench-recognition bench-pipecat bench-turns bench-interruptions help install install-test demo run test test-page test-piper lint types arrows check docs clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -68,6 +68,9 @@ bench-recognition: $(VENV)/.base ## Word errors and right entries of the embedde
 
 bench-turns: $(VENV)/.base ## Callers cut off and kept waiting, beside plain silence (needs flite)
 	$(BIN)/python -m benchmarks.turns --check
+
+bench-interruptions: $(VENV)/.base ## Callers who speak over an answer: silence, whole words, history (needs flite)
+	$(BIN)/python -m benchmarks.interruptions
 
 bench-pipecat: $(VENV)/.base $(PIPECAT_VENV)/.peer ## TOM beside Pipecat 1.14 on this machine (40 minutes)
 	$(BIN)/python -m benchmarks.pipecat
