@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from apps.core.policy import BargeInSensitivity, PolicySlots
 from apps.core.resources import resource
 from apps.dispatcher.live_call import LiveCall
@@ -194,10 +196,13 @@ def _outcome(
     onset_ms = onset / SAMPLES_PER_MS
     breaks = breaks_ms(door.client.arrivals_ms, onset_ms)
     again_ms = breaks[0][1] if breaks else None
-    broken_off_ms = next((r.at_ms for r in sink.records if r.kind == "fsm.barge_in"), None)
-    barged_in = broken_off_ms is not None
-    resumed = broken_off_ms is None or (again_ms is not None and again_ms < broken_off_ms)
+    broken_off_ms = next((r.at_ms for r in sink.records if r.kind == "fsm.barge_in"), np.inf)
+    barged_in = broken_off_ms < np.inf
+    resumed = again_ms is not None and again_ms < broken_off_ms
     until = len(recording) if again_ms is None else round(again_ms * SAMPLES_PER_MS)
+    # What follows a barge-in may be the same answer, said again.
+    next_ms = next((ms for ms in door.client.arrivals_ms if ms > broken_off_ms), None)
+    answer = recording[: None if next_ms is None else round(next_ms * SAMPLES_PER_MS)]
     answers = {answer.turn_id: answer.exchange.answer for answer in call.conversation.answers}
     return Outcome(
         case,
@@ -205,8 +210,8 @@ def _outcome(
         silent_after_ms(recording, onset, until) if breaks or barged_in else None,
         breaks[0][1] - breaks[0][0] if resumed and breaks else None,
         barged_in,
-        tuple(heard_whole(recording, words, begin)),
-        words_heard(recording, words, begin),
+        tuple(heard_whole(answer, words, begin)),
+        words_heard(answer, words, begin),
         len(answers.get(_answer_turn(door), "").split()),
     )
 

@@ -23,7 +23,7 @@ Recording = NDArray[np.int16]
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """A word of an answer and the samples in which it is said."""
+    """A word of an answer and its samples, from the first audible one to the last."""
 
     text: str
     samples: Recording
@@ -42,15 +42,14 @@ def words_of(
         language: ``de`` or ``en``.
     """
     samples = pcm_to_samples(pcm)
-    audible = np.flatnonzero(np.abs(samples.astype(np.int32)) > QUIET)
-    end = int(audible[-1]) + 1 if len(audible) else 0
+    end = _last_audible(samples)
     end_ms = end / SAMPLES_PER_MS
     spoken, displayed = reading.split(), text.split()
     starts = marked_starts_ms(spoken, language, marks, end_ms)
     shown = displayed_starts_ms(displayed, spoken, starts, end_ms, language)
     edges = [min(round(ms * SAMPLES_PER_MS), end) for ms in shown] + [end]
     return [
-        Word(word, samples[begin:until])
+        Word(word, _audible(samples[begin:until]))
         for word, begin, until in zip(displayed, edges, edges[1:], strict=False)
     ]
 
@@ -97,6 +96,18 @@ def words_heard(recording: Recording, words: Sequence[Word], begin: int = 0) -> 
     halves = [Word(w.text, w.samples[: len(w.samples) // 2 + 1]) for w in words]
     whole = heard_whole(recording, halves, begin)
     return whole.index(False) if False in whole else len(whole)
+
+
+def _audible(samples: Recording) -> Recording:
+    """Return samples without the quiet before and behind them."""
+    last = _last_audible(samples)
+    return samples[len(samples) - _last_audible(samples[::-1]) : last]
+
+
+def _last_audible(samples: Recording) -> int:
+    """Return the end of the last audible sample, 0 without one."""
+    audible = np.flatnonzero(np.abs(samples.astype(np.int32)) > QUIET)
+    return int(audible[-1]) + 1 if len(audible) else 0
 
 
 def _find(data: bytes, part: bytes, at: int) -> int | None:
