@@ -73,6 +73,11 @@ class CallEar:
         if self._ear is not None:
             self._ear.hear(pcm)
 
+    def played(self, pcm: bytes, at_ms: float) -> None:
+        """Note a frame of the assistant's that is heard at `at_ms` of loop time: it may echo."""
+        if self._ear is not None:
+            self._ear.played(pcm, at_ms)
+
     def playback(self, *, interruptible: bool, asks: bool = False) -> None:
         """Note what the caller hears of the assistant from now on."""
         if self._ear is not None:

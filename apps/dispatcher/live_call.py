@@ -82,7 +82,9 @@ class LiveCall:
         self._stt = services.stt.get(options.language) if door.capabilities.audio else None
         self._reports = CallReports(door, session, options, services, self.log)
         self._mouth_log = MouthLog(self.log.note)
-        self._mouth = Mouth(door.play, self._played, lambda: door.unplayed_ms)
+        self._mouth = Mouth(
+            door.play, self._played, lambda: door.unplayed_ms, drop=door.flush
+        )
         self._speech = Speech(
             door,
             options,
@@ -308,6 +310,7 @@ class LiveCall:
 
     def _played(self, pcm: bytes, at_ms: float) -> None:
         """Note a frame of the assistant's that was sent, to be heard at `at_ms` of loop time."""
+        self._ear.played(pcm, at_ms)
         self._mouth_log.frame(pcm, self.log.call_ms(at_ms))
         if self._recorder is not None:
             self._recorder.assistant(pcm, at_ms)
