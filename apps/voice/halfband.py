@@ -8,6 +8,8 @@ Any other pair of rates takes `resample.py`.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -33,17 +35,18 @@ class UpTo16k:
     """Doubles the rate of a stream from 8 to 16 kHz; 1.4 ms late."""
 
     def __init__(self) -> None:
-        self._past = np.zeros(_HISTORY, np.float32)
+        self._past = np.zeros(_HISTORY, np.int16)
 
     def push(self, samples: Samples) -> Samples:
         """Take int16 samples, shape (n,), and return the next 2n at 16 kHz."""
-        stream = np.concatenate((self._past, samples), dtype=np.float32)
-        self._past = stream[len(samples) :]
-        doubled = np.empty(2 * len(samples), np.float32)
-        if len(samples):
-            doubled[::2] = np.correlate(stream, _BRANCH, "valid")
-            doubled[1::2] = stream[_SIDE : _SIDE + len(samples)]
-        return _to_int16(doubled)
+        count = len(samples)
+        stream = np.concatenate((self._past, samples))
+        self._past = stream[count:]
+        doubled = np.empty(2 * count, np.int16)
+        if count:
+            doubled[::2] = _to_int16(np.correlate(stream, _BRANCH, "valid"))
+            doubled[1::2] = stream[_SIDE : _SIDE + count]
+        return doubled
 
 
 class DownTo8k:
@@ -64,7 +67,7 @@ class DownTo8k:
         return _to_int16(np.correlate(odd, _HALF_BRANCH, "valid") + even[:count] * np.float32(0.5))
 
 
-def _to_int16(values: NDArray[np.float32]) -> Samples:
+def _to_int16(values: NDArray[np.floating[Any]]) -> Samples:
     """Round in place, and cut what the filter lifted above full scale."""
     np.rint(values, out=values)
     np.maximum(values, -32768.0, out=values)
