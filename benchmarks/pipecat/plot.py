@@ -43,8 +43,11 @@ def draw(result: dict, out: Path) -> None:
         axis.set_ylim(bottom=0)
         axis.grid(alpha=0.3)
     axes[2].set_yscale("symlog", linthresh=20)
+    axes[2].set_ylim(0, max(100.0, axes[2].get_ylim()[1]))
     axes[0].legend(fontsize=8)
-    figure.text(0.01, 0.01, ", ".join(str(v) for v in result["machine"].values()), fontsize=7)
+    on = result["machine"]
+    caption = f"{on['processor']}, {on['cores']} cores, {on['system']}, Python {on['python']}"
+    figure.text(0.01, 0.01, f"{caption}, {on['on']}", fontsize=7)
     figure.tight_layout(rect=(0, 0.04, 1, 1))
     figure.savefig(out, metadata={"Date": None})
 
