@@ -24,6 +24,8 @@ WINDOW_BYTES = WINDOW_SAMPLES * SAMPLE_BYTES
 
 _CONTEXT_SAMPLES = 64
 _STATE_SHAPE = (1, 1, 128)
+_FULL_SCALE = np.float32(1 / 32768.0)
+_OUTPUTS = ("speech_probs", "hn", "cn")
 _ASSET = ("faster_whisper", "assets/silero_vad_v6.onnx")
 
 
@@ -104,7 +106,10 @@ class SileroVad:
     def reset(self) -> None:
         """Forget everything heard so far, as if the stream began anew."""
         self._windows.clear()
-        self._context: NDArray[np.float32] = np.zeros(_CONTEXT_SAMPLES, np.float32)
+        # One row, reused: a window with the 64 samples before it, shape (1, 576).
+        self._row: NDArray[np.float32] = np.zeros(
+            (1, _CONTEXT_SAMPLES + WINDOW_SAMPLES), np.float32
+        )
         self._h: NDArray[np.float32] = np.zeros(_STATE_SHAPE, np.float32)
         self._c: NDArray[np.float32] = np.zeros(_STATE_SHAPE, np.float32)
 
@@ -113,18 +118,19 @@ class SileroVad:
         whole = self._windows.push(pcm)
         if not whole:
             return []
-        samples = pcm_to_samples(whole).astype(np.float32) / np.float32(32768.0)
-        stream = np.concatenate((self._context, samples))
-        # Row i is window i with the 64 samples before it: shape (windows, 576).
-        rows = np.lib.stride_tricks.sliding_window_view(stream, _CONTEXT_SAMPLES + WINDOW_SAMPLES)[
-            ::WINDOW_SAMPLES
+        return [
+            self._probability(whole[i : i + WINDOW_BYTES])
+            for i in range(0, len(whole), WINDOW_BYTES)
         ]
+
+    def _probability(self, window: bytes) -> float:
+        row = self._row[0]
+        row[:_CONTEXT_SAMPLES] = row[-_CONTEXT_SAMPLES:]
+        np.multiply(pcm_to_samples(window), _FULL_SCALE, out=row[_CONTEXT_SAMPLES:])
         probabilities, self._h, self._c = self._session.run(
-            ["speech_probs", "hn", "cn"],
-            {"input": np.ascontiguousarray(rows), "h": self._h, "c": self._c},
+            _OUTPUTS, {"input": self._row, "h": self._h, "c": self._c}
         )
-        self._context = stream[-_CONTEXT_SAMPLES:]
-        return [float(p) for p in np.ravel(probabilities)]
+        return float(probabilities[0])
 
 
 class EnergyVad:
