@@ -123,7 +123,7 @@ async def run_tom(settings: Settings) -> AsyncGenerator[Tom, None]:
             services, db, settings.max_calls, settings.profile, CallOrigin(settings.origin)
         )
         metrics.know_calls(
-            doors=["websocket"], ends=[r.value for r in EndReason], refusals=["busy"]
+            doors=["websocket", "twilio"], ends=[r.value for r in EndReason], refusals=["busy"]
         )
         tasks = await stack.enter_async_context(Background())
         tasks.start(watch_lag(metrics.loop_lag))

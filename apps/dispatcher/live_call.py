@@ -82,9 +82,7 @@ class LiveCall:
         self._stt = services.stt.get(options.language) if door.capabilities.audio else None
         self._reports = CallReports(door, session, options, services, self.log)
         self._mouth_log = MouthLog(self.log.note)
-        self._mouth = Mouth(
-            door.play, self._played, lambda: door.unplayed_ms, drop=door.flush
-        )
+        self._mouth = Mouth(door.play, self._played, lambda: door.unplayed_ms, drop=door.flush)
         self._speech = Speech(
             door,
             options,

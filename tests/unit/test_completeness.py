@@ -431,3 +431,16 @@ def test_a_verdict_takes_microseconds():
             times.append(time.perf_counter() - began)
         # The best of many: what the work costs when nobody else has the processor.
         assert min(times) < 500e-6
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ("no wait what about a motorcycle", "en"),
+        ("hold on where can i park", "en"),
+        ("moment mal wo kann ich parken", "de"),
+        ("stopp ich möchte mein auto abmelden", "de"),
+    ],
+)
+def test_what_is_said_to_stop_somebody_is_no_part_of_the_question(text, language):
+    assert judge(text, language) is Completeness.COMPLETE

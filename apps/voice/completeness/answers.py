@@ -20,12 +20,14 @@ _OPENERS = {
         "hello|hi|hey|hi there|hello there|good morning|good afternoon|good evening|excuse me|"
         "sorry|"
         "please|thanks|thank you|actually|basically|you know|i mean|let's see|one more thing|no|"
-        "great|perfect|maybe|by the way|just"
+        "great|perfect|maybe|by the way|just|wait|wait a minute|wait a second|hold on|hang on|stop|"
+        "one moment|one second"
     ),
     "de": _phrases(
         "hallo|guten tag|guten morgen|guten abend|grüß gott|moin|servus|hi|entschuldigung|bitte|"
         "danke|eigentlich|sagen sie mal|sagen sie|sag mal|noch was|noch eine frage|nein|doch|"
-        "verzeihung|übrigens|vielleicht|mal|schönen guten tag|super|prima|dann"
+        "verzeihung|übrigens|vielleicht|mal|schönen guten tag|super|prima|dann|warte|warte mal|"
+        "warten sie|moment|moment mal|einen moment|sekunde|stopp|stop|halt"
     ),
 }
 _BEFORE = {language: _FILLERS[language] | _OPENERS[language] for language in _FILLERS}
