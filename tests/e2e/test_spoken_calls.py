@@ -154,8 +154,9 @@ def test_every_utterance_is_understood_and_answered_from_its_entry(held: Held) -
 
 
 def test_a_barge_in_is_noticed_and_what_was_heard_is_told(held: Held) -> None:
-    assert len(held.of("audio.clear")) == len(held.of("heard")) == 1
+    assert len(held.of("heard")) == 1
     assert held.of("heard")[0]["text"]
+    assert len(held.of("audio.clear")) >= 2  # when it falls silent, and when it gives way
 
 
 def test_every_answer_s_latency_is_measured_from_the_caller_s_last_sound(held: Held) -> None:
