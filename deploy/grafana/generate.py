@@ -257,7 +257,7 @@ def machinery() -> list[Panel]:
         ),
         lines(
             "Event-loop lag",
-            "Callers hear gaps from about 80 ms on.",
+            "Callers hear gaps from about 60 ms on.",
             [
                 *quantiles("tom_event_loop_lag_seconds"),
                 Query("max(tom_event_loop_lag_peak_seconds)", "peak"),
