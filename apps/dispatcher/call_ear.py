@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import asdict, replace
 
+from apps.core.audio import FRAME_BYTES, FRAME_MS
+from apps.core.clock import loop_ms
 from apps.core.policy import PolicySlots
 from apps.dispatcher.call_log import CallLog
 from apps.dispatcher.services import CallOptions, Services
@@ -14,6 +16,9 @@ from apps.voice.ear import Ear, Heard
 from apps.voice.ear_log import EarLog
 from apps.voice.stt.base import SpeechToText
 from apps.voice.turn_taking import BARGE_IN_MS, HOLD_MS
+
+GAP_S = 2.0
+"""Without audio for so long, the caller's line is taken for silent."""
 
 
 class CallEar:
@@ -38,6 +43,8 @@ class CallEar:
         self._stt, self._options, self._slots = stt, options, slots
         self._services, self._log = services, log
         self._ear: Ear | None = None
+        self._heard_ms = 0.0
+        self._watch: asyncio.TimerHandle | None = None
 
     def open(self, tasks: asyncio.TaskGroup, tell: Callable[[Heard], None]) -> None:
         """Begin to listen.
@@ -67,11 +74,21 @@ class CallEar:
             bias_words=self._services.knowledge.vocabulary(space, language),
             log=EarLog(lambda kind, data: self._log.note(kind, **data)),
         )
+        self._heard_ms = loop_ms()
+        self._watch_for_gaps()
 
     def hear(self, pcm: bytes) -> None:
         """Take caller audio of any length in."""
         if self._ear is not None:
+            self._heard_ms = loop_ms()
             self._ear.hear(pcm)
+
+    def _watch_for_gaps(self) -> None:
+        """Hear silence where audio has stopped coming, or an utterance would never end."""
+        gap_ms = loop_ms() - self._heard_ms
+        if self._ear is not None and self._ear.busy and gap_ms >= GAP_S * 1000:
+            self.hear(bytes(int(gap_ms // FRAME_MS) * FRAME_BYTES))
+        self._watch = asyncio.get_running_loop().call_later(GAP_S, self._watch_for_gaps)
 
     def played(self, pcm: bytes, at_ms: float) -> None:
         """Note a frame of the assistant's that is heard at `at_ms` of loop time: it may echo."""
@@ -90,5 +107,7 @@ class CallEar:
 
     def close(self) -> None:
         """Give up whatever is being recognised."""
+        if self._watch is not None:
+            self._watch.cancel()
         if self._ear is not None:
             self._ear.close()

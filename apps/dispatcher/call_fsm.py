@@ -279,6 +279,7 @@ TABLE: dict[tuple[CallState, CallEvent], Rows] = {
         _T(_S.SPEAKING, (_silence, _count_silence, _speak(Act.REPEAT_PLEASE)), when=_patient),
         _T(_S.LISTENING, (_silence, _WAIT)),
     ),
+    (_S.THINKING, _E.BARGE_IN): (_T(_S.HEARING, (_silence,)),),
     (_S.THINKING, _E.ANSWER_READY): (_T(_S.SPEAKING, (_count_answer,)),),
     (_S.THINKING, _E.GOODBYE): _ASK_OR_THANK,
     (_S.THINKING, _E.HANDOVER_REQUESTED): _HAND_OVER,

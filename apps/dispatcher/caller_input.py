@@ -25,6 +25,9 @@ from apps.voice.ear import Heard
 
 Input = Heard | CallerText | CallerDigit | CallerRating
 
+MAX_WHOLE = 1000
+"""Letters of one thing to be answered: who never stops talking is answered by the end of it."""
+_MAX_HELD = 8
 _RATING_STATES = (CallState.ASKING_RATING, CallState.AWAITING_RATING)
 _TALKING_STATES = (CallState.GREETING, CallState.SPEAKING)
 _STARTS_A_TURN = (
@@ -106,8 +109,8 @@ class CallerInput:
         return []
 
     def whole(self, text: str) -> str:
-        """Return words with those before them that were not answered yet."""
-        return f"{self._unanswered} {text}".strip()
+        """Return words with those before them that were not answered yet, at most so many."""
+        return f"{self._unanswered} {text}".strip()[-MAX_WHOLE:]
 
     def take_stages(self) -> Stages | None:
         """Return when the caller's latest words came, once; None when nothing new was said."""
@@ -127,7 +130,7 @@ class CallerInput:
                 if heard.utterance_id == self._lost_utterance and state is CallState.HEARING:
                     ended.append(Event(CallEvent.NOT_UNDERSTOOD))  # no transcript will come
                 return ended
-            case "barge_in" if state in _TALKING_STATES:
+            case "barge_in" if state in (*_TALKING_STATES, CallState.THINKING):
                 return [Event(CallEvent.BARGE_IN)]
             case "failed":
                 self._lost_utterance = heard.utterance_id
@@ -140,7 +143,7 @@ class CallerInput:
     def _read_final(self, heard: Heard, state: CallState) -> list[Event]:
         text = heard.transcript.text if heard.transcript else ""
         if state is CallState.GREETING:  # the disclosure is said to its end first
-            self._held.append(text)
+            self._held = [*self._held, text][-_MAX_HELD:]
             return []
         if state is CallState.HEARING and heard.utterance_id < self._newest_utterance:
             self._unanswered = self.whole(text)

@@ -214,6 +214,8 @@ class LiveCall:
             events = [item] if isinstance(item, Event) else await self._read(item)
             while events:
                 event = events.pop(0)
+                if not self._fits(event):
+                    continue
                 if (reason := await self._apply(event, tasks)) is not None:
                     return reason
                 events = self._input.after(event, self.session.state) + events
@@ -227,17 +229,22 @@ class LiveCall:
             await self._door.tell("error", error.as_dict())
             return []
 
+    def _fits(self, event: Event) -> bool:
+        """Tell whether an event can be applied now; one that cannot is counted and dropped."""
+        call = self.session.call
+        if is_late(call, event):
+            self._services.metrics.late_event_dropped()
+            self.log.note("dropped.late", event.turn_id, event=event.kind.value)
+            return False
+        if not allows(call, event.kind):
+            self._services.metrics.illegal_event()
+            self.log.note("dropped.illegal", event=event.kind.value, state=call.state.value)
+            return False
+        return True
+
     async def _apply(self, event: Event, tasks: asyncio.TaskGroup) -> EndReason | None:
         """Apply one event; returns why the call has ended, once it has."""
         before = self.session.call
-        if is_late(before, event):
-            self._services.metrics.late_event_dropped()
-            self.log.note("dropped.late", event.turn_id, event=event.kind.value)
-            return None
-        if not allows(before, event.kind):
-            self._services.metrics.illegal_event()
-            self.log.note("dropped.illegal", event=event.kind.value, state=before.state.value)
-            return None
         event = replace(event, at_ms=self.log.now_ms())
         self.log.event(event)
         effects = self._services.router.step(self.session, event)

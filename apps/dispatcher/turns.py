@@ -80,10 +80,10 @@ class Turns:
         self.ear.playback(interruptible=False)
         was_speaking = self.speech.speaking
         heard = self.speech.flush()
+        self.cancel()  # before anything is awaited, so that it queues nothing behind the flush
         if was_speaking:
             await self.door.flush()
         if self._task is not None and not self._task.done():
-            self._task.cancel()
             await asyncio.wait([self._task])
             self.speech.flush()  # what the turn queued on its way out
         self._task = None
@@ -93,7 +93,7 @@ class Turns:
         self.conversation.forget(turn_id)
 
     def cancel(self) -> None:
-        """Stop the turn; the call is over."""
+        """Stop the turn, without waiting for it."""
         if self._task is not None:
             self._task.cancel()
 

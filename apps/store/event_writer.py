@@ -31,7 +31,7 @@ class EventWriter:
     """
 
     def __init__(
-        self, db: Database, *, max_queued: int = 4096, batch: int = 64, flush_ms: float = 200.0
+        self, db: Database, *, max_queued: int = 4096, batch: int = 64, flush_ms: float = 500.0
     ) -> None:
         self._db = db
         self._queue: asyncio.Queue[Entry | None] = asyncio.Queue()  # None: nothing more comes

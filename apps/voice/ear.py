@@ -82,7 +82,7 @@ class Ear:
         self._floor = turns.Floor()
         self._framer = Framer()
         self._echo = EchoGate()
-        self._was_echo = False
+        self._before = b""
         self._run_up: deque[bytes] = deque(maxlen=RUN_UP_MS // FRAME_MS)
         self._utterance: Utterance | None = None
         self._finishing: dict[asyncio.Task[None], Utterance] = {}
@@ -102,14 +102,20 @@ class Ear:
             else:
                 self._feed(frame)
             self._log.audio(frame)
-            is_echo = self._echo.covers(frame, loop_ms())
             for probability in self._vad.push(frame):
                 self._window_ms += WINDOW_MS
-                voice = 0.0 if is_echo and self._was_echo else probability
+                voice = 0.0 if self._is_echo(probability, frame) else probability
                 # The log's value decides, so that a replay sees what the call saw.
                 logged = self._log.window(self._window_ms, voice)
                 self._step(turns.Window(self._window_ms, WINDOW_MS, logged))
-            self._was_echo = is_echo
+            self._before = frame
+
+    def _is_echo(self, probability: float, frame: bytes) -> bool:
+        """Tell whether a window that seems to hold voice may be nothing but echo."""
+        if probability < self._options.voice_off:
+            return False
+        now_ms = loop_ms()
+        return self._echo.covers(self._before, now_ms) and self._echo.covers(frame, now_ms)
 
     def played(self, pcm: bytes, at_ms: float) -> None:
         """Note a frame of the assistant that is heard from `at_ms` of loop time on."""
@@ -130,6 +136,11 @@ class Ear:
             self._question = question
             self._log.note("ear.question", expecting=expecting.value, digits=digits)
             self._step(question)
+
+    @property
+    def busy(self) -> bool:
+        """Whether it is in an utterance, or holds the assistant: more audio must settle that."""
+        return self._floor.speaking or self._floor.holding
 
     def close(self) -> None:
         """Give up whatever is being recognised."""
@@ -195,8 +206,7 @@ class Ear:
     def _partial(self, partial: Transcript, number: int, began_ms: float) -> None:
         if number != self.utterance_id:
             return
-        known = partial.until_ms is not None
-        until_ms = began_ms + (partial.until_ms or 0.0) if known else began_ms
+        until_ms = None if partial.until_ms is None else began_ms + partial.until_ms
         news = partial.text != self._floor.words
         self._log.note("ear.words", text=partial.text, until_ms=until_ms)
         if news:

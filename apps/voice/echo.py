@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from apps.core.audio import FRAME_MS, level_dbfs
+from apps.core.audio import FRAME_MS, level_dbfs, levels_dbfs
 
 RETURN_LOSS_DB = 26.0
 """What is quieter than what was played by more than this may be its echo."""
@@ -27,15 +27,16 @@ class EchoGate:
 
     def __init__(self, return_loss_db: float = RETURN_LOSS_DB, reach_ms: float = REACH_MS) -> None:
         self._return_loss_db, self._reach_ms = return_loss_db, reach_ms
-        self._played: deque[tuple[float, float]] = deque(maxlen=2 * round(reach_ms / FRAME_MS))
+        self._played: deque[tuple[float, bytes]] = deque(maxlen=2 * round(reach_ms / FRAME_MS))
 
     def played(self, frame: bytes, at_ms: float) -> None:
-        """Note a frame that is heard from `at_ms` on; frames come in order."""
-        self._played.append((at_ms, level_dbfs(frame)))
+        """Note a frame that is heard from `at_ms` on."""
+        self._played.append((at_ms, frame))
 
     def covers(self, pcm: bytes, at_ms: float) -> bool:
         """Tell whether sound of the caller that came at `at_ms` may be nothing but echo."""
         while self._played and self._played[0][0] < at_ms - self._reach_ms:
             self._played.popleft()
-        loudest = max((level for begun, level in self._played if begun <= at_ms), default=None)
-        return loudest is not None and level_dbfs(pcm) < loudest - self._return_loss_db
+        # Levels are taken only now: most frames are played while the caller is silent.
+        heard = [frame for begun, frame in self._played if begun <= at_ms]
+        return bool(heard) and level_dbfs(pcm) < max(levels_dbfs(heard)) - self._return_loss_db

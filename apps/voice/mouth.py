@@ -31,6 +31,8 @@ LEAD_MS = 60.0
 # After a longer stall the caller has heard a gap: the frames that were due would be queued behind
 # it at the client, and what is sent and what is heard would drift apart.
 MAX_CATCH_UP_MS = 500.0
+# A client's word for what it has not played is believed up to this.
+MAX_UNPLAYED_MS = 2000.0
 MAX_QUEUED_FRAMES = 3000 // FRAME_MS
 # As much as a word can be long: what may be said again after a break.
 MAX_REPEATED_FRAMES = 1500 // FRAME_MS
@@ -87,7 +89,7 @@ class Mouth:
     @property
     def speaking(self) -> bool:
         """Whether there is audio that the caller has not heard yet, also while it is held."""
-        return bool(self._frames) or self._lead_ms() >= 1.0
+        return bool(self._frames) or self._unheard_ms() >= 1.0
 
     @property
     def held(self) -> bool:
@@ -134,9 +136,9 @@ class Mouth:
         while self._frames:
             self._changed.clear()
             await self._changed.wait()
-        lead_ms = self._lead_ms()
-        if lead_ms > 0:
-            await asyncio.sleep(lead_ms / 1000)
+        unheard_ms = self._unheard_ms()
+        if unheard_ms > 0:
+            await asyncio.sleep(unheard_ms / 1000)
 
     def hold(self) -> None:
         """Fall silent with the next frame, which fades out."""
@@ -226,8 +228,8 @@ class Mouth:
 
     async def _send_faded(self, due_ms: float) -> None:
         """End with the next frame, which stays queued: it will be said again in full."""
-        self._hold, self._broke_off = _Hold.SILENT, True
         played_ms = self._take_back() if self._drop is not None else 0.0
+        self._hold, self._broke_off = _Hold.SILENT, True
         # Another sentence's beginning is not said before its turn.
         spoken = self._frames[0].spoken
         next_up = [frame.pcm for frame in islice(self._frames, 2) if frame.spoken is spoken]
@@ -283,5 +285,7 @@ class Mouth:
 
     def _unheard_ms(self) -> float:
         """Return the same, or more where the client has confirmed less."""
+        if self._hold is _Hold.SILENT and self._drop is not None:
+            return 0.0  # what was not heard has been taken back
         confirmed = 0.0 if self._unplayed_ms is None else self._unplayed_ms()
-        return max(self._lead_ms(), confirmed)
+        return max(self._lead_ms(), min(confirmed, MAX_UNPLAYED_MS))

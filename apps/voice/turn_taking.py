@@ -113,10 +113,13 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """What the recogniser made of the present utterance, of which it had heard up to `until_ms`."""
+    """What the recogniser made of the present utterance, of which it had heard up to `until_ms`.
+
+    An engine that does not tell has None: such words may interrupt, and say nothing about the end.
+    """
 
     text: str
-    until_ms: float
+    until_ms: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -384,11 +387,12 @@ def _end(floor: Floor, verdict: Completeness | None) -> Result:
 # --- words
 
 
-def _words(floor: Floor, text: str, until_ms: float, options: TurnOptions) -> Result:
-    if not floor.speaking or until_ms < floor.until_ms:
-        return floor, []  # of an utterance that has ended, or overtaken by newer ones
+def _words(floor: Floor, text: str, until_ms: float | None, options: TurnOptions) -> Result:
+    overtaken = until_ms is not None and until_ms < floor.until_ms
+    if not floor.speaking or overtaken:
+        return floor, []  # of an utterance that has ended, or older than those known
     text = text.strip()
-    floor = replace(floor, words=text, until_ms=until_ms)
+    floor = replace(floor, words=text, until_ms=0.0 if until_ms is None else until_ms)
     enough = len(text.split()) >= options.sure_words
     if floor.holding and enough and not _agrees(floor, text, options):
         return replace(floor, holding=False, broke_in=True), [BargeIn()]

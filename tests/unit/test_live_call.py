@@ -5,12 +5,15 @@ from datetime import UTC, datetime
 
 import pytest
 
+from apps.core.clock import loop_ms
 from apps.core.errors import EngineDied
 from apps.core.policy import BargeInSensitivity, Greeting, InquiryMode, Length, PolicySlots, Tone
 from apps.dispatcher.services import Limits
+from apps.voice.doors.base import CallerAudio
 from apps.voice.stt.fake import FakeStt
 from apps.voice.tts.fake import FakeTts
 from tests.calls import (
+    VOICE,
     CallerDigit,
     CallerHungUp,
     CallerRating,
@@ -18,6 +21,7 @@ from tests.calls import (
     ScriptedDoor,
     hold_call,
 )
+from tests.unit.test_filler import SlowGenerator
 from tests.virtual_time import run_virtual
 
 QUESTION = "what documents do i need to register a used car"
@@ -431,3 +435,35 @@ def test_nothing_usable_is_left_of_timers_when_a_typed_goodbye_closes_the_call()
     asked = next(r.at_ms for r in call.sink.records if r.kind == "fsm.goodbye")
     gave_up = [r.at_ms for r in call.sink.records if r.kind == "fsm.no_input"][-1]
     assert gave_up - asked > 6000
+
+
+def test_a_flood_of_words_that_nobody_can_answer_stays_bounded():
+    flood = [(lambda door: door.state != "greeting", CallerText("blah " * 180))] * 12
+    door = ScriptedDoor(*flood, (lambda door: True, CallerHungUp()), audio=False)
+    call = hold(door, generator=SlowGenerator(60.0))
+    asked = [r.data["text"] for r in call.sink.records if r.kind == "fsm.transcript"]
+    assert len(asked) > 3
+    assert max(map(len, asked)) <= 1000
+
+
+class LostMicrophone(ScriptedDoor):
+    """The caller's audio stops for six seconds in the middle of an utterance."""
+
+    back_ms = 0.0
+
+    async def events(self):
+        voiced = 0
+        async for event in super().events():
+            voiced += isinstance(event, CallerAudio) and event.pcm == VOICE
+            if voiced == 60 and not self.back_ms:
+                await asyncio.sleep(6)
+                self.back_ms = loop_ms()
+            yield event
+
+
+def test_an_utterance_ends_though_the_caller_s_audio_stops_in_it():
+    door = LostMicrophone((LISTEN, 1500), (LISTEN, CallerHungUp()))
+    call = hold(door, QUESTION)
+    understood = next(r for r in call.sink.records if r.kind == "fsm.transcript")
+    assert understood.data["text"] == QUESTION
+    assert understood.at_ms < door.back_ms

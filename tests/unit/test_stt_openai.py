@@ -17,6 +17,7 @@ import pytest
 from apps.core.errors import EngineDied, EngineError, EngineOverloaded, EngineUnavailable
 from apps.voice.stt.base import ListenOptions, Transcript
 from apps.voice.stt.openai import NEUTRAL_CONFIDENCE, OpenAiStt
+from apps.voice.turn_taking import TurnOptions
 
 SPEECH = bytes(range(256)) * 100
 GERMAN = ListenOptions("de", "kfz", bias_words=("Kennzeichen", "Zulassung"))
@@ -235,3 +236,7 @@ async def test_a_language_that_the_model_does_not_hear_is_refused() -> None:
     async with client("http://127.0.0.1:9", languages=frozenset({"en"})) as engine:
         with pytest.raises(EngineUnavailable, match="'de'"):
             engine.listen(GERMAN)
+
+
+def test_a_single_word_is_believed_though_the_interface_tells_no_confidence() -> None:
+    assert TurnOptions().doubt <= NEUTRAL_CONFIDENCE

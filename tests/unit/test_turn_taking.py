@@ -24,6 +24,7 @@ from apps.voice.turn_taking import (
     WentOn,
     Window,
     Words,
+    endpoint,
     step,
 )
 
@@ -326,3 +327,12 @@ def test_what_may_have_ended_is_taken_back_or_ends(heard):
             maybe = False
         elif kind is CallerEnded:
             maybe = False
+
+
+def test_words_of_an_engine_that_does_not_tell_how_far_it_heard_may_interrupt_and_end_nothing():
+    floor, _ = step(Floor(), SPEAKING, OPTIONS)
+    for number in range(1, 12):
+        floor, _ = step(floor, Window(number * 32, 32, 0.9), OPTIONS)
+    floor, told = step(floor, Words("no wait a moment", None), OPTIONS)
+    assert told == [BargeIn()]
+    assert endpoint(floor, OPTIONS) == (OPTIONS.endpoint_ms, None)

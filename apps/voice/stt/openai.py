@@ -13,8 +13,8 @@ from apps.core.errors import EngineDied, EngineError, EngineOverloaded, EngineUn
 from apps.voice.openai_server import check_there, connection
 from apps.voice.stt.base import ListenOptions, OnPartial, Transcript
 
-# The interface tells no confidence; this says neither yes nor no.
-NEUTRAL_CONFIDENCE = 0.5
+# The interface tells no confidence; this is as much as turn-taking wants to believe a single word.
+NEUTRAL_CONFIDENCE = 0.7
 _MAX_UTTERANCE_S = 120
 _MAX_PROMPT_CHARS = 600  # Whisper keeps about 200 tokens of a prompt, the last ones
 
