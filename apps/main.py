@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, fields
@@ -36,6 +37,7 @@ from apps.engines import (
 )
 from apps.knowledge.retriever import Retriever
 from apps.llm.base import Generator
+from apps.llm.rehearsal import rehearse
 from apps.monitor.lag import watch_lag
 from apps.monitor.metrics import Metrics
 from apps.rl.defaults import settings_catalog
@@ -46,6 +48,7 @@ from apps.settings import Settings
 from apps.store.calls import CallOrigin
 from apps.store.database import Database, open_database
 from apps.store.event_writer import EventWriter
+from apps.voice.completeness import judge
 from apps.voice.stt.base import SpeechToText
 from apps.voice.stt.domain import DomainText
 from apps.voice.tts.base import TextToSpeech
@@ -105,6 +108,7 @@ async def run_tom(settings: Settings) -> AsyncGenerator[Tom, None]:
             settings, choices, present, _corpora(profiles, retriever), metrics, stack
         )
         vad_session = silero_session()
+        await _rehearse(profiles, retriever)
         services = Services(
             profiles=profiles,
             router=router,
@@ -125,6 +129,10 @@ async def run_tom(settings: Settings) -> AsyncGenerator[Tom, None]:
         metrics.know_calls(
             doors=["websocket", "twilio"], ends=[r.value for r in EndReason], refusals=["busy"]
         )
+        # The knowledge base's many objects live as long as the server: searched for garbage again
+        # and again, they would stop every call's audio for tens of milliseconds.
+        gc.collect()
+        gc.freeze()
         tasks = await stack.enter_async_context(Background())
         tasks.start(watch_lag(metrics.loop_lag))
         tasks.start(keep_retention(db, settings.retention_days, settings.data_dir / RECORDINGS))
@@ -213,6 +221,15 @@ def _chosen(choices: Mapping[str, Choice], kind: str) -> dict[str, str]:
     """Return the engine of each language that has one."""
     engines = {lang: choices[f"{kind}.{lang}"].engine for lang in LANGUAGES}
     return {lang: engine for lang, engine in engines.items() if engine is not None}
+
+
+async def _rehearse(profiles: Mapping[str, Profile], retriever: Retriever) -> None:
+    """Do once what is slow the first time, so that the first caller does not wait for it."""
+    for language in LANGUAGES:
+        rehearse(language)
+        judge("hello", language)
+        for profile in profiles.values():
+            await retriever.search("hello", language=language, profile=profile.space)
 
 
 def _limits(settings: Settings) -> Limits:
