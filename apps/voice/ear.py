@@ -115,7 +115,8 @@ class Ear:
         if probability < self._options.voice_off:
             return False
         now_ms = loop_ms()
-        return self._echo.covers(self._before, now_ms) and self._echo.covers(frame, now_ms)
+        before_ms = now_ms - FRAME_MS
+        return self._echo.covers(self._before, before_ms) and self._echo.covers(frame, now_ms)
 
     def played(self, pcm: bytes, at_ms: float) -> None:
         """Note a frame of the assistant that is heard from `at_ms` of loop time on."""

@@ -109,7 +109,7 @@ class Lent:
     """The knowledge base that all tests share, which nobody closes."""
 
     def __init__(self, shared):
-        self.corpus = shared.corpus
+        self.corpus, self.search = shared.corpus, shared.search
 
     def close(self):
         pass
