@@ -64,6 +64,21 @@ def test_a_pause_is_used_to_decode_ahead_so_that_the_end_costs_nothing() -> None
     assert len(decoder.asked) == 1
 
 
+def test_quiet_that_moves_the_end_by_a_frame_costs_no_second_decoding(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    decoder = ScriptedDecoder()
+    heard = listening(decoder)
+    heard.push(np.concatenate((speech(), quiet(300))))
+    assert heard.look_ahead()
+    end = heard._end()
+    assert end is not None
+    monkeypatch.setattr(Listening, "_end", lambda _: end + 1)
+    assert not heard.look_ahead()
+    assert heard.finish().text == "domain words"
+    assert len(decoder.asked) == 1
+
+
 def test_who_goes_on_after_a_pause_is_decoded_anew_to_the_end() -> None:
     decoder = ScriptedDecoder()
     heard = listening(decoder)

@@ -24,6 +24,9 @@ FRAME_MS = 10.0
 QUIET_FRAMES = 10
 """So many frames of quiet start the decoding ahead, and are decoded at the end."""
 
+SAME_END_FRAMES = 3
+"""Quiet that follows moves the level at which speech counts, and with it the end, by so little."""
+
 MAX_FRAMES = 3000
 """What is longer than half a minute is cut: nobody asks for that long in one breath."""
 
@@ -76,7 +79,7 @@ class Listening:
     def look_ahead(self) -> Transcript | None:
         """Decode the whole if the caller seems to have finished; None when there is no need."""
         end = self._end()
-        if end is None or end == self._ahead_end:
+        if end is None or self._is_ahead(end):
             return None
         self._ahead, self._ahead_end = self._transcript(end), end
         return replace(self._ahead, is_final=False, until_ms=end * FRAME_MS)
@@ -93,15 +96,19 @@ class Listening:
     def finish(self) -> Transcript:
         """Return the final transcript."""
         end = self._end()
-        if self._ahead is not None and end == self._ahead_end:
+        if self._ahead is not None and end is not None and self._is_ahead(end):
             return self._ahead
         return self._transcript(len(self._mel) if end is None else end)
+
+    def _is_ahead(self, end: int) -> bool:
+        """Tell whether the utterance up to `end` is decoded, or so nearly that it says the same."""
+        return abs(end - self._ahead_end) <= SAME_END_FRAMES
 
     def _end(self) -> int | None:
         """Return where the utterance ends when quiet has followed, else None.
 
-        The same speech gives the same end, however much quiet there is behind it, and so the
-        same transcript whether it was decoded ahead or not.
+        The same speech gives the same end, but for a frame or two, however much quiet there is
+        behind it.
         """
         if not len(self._mel):
             return None
