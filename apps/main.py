@@ -52,7 +52,7 @@ from apps.voice.completeness import judge
 from apps.voice.stt.base import SpeechToText
 from apps.voice.stt.domain import DomainText
 from apps.voice.tts.base import TextToSpeech
-from apps.voice.turn_taking import GOVERNED, TurnOptions
+from apps.voice.turn_options import GOVERNED, TurnOptions
 from apps.voice.vad import SileroVad, silero_session
 
 log = structlog.get_logger(__name__)

@@ -4,8 +4,10 @@ from typing import Any
 
 from apps.core.audio import FRAME_BYTES
 from apps.core.events import LogRecord
-from apps.voice import turn_taking as turns
+from apps.voice import turn_events as turns
 from apps.voice.ear_log import EarLog
+from apps.voice.turn_options import TurnOptions
+from apps.voice.turn_taking import Floor, step
 from apps.voice.vad import WINDOW_MS
 from tests.calls import QUIET, VOICE
 
@@ -17,8 +19,8 @@ class Log:
 
     def __init__(self, **options: Any) -> None:
         self.records: list[LogRecord] = []
-        self.options = turns.TurnOptions(**options)
-        self._ear, self._floor, self._heard_ms = EarLog(self._write), turns.Floor(), 0.0
+        self.options = TurnOptions(**options)
+        self._ear, self._floor, self._heard_ms = EarLog(self._write), Floor(), 0.0
 
     def note(self, kind: str, turn_id: int | None = None, **data: Any) -> "Log":
         """Write one record at the present time."""
@@ -27,7 +29,7 @@ class Log:
 
     def ear(self) -> "Log":
         """Write the options that the ear has."""
-        names = turns.TurnOptions.__dataclass_fields__
+        names = TurnOptions.__dataclass_fields__
         return self.note("ear.options", **{n: getattr(self.options, n) for n in names})
 
     def hear(self, ms: float, probability: float) -> "Log":
@@ -68,7 +70,7 @@ class Log:
         return [r.data["signal"] for r in self.records if r.kind == "ear.decided"]
 
     def _step(self, heard: turns.Heard) -> None:
-        self._floor, signals = turns.step(self._floor, heard, self.options)
+        self._floor, signals = step(self._floor, heard, self.options)
         for signal in signals:
             self._ear.signal(signal)
 

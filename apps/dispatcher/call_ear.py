@@ -15,7 +15,7 @@ from apps.voice.completeness import Expecting
 from apps.voice.ear import Ear, Heard
 from apps.voice.ear_log import EarLog
 from apps.voice.stt.base import SpeechToText
-from apps.voice.turn_taking import BARGE_IN_MS, HOLD_MS
+from apps.voice.turn_options import BARGE_IN_MS, HOLD_MS
 
 GAP_S = 2.0
 """Without audio for so long, the caller's line is taken for silent."""

@@ -18,9 +18,10 @@ from typing import Any
 from apps.core.errors import ConfigError, StoreError
 from apps.core.events import LogRecord
 from apps.dispatcher.replay_states import Difference, state_differences
-from apps.voice import turn_taking as turns
+from apps.voice import turn_events as turns
 from apps.voice.ear_log import read_ear, signal_name
-from apps.voice.turn_taking import TurnOptions
+from apps.voice.turn_options import TurnOptions
+from apps.voice.turn_taking import Floor, step
 
 NEAR_MS = 3000.0
 """Decisions of one name that lie so near to each other are one decision that has moved."""
@@ -155,7 +156,7 @@ def decide(records: Sequence[LogRecord], options: TurnOptions) -> Iterator[Decis
     Raises:
         StoreError: A record does not hold what its kind must.
     """
-    floor, heard_ms = turns.Floor(), 0.0
+    floor, heard_ms = Floor(), 0.0
     for record in records:
         try:
             for heard in read_ear([(record.kind, record.data)]):
@@ -163,7 +164,7 @@ def decide(records: Sequence[LogRecord], options: TurnOptions) -> Iterator[Decis
                 if isinstance(heard, turns.Window):
                     heard_ms = heard.end_ms
                     at_ms += heard_ms - record.data["until_ms"]
-                floor, signals = turns.step(floor, heard, options)
+                floor, signals = step(floor, heard, options)
                 for signal in signals:
                     yield Decision(signal_name(signal), at_ms, heard_ms, asdict(signal))
         except (KeyError, TypeError, ValueError, AttributeError) as error:

@@ -20,8 +20,9 @@ from apps.core.errors import TomError
 from apps.dispatcher.switchboard import Switchboard
 from apps.monitor.metrics import Metrics
 from apps.voice.doors.base import Door
+from apps.voice.doors.peer import refuse
 from apps.voice.doors.twilio import TwilioDoor
-from apps.voice.doors.websocket import WebSocketDoor, refuse
+from apps.voice.doors.websocket import WebSocketDoor
 
 log = structlog.get_logger(__name__)
 

@@ -17,7 +17,7 @@ from apps.llm.base import Generator
 from apps.monitor.metrics import Metrics
 from apps.voice.stt.base import SpeechToText
 from apps.voice.tts.base import TextToSpeech
-from apps.voice.turn_taking import TurnOptions
+from apps.voice.turn_options import TurnOptions
 from apps.voice.vad import VoiceActivity
 
 

@@ -15,11 +15,13 @@ from dataclasses import dataclass
 from apps.core.audio import FRAME_MS, Framer
 from apps.core.clock import loop_ms
 from apps.core.errors import EngineError
-from apps.voice import turn_taking as turns
+from apps.voice import turn_events as turns
 from apps.voice.completeness import Expecting
 from apps.voice.ear_log import EarLog
 from apps.voice.echo import EchoGate
 from apps.voice.stt.base import ListenFor, ListenOptions, SpeechToText, Transcript, Utterance
+from apps.voice.turn_options import TurnOptions
+from apps.voice.turn_taking import Floor, step
 from apps.voice.vad import WINDOW_MS, VoiceActivity
 
 RUN_UP_MS = 320
@@ -69,7 +71,7 @@ class Ear:
         vad: VoiceActivity,
         stt: SpeechToText,
         profile: str,
-        options: turns.TurnOptions,
+        options: TurnOptions,
         tell: Callable[[Heard], None],
         tasks: asyncio.TaskGroup,
         bias_words: tuple[str, ...] = (),
@@ -79,7 +81,7 @@ class Ear:
         self._profile, self._bias_words = profile, bias_words
         self._tell, self._tasks = tell, tasks
         self._log = log or EarLog(lambda _kind, _data: None)
-        self._floor = turns.Floor()
+        self._floor = Floor()
         self._framer = Framer()
         self._echo = EchoGate()
         self._before = b""
@@ -156,7 +158,7 @@ class Ear:
     # --- decisions
 
     def _step(self, heard: turns.Heard) -> list[turns.Signal]:
-        self._floor, signals = turns.step(self._floor, heard, self._options)
+        self._floor, signals = step(self._floor, heard, self._options)
         for signal in signals:
             self._log.signal(signal)
             self._carry_out(signal)

@@ -12,7 +12,7 @@ from dataclasses import asdict
 from typing import Any
 
 from apps.core.audio import levels_dbfs
-from apps.voice import turn_taking as turns
+from apps.voice import turn_events as turns
 from apps.voice.completeness import Expecting
 from apps.voice.vad import WINDOW_MS
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from apps.core.errors import EngineUnavailable
-from apps.voice.turn_taking import TurnOptions
+from apps.voice.turn_options import TurnOptions
 from apps.voice.vad import silero_session
 from benchmarks.turns.figure import Curve, Point, draw
 from benchmarks.turns.hearing import listen

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from apps.voice.turn_taking import (
+from apps.voice.turn_events import (
     AllWords,
     Backchannel,
     BargeIn,
     CallerEnded,
     CallerStarted,
     FalseAlarm,
-    Floor,
     Heard,
     Hold,
     Playback,
     Question,
     Signal,
-    TurnOptions,
     Window,
-    step,
 )
+from apps.voice.turn_options import TurnOptions
+from apps.voice.turn_taking import Floor, step
 from apps.voice.vad import WINDOW_MS
 from benchmarks.turns.oracle import Recogniser
 from benchmarks.turns.sound import Recording

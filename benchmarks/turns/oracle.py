@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Protocol
 
-from apps.voice.turn_taking import AllWords, Words
+from apps.voice.turn_events import AllWords, Words
 from benchmarks.turns.sound import Recording
 from benchmarks.turns.utterances import Utterance
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from apps.voice.turn_taking import TurnOptions
+from apps.voice.turn_options import TurnOptions
 from benchmarks.turns.hearing import Outcome
 from benchmarks.turns.sound import Recording
 

@@ -22,7 +22,8 @@ from apps.voice.stt.build import GENERAL_WORDS, Recipe, place_recipe
 from apps.voice.stt.domain import DomainText
 from apps.voice.stt.listening import Listening
 from apps.voice.stt.sphinx_decoder import SphinxDecoder
-from apps.voice.turn_taking import AllWords, TurnOptions, Words
+from apps.voice.turn_events import AllWords, Words
+from apps.voice.turn_options import TurnOptions
 from benchmarks.turns.hearing import listen
 from benchmarks.turns.sound import Recording
 

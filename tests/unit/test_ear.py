@@ -9,7 +9,7 @@ from apps.voice.completeness import Expecting
 from apps.voice.ear import Ear
 from apps.voice.stt.base import ListenFor
 from apps.voice.stt.fake import FakeStt
-from apps.voice.turn_taking import TurnOptions
+from apps.voice.turn_options import TurnOptions
 from apps.voice.vad import EnergyVad
 from tests.calls import QUIET, VOICE
 from tests.virtual_time import run_virtual

@@ -8,7 +8,7 @@ from apps.core.audio import FRAME_MS, FRAME_SAMPLES, samples_to_pcm
 from apps.voice.ear import Ear
 from apps.voice.echo import REACH_MS, EchoGate
 from apps.voice.stt.fake import FakeStt
-from apps.voice.turn_taking import TurnOptions
+from apps.voice.turn_options import TurnOptions
 from apps.voice.vad import EnergyVad
 from tests.virtual_time import run_virtual
 

@@ -11,7 +11,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from apps.core.errors import ConfigError
 from apps.monitor import metrics as module
 from apps.monitor.endpoint import serve_metrics
-from apps.monitor.metrics import REWARD_BUCKETS, STAGES, TURN_BUCKETS_S, Metrics
+from apps.monitor.metric_info import REWARD_BUCKETS, STAGES, TURN_BUCKETS_S
+from apps.monitor.metrics import Metrics
 
 SEED_METRICS = {
     "rl_feedback_total": "counter",

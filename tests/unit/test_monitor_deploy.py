@@ -10,7 +10,8 @@ import promql_parser
 import pytest
 import yaml
 
-from apps.monitor.metrics import MetricInfo, Metrics
+from apps.monitor.metric_info import MetricInfo
+from apps.monitor.metrics import Metrics
 
 ROOT = Path(__file__).parents[2]
 DASHBOARD = ROOT / "deploy/grafana/dashboards/tom.json"

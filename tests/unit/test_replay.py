@@ -15,7 +15,7 @@ from apps.dispatcher.replay_states import STATE_MACHINE, applied
 from apps.settings import load_settings
 from apps.store.calls import CallOrigin, CallRow, append_events, open_call
 from apps.store.database import open_database
-from apps.voice.turn_taking import TurnOptions
+from apps.voice.turn_options import TurnOptions
 from tests.event_logs import Log, question_and_cough
 
 

@@ -15,7 +15,8 @@ from apps.dispatcher.services import Limits
 from apps.dispatcher.speculation import TRIES, Speculator, Waste
 from apps.dispatcher.turn import Answers, Stages
 from apps.llm.answer import GroundedAnswerer
-from apps.monitor.metrics import SPECULATION_OUTCOMES, Metrics
+from apps.monitor.metric_info import SPECULATION_OUTCOMES
+from apps.monitor.metrics import Metrics
 from apps.voice.stt.base import Transcript
 from apps.voice.stt.fake import FakeStt
 from apps.voice.tts.base import SpeechStyle

@@ -17,7 +17,7 @@ import pytest
 from apps.core.errors import EngineDied, EngineError, EngineOverloaded, EngineUnavailable
 from apps.voice.stt.base import ListenOptions, Transcript
 from apps.voice.stt.openai import NEUTRAL_CONFIDENCE, OpenAiStt
-from apps.voice.turn_taking import TurnOptions
+from apps.voice.turn_options import TurnOptions
 
 SPEECH = bytes(range(256)) * 100
 GERMAN = ListenOptions("de", "kfz", bias_words=("Kennzeichen", "Zulassung"))

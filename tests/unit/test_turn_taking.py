@@ -6,27 +6,23 @@ from hypothesis import strategies as st
 
 from apps.core.policy import BargeInSensitivity
 from apps.voice.completeness import Completeness, Expecting
-from apps.voice.turn_taking import (
-    BARGE_IN_MS,
-    HOLD_MS,
+from apps.voice.turn_events import (
     AllWords,
     Backchannel,
     BargeIn,
     CallerEnded,
     CallerStarted,
     FalseAlarm,
-    Floor,
     Hold,
     MaybeEnded,
     Playback,
     Question,
-    TurnOptions,
     WentOn,
     Window,
     Words,
-    endpoint,
-    step,
 )
+from apps.voice.turn_options import BARGE_IN_MS, HOLD_MS, TurnOptions
+from apps.voice.turn_taking import Floor, endpoint, step
 
 OPTIONS = TurnOptions(endpoint_ms=512)
 SPEAKING = Playback(interruptible=True)

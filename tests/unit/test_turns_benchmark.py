@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from apps.voice.turn_taking import TurnOptions
+from apps.voice.turn_options import TurnOptions
 from apps.voice.vad import WINDOW_MS
 from benchmarks.turns.compose import compose, to_jsonl
 from benchmarks.turns.figure import Curve, Point, draw

@@ -21,7 +21,8 @@ from apps.voice.doors.base import (
     CallerText,
 )
 from apps.voice.doors.messages import read_message
-from apps.voice.doors.websocket import MAX_ERRORS, WebSocketDoor, refuse
+from apps.voice.doors.peer import MAX_ERRORS, refuse
+from apps.voice.doors.websocket import WebSocketDoor
 from tests.virtual_time import run_virtual
 
 PROTOCOL = Path("docs/protocol.md")

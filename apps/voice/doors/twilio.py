@@ -16,7 +16,7 @@ from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from apps.core.audio import FRAME_MS, SAMPLE_RATE_HZ, pcm_to_samples, samples_to_pcm
+from apps.core.audio import FRAME_MS, duration_ms, pcm_to_samples, samples_to_pcm
 from apps.core.clock import loop_ms
 from apps.core.errors import ProtocolError, TomError
 from apps.voice.doors.base import (
@@ -28,13 +28,12 @@ from apps.voice.doors.base import (
     DoorEvent,
 )
 from apps.voice.doors.messages import CLOSE_NORMAL, MAX_FRAME_MS
-from apps.voice.doors.websocket import (
+from apps.voice.doors.peer import (
     IDLE_TIMEOUT_S,
-    MAX_AHEAD_MS,
     MAX_ERRORS,
     MESSAGE_BURST,
-    MESSAGES_PER_S,
     START_TIMEOUT_S,
+    Pace,
     Socket,
     refuse,
 )
@@ -174,9 +173,7 @@ class TwilioDoor:
         self._sent = self._errors = 0
         self._marks: dict[str, float] = {}
         self._played_until_ms = self._delay_ms = 0.0
-        self._allowed = MESSAGE_BURST
-        self._ahead_ms = 0.0
-        self._at_ms = loop_ms()
+        self._pace = Pace(loop_ms())
 
     @classmethod
     async def accept(cls, socket: Socket) -> TwilioDoor:
@@ -254,7 +251,10 @@ class TwilioDoor:
         return True
 
     async def _read(self, raw: str | bytes) -> DoorEvent | None:
-        await self._keep_pace()
+        if self._pace.allowed < _CALM:
+            # What has arrived already does not suspend: a flood would stop all other calls.
+            await asyncio.sleep(0)
+        self._pace.message(loop_ms())
         match read_twilio(raw):
             case Media(audio=audio):
                 return self._hear(audio)
@@ -268,24 +268,10 @@ class TwilioDoor:
                 raise ProtocolError("The stream has already started.", code="already_started")
         return None
 
-    async def _keep_pace(self) -> None:
-        """Refuse what comes faster than Twilio has a reason to send."""
-        now = loop_ms()
-        passed_ms, self._at_ms = now - self._at_ms, now
-        self._allowed = min(MESSAGE_BURST, self._allowed + passed_ms / 1000 * MESSAGES_PER_S)
-        self._ahead_ms = max(0.0, self._ahead_ms - passed_ms)
-        if self._allowed < _CALM:
-            # What has arrived already does not suspend: a flood would stop all other calls.
-            await asyncio.sleep(0)
-        if self._allowed < 1.0:
-            raise ProtocolError("Messages come too fast.", code="too_fast")
-        self._allowed -= 1.0
-
     def _hear(self, audio: bytes) -> CallerAudio:
-        if self._ahead_ms > MAX_AHEAD_MS:
-            raise ProtocolError("Audio comes faster than real time.", code="audio_too_fast")
+        self._pace.check_audio()
         pcm = samples_to_pcm(self._up.push(ulaw_decode(audio)))
-        self._ahead_ms += len(pcm) / 2 / SAMPLE_RATE_HZ * 1000
+        self._pace.audio(duration_ms(pcm))
         return CallerAudio(pcm)
 
     def _confirm(self, name: str) -> None:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncGenerator, Callable, Mapping
-from typing import Any, Protocol
+from typing import Any
 
-from apps.core.audio import SAMPLE_RATE_HZ
+from apps.core.audio import duration_ms
 from apps.core.clock import loop_ms
 from apps.core.errors import ProtocolError, TomError
 from apps.voice.doors.base import (
@@ -25,12 +25,7 @@ from apps.voice.doors.base import (
     DoorEvent,
 )
 from apps.voice.doors.messages import (
-    CLOSE_BAD_MESSAGES,
-    CLOSE_BUSY,
-    CLOSE_FORBIDDEN,
     CLOSE_NORMAL,
-    CLOSE_TIMEOUT,
-    CLOSE_UNSUPPORTED,
     Dtmf,
     HangUp,
     Ping,
@@ -40,51 +35,15 @@ from apps.voice.doors.messages import (
     check_frame,
     read_message,
 )
+from apps.voice.doors.peer import (
+    IDLE_TIMEOUT_S,
+    MAX_ERRORS,
+    START_TIMEOUT_S,
+    Pace,
+    Socket,
+    refuse,
+)
 from apps.voice.doors.transcode import Transcoder
-
-START_TIMEOUT_S = 10.0
-IDLE_TIMEOUT_S = 30.0
-MAX_AHEAD_MS = 5000.0
-MAX_ERRORS = 20
-MESSAGES_PER_S = 100.0
-MESSAGE_BURST = 400.0
-
-CLOSE_UNKNOWN_PROFILE = 4404
-CLOSE_INTERNAL = 1011
-_CLOSE_CODES = {
-    "busy": CLOSE_BUSY,
-    "forbidden": CLOSE_FORBIDDEN,
-    "timeout": CLOSE_TIMEOUT,
-    "unsupported_rate": CLOSE_UNSUPPORTED,
-    "unknown_profile": CLOSE_UNKNOWN_PROFILE,
-    "internal": CLOSE_INTERNAL,
-}
-
-
-class Socket(Protocol):
-    """What the door needs of a WebSocket; after the peer has gone, sending does nothing."""
-
-    async def receive(self) -> str | bytes | None:
-        """Return the next message, or None when the peer has gone."""
-        ...
-
-    async def send_text(self, text: str) -> None:
-        """Send one text message."""
-        ...
-
-    async def send_bytes(self, data: bytes) -> None:
-        """Send one binary message."""
-        ...
-
-    async def close(self, code: int, reason: str) -> None:
-        """Close the connection; a second close does nothing."""
-        ...
-
-
-async def refuse(socket: Socket, error: TomError) -> None:
-    """Tell the peer what was wrong and close with the error's close code."""
-    await socket.send_text(json.dumps({"type": "error", **error.as_dict()}))
-    await socket.close(_CLOSE_CODES.get(error.code, CLOSE_BAD_MESSAGES), error.code)
 
 
 class WebSocketDoor:
@@ -107,10 +66,7 @@ class WebSocketDoor:
         )
         self._transcoder = Transcoder(start.audio.encoding, start.audio.rate)
         self._errors = 0
-        self._ahead_ms = 0.0
-        self._ahead_at_ms = loop_ms()
-        self._allowed = MESSAGE_BURST
-        self._allowed_at_ms = loop_ms()
+        self._pace = Pace(loop_ms())
 
     @classmethod
     async def accept(cls, socket: Socket, may_observe: Callable[[str], bool]) -> WebSocketDoor:
@@ -207,24 +163,10 @@ class WebSocketDoor:
     async def _send(self, message: Mapping[str, Any]) -> None:
         await self._socket.send_text(json.dumps(message, ensure_ascii=False))
 
-    def _check_rate(self) -> None:
-        """Refuse what comes faster than any client has a reason to send."""
-        now = loop_ms()
-        earned = (now - self._allowed_at_ms) / 1000 * MESSAGES_PER_S
-        self._allowed = min(MESSAGE_BURST, self._allowed + earned)
-        self._allowed_at_ms = now
-        if self._allowed < 1.0:
-            raise ProtocolError(
-                "Messages come too fast.",
-                hint=f"At most {MESSAGES_PER_S:.0f} a second; send audio 20 ms at a time.",
-                code="too_fast",
-            )
-        self._allowed -= 1.0
-
     async def _read(self, raw: str | bytes) -> DoorEvent | None:
         # What has arrived already does not suspend: without this, one client's flood stops all.
         await asyncio.sleep(0)
-        self._check_rate()
+        self._pace.message(loop_ms())
         if isinstance(raw, bytes):
             return self._read_audio(raw)
         match read_message(raw):
@@ -250,15 +192,7 @@ class WebSocketDoor:
                 code="audio_not_expected",
             )
         check_frame(frame, self._start.audio)
-        now = loop_ms()
-        self._ahead_ms = max(0.0, self._ahead_ms - (now - self._ahead_at_ms))
-        self._ahead_at_ms = now
-        if self._ahead_ms > MAX_AHEAD_MS:
-            raise ProtocolError(
-                "Audio comes faster than real time.",
-                hint="Send 20 ms every 20 ms.",
-                code="audio_too_fast",
-            )
+        self._pace.check_audio()
         pcm = self._transcoder.incoming(frame)
-        self._ahead_ms += len(pcm) / 2 / SAMPLE_RATE_HZ * 1000
+        self._pace.audio(duration_ms(pcm))
         return CallerAudio(pcm) if pcm else None
