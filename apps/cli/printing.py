@@ -47,7 +47,9 @@ class CallPrinter:
 
     def _show_transcript_final(self, event: Mapping[str, Any]) -> None:
         if event["role"] == "caller":
-            sure = f"  [dim]({event['confidence']:.2f}, {event['model']})[/]"
+            told = event["confidence"] is not None
+            confidence = f"{event['confidence']:.2f}, " if told else ""
+            sure = f"  [dim]({confidence}{event['model']})[/]"
             self._line("caller", "bold cyan", escape(event["text"]) + sure)
         else:
             sources = ", ".join(event.get("sources", []))

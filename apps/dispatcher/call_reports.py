@@ -80,7 +80,9 @@ class CallReports:
             self._events.note("partial", text=transcript.text)
             await self._door.tell("transcript.partial", said)
             return
-        said |= {"confidence": round(transcript.confidence, 3), "model": transcript.model}
+        sure = transcript.confidence
+        said["confidence"] = None if sure is None else round(sure, 3)
+        said["model"] = transcript.model
         self._events.note("transcript", utterance=utterance_id, **said)
         if transcript.text:
             await self._door.tell("transcript.final", {**said, "turn_id": None})

@@ -259,7 +259,7 @@ class Ear:
             kind = "aside" if aside else "final"
             self._say(kind, number, voice_ms=voice_ms, transcript=transcript)
 
-    def _settle(self, text: str, confidence: float) -> list[turns.Signal]:
+    def _settle(self, text: str, confidence: float | None) -> list[turns.Signal]:
         self._log.note("ear.all_words", text=text, confidence=confidence)
         return self._step(turns.AllWords(text, confidence))
 

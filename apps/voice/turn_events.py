@@ -35,11 +35,11 @@ class AllWords:
 
     Attributes:
         text: Its words.
-        confidence: In [0, 1].
+        confidence: In [0, 1]; None where the engine does not tell: it is believed then.
     """
 
     text: str
-    confidence: float = 1.0
+    confidence: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

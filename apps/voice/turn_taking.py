@@ -251,7 +251,8 @@ def _meant(floor: Floor, heard: AllWords, options: TurnOptions) -> bool:
     what is being asked: recognisers are seldom sure of a single word, also of a right one.
     """
     said = words(heard.text)
-    if not said or len(said) >= options.sure_words or heard.confidence >= options.doubt:
+    doubted = heard.confidence is not None and heard.confidence < options.doubt
+    if not said or len(said) >= options.sure_words or not doubted:
         return bool(said)
     if said[0] in STOPS:
         return True

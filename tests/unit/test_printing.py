@@ -36,6 +36,11 @@ def test_a_call_s_beginning_names_its_engines_and_its_policy():
     assert "Drawn with probability 0.2 [new]." in text
 
 
+def test_a_recogniser_that_tells_no_confidence_is_shown_without():
+    said = {"role": "caller", "text": "hallo", "confidence": None, "model": "whisper-1"}
+    assert "hallo  (whisper-1)" in shown({"type": "transcript.final", **said})
+
+
 def test_both_sides_words_are_told_apart_and_the_assistant_s_are_cited():
     caller = {"role": "caller", "text": "how [much]", "confidence": 0.5, "model": "domain"}
     assistant = {"role": "assistant", "text": "28 euros.", "sources": ["kfz/en/fees.md#reg"]}

@@ -244,6 +244,11 @@ def test_a_yes_to_a_question_that_is_being_asked_is_an_answer():
     assert kinds(asking, "#" * 12, "_" * 40, AllWords("yes"))[-1] is BargeIn
 
 
+def test_a_word_is_believed_where_the_engine_tells_no_confidence():
+    assert kinds(SPEAKING, "#" * 8, "_" * 20, AllWords("goodbye", None))[-1] is BargeIn
+    assert kinds(SPEAKING, "#" * 8, "_" * 20, AllWords("goodbye", 0.5))[-1] is FalseAlarm
+
+
 def test_a_short_no_over_the_assistant_is_not_swallowed():
     assert kinds(SPEAKING, "#" * 8, "_" * 20, AllWords("no"))[-1] is BargeIn
 

@@ -149,8 +149,9 @@ def finals(records: Sequence[LogRecord], spoken: Sequence[Span]) -> list[Span]:
         if record.kind != "transcript" or not words:
             continue
         began = [s.from_ms for s in spoken if s.kind == "voice" and s.from_ms <= record.at_ms]
-        confidence = number(record.data, "confidence", 1.0)
-        about = f"“{words}” (confidence {confidence:.2f}, {text(record.data, 'model')})"
+        told = record.data.get("confidence") is not None
+        sure = f"confidence {number(record.data, 'confidence'):.2f}, " if told else ""
+        about = f"“{words}” ({sure}{text(record.data, 'model')})"
         from_ms = began[-1] if began else record.at_ms
         found.append(Span(from_ms, record.at_ms + _SHOWN_MS, "final", words, about))
     return [

@@ -38,7 +38,7 @@ class Transcript:
 
     Attributes:
         text: The words; empty when nothing was understood.
-        confidence: In [0, 1].
+        confidence: In [0, 1]; None where the engine does not tell.
         is_final: False for a partial hypothesis.
         model: Which model of the engine said so, e.g. ``domain``, ``general``, ``rating``.
         until_ms: How much of the utterance's audio a partial one rests on, from its beginning;
@@ -46,7 +46,7 @@ class Transcript:
     """
 
     text: str
-    confidence: float
+    confidence: float | None
     is_final: bool
     model: str = ""
     until_ms: float | None = None

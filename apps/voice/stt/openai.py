@@ -13,8 +13,6 @@ from apps.core.errors import EngineDied, EngineError, EngineOverloaded, EngineUn
 from apps.voice.openai_server import check_there, connection
 from apps.voice.stt.base import ListenOptions, OnPartial, Transcript
 
-# The interface tells no confidence; this is as much as turn-taking wants to believe a single word.
-NEUTRAL_CONFIDENCE = 0.7
 _MAX_UTTERANCE_S = 120
 _MAX_PROMPT_CHARS = 600  # Whisper keeps about 200 tokens of a prompt, the last ones
 
@@ -103,7 +101,8 @@ class OpenAiStt:
             raise EngineDied(
                 f"The connection to the transcription server failed ({type(error).__name__})."
             ) from error
-        return Transcript(_text(response), NEUTRAL_CONFIDENCE, is_final=True, model=self._model)
+        # The interface tells no confidence.
+        return Transcript(_text(response), None, is_final=True, model=self._model)
 
     async def close(self) -> None:
         """Close the connections."""

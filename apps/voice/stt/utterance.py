@@ -77,7 +77,7 @@ class WorkerUtterance:
         header = frame.header
         transcript = Transcript(
             text=str(header.get("text", "")),
-            confidence=float(header.get("confidence", 0.0)),
+            confidence=header.get("confidence"),
             is_final=bool(header.get("final", False)),
             model=str(header.get("model", "")),
             until_ms=header.get("until_ms"),
