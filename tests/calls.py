@@ -140,6 +140,9 @@ class ScriptedDoor:
     async def tell(self, kind: str, data: Mapping[str, Any]) -> None:
         self.told.append({"type": kind, **data})
 
+    async def transfer(self, target: str, summary: str) -> None:
+        await self.tell("transfer", {"target": target, "summary": summary})
+
     async def close(self, reason: str) -> None:
         self.closed = reason
 

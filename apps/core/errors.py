@@ -60,6 +60,12 @@ class AtCapacity(TomError):
     code = "busy"
 
 
+class TransferFailed(TomError):
+    """A caller who was to be handed over to a person and is still here."""
+
+    code = "transfer"
+
+
 class EngineError(TomError):
     """A speech or language engine that failed."""
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import structlog
 
+from apps.core.errors import TransferFailed
 from apps.dispatcher.call_log import CallLog
 from apps.dispatcher.rt_fsm import CallSession
 from apps.dispatcher.services import CallOptions, Services
@@ -109,4 +110,8 @@ class CallReports:
         target = handover.target if handover else ""
         self._services.metrics.handover()
         self._events.note("transfer", target=target, summary=summary)
-        await self._door.tell("transfer", {"target": target, "summary": summary})
+        try:
+            await self._door.transfer(target, summary)
+        except TransferFailed as error:
+            log.error("transfer_failed", door=self._door.name, reason=error.message)
+            self._events.note("transfer.failed", reason=error.code)

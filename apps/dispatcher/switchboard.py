@@ -63,12 +63,21 @@ class Switchboard:
         """How many calls are going on."""
         return len(self._live)
 
-    def admit(self) -> None:
-        """Check that there is room for another call.
+    def admit(self, door: str) -> None:
+        """Check that there is room for another call by a door.
+
+        A door that answers before its call is taken asks here first.
 
         Raises:
             AtCapacity: There is not, or the server is going away.
         """
+        try:
+            self._check_room()
+        except AtCapacity as error:
+            self.services.metrics.call_refused(door, error.code)
+            raise
+
+    def _check_room(self) -> None:
         if self._draining:
             raise AtCapacity("The server is going away.", hint="Call again in a moment.")
         if len(self._live) >= self.max_calls:
@@ -101,11 +110,7 @@ class Switchboard:
             ProtocolError: What it asks for does not exist.
         """
         options = self.options(door)
-        try:
-            self.admit()
-        except AtCapacity as error:
-            self.services.metrics.call_refused(door.name, error.code)
-            raise
+        self.admit(door.name)
         call_id = new_call_id()
         self._live[call_id] = None  # the line is taken, though the call has not begun
         try:

@@ -143,6 +143,9 @@ class SpeakingOver:
             self._answered = self._answered or (self._asked and self._state == "speaking")
         self.told.append({"type": kind, **data})
 
+    async def transfer(self, target: str, summary: str) -> None:
+        """Hand over to nobody: no call of the set asks for a person."""
+
     async def close(self, reason: str) -> None:
         """Do nothing: the caller hangs up."""
 

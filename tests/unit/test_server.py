@@ -10,13 +10,10 @@ from fastapi import WebSocket
 from starlette.websockets import WebSocketDisconnect, WebSocketState
 
 from apps.core.errors import AtCapacity
-from apps.dispatcher.server import (
-    SEND_TIMEOUT_S,
-    EngineStatus,
-    StarletteSocket,
-    create_app,
-    is_loopback,
-)
+from apps.dispatcher.routes import calls
+from apps.dispatcher.routes.reception import Reception, is_loopback
+from apps.dispatcher.routes.socket import SEND_TIMEOUT_S, StarletteSocket
+from apps.dispatcher.server import EngineStatus, create_app
 from apps.monitor.metrics import Metrics
 from tests.virtual_time import run_virtual
 
@@ -46,11 +43,12 @@ NONE = EngineStatus(None, "tom models pull small", required=False, up=False)
 
 
 def web(board=None, engines=None, *, metrics_enabled=True):
+    reception = Reception(board or Board(), TOKEN)
     return create_app(
-        board or Board(),
+        reception,
+        routers=[calls.router(reception)],
         metrics=Metrics(),
         metrics_enabled=metrics_enabled,
-        operator_token=TOKEN,
         engines=lambda: engines or {"tts.en": UP, "stt.de": NONE},
     )
 

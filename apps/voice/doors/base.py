@@ -107,6 +107,18 @@ class Door(Protocol):
         """Send a live event of the call (docs/protocol.md)."""
         ...
 
+    async def transfer(self, target: str, summary: str) -> None:
+        """Hand the caller over to a person, where the door's capabilities say that it can.
+
+        Args:
+            target: The profile's hand-over target: a SIP address or a telephone number.
+            summary: What the call was about, for the person.
+
+        Raises:
+            TransferFailed: The caller is still here.
+        """
+        ...
+
     async def close(self, reason: str) -> None:
         """Hang up."""
         ...

@@ -18,7 +18,7 @@ from typing import Any
 
 from apps.core.audio import FRAME_MS, duration_ms, pcm_to_samples, samples_to_pcm
 from apps.core.clock import loop_ms
-from apps.core.errors import ProtocolError, TomError
+from apps.core.errors import ProtocolError, TomError, TransferFailed
 from apps.voice.doors.base import (
     CallerAudio,
     CallerDigit,
@@ -236,6 +236,10 @@ class TwilioDoor:
 
     async def tell(self, kind: str, data: Mapping[str, Any]) -> None:
         """Do nothing: a telephone has nowhere to show it."""
+
+    async def transfer(self, target: str, summary: str) -> None:
+        """Fail: its capabilities say that it cannot."""
+        raise TransferFailed("A media stream alone cannot hand a caller over.")
 
     async def close(self, reason: str) -> None:
         """Close the stream; the call goes on with its TwiML, which ends it."""

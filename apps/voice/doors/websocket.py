@@ -156,6 +156,10 @@ class WebSocketDoor:
         """Send one live event."""
         await self._send({"type": kind, **data})
 
+    async def transfer(self, target: str, summary: str) -> None:
+        """Tell the client to whom it is to connect the caller."""
+        await self.tell("transfer", {"target": target, "summary": summary})
+
     async def close(self, reason: str) -> None:
         """Close the connection normally."""
         await self._socket.close(CLOSE_NORMAL, reason)
