@@ -6,6 +6,10 @@ a caller said or a number they called from.
 
 from __future__ import annotations
 
+from typing import Literal
+
+DialResult = Literal["busy", "no_answer", "declined", "unreachable", "failed"]
+
 
 class TomError(Exception):
     """Base of every error that TOM raises on purpose.
@@ -64,6 +68,23 @@ class TransferFailed(TomError):
     """A caller who was to be handed over to a person and is still here."""
 
     code = "transfer"
+
+
+class DialFailed(TomError):
+    """A number that was dialled and did not answer.
+
+    Args:
+        message: One sentence for a person, without the number.
+        code: ``busy``; ``no_answer`` when it rang in vain; ``declined`` by the callee;
+            ``unreachable`` for a number that cannot be, or is switched off; ``failed`` when the
+            way there was broken.
+    """
+
+    code: DialResult = "failed"
+
+    def __init__(self, message: str, *, code: DialResult, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.code = code
 
 
 class EngineError(TomError):

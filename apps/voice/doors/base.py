@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
+
+Direction = Literal["incoming", "outgoing"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +73,17 @@ class CallRequest:
     Attributes:
         profile: Whom they call; empty for the default.
         language: ``de``, ``en``, or empty for the profile's own.
-        caller: The caller's number or address where the door knows it; only its hash is stored.
+        caller: The other side's number or address where the door knows it, of an outgoing call the
+            number that was dialled; only its hash is stored.
+        direction: Who called whom.
+        purpose: Of an outgoing call: why it calls, in a sentence in the call's language.
     """
 
     profile: str = ""
     language: str = ""
     caller: str = ""
+    direction: Direction = "incoming"
+    purpose: str = ""
 
 
 class Door(Protocol):
@@ -121,4 +128,30 @@ class Door(Protocol):
 
     async def close(self, reason: str) -> None:
         """Hang up."""
+        ...
+
+
+class Dialer(Protocol):
+    """A way out: calls somebody, and returns once they have answered."""
+
+    name: str
+
+    async def dial(self, target: str, *, caller_id: str, timeout_s: float) -> Door:
+        """Call somebody, and wait until they answer.
+
+        Cancelling it hangs up: a call that rings stops ringing, one that was answered just then is
+        closed.
+
+        Args:
+            target: Whom: a number in E.164 (``+4989...``) or a SIP URI.
+            caller_id: The number or address to show them; empty for the dialer's own.
+            timeout_s: So long it may ring.
+
+        Returns:
+            The door to who answered, who may be talking already. Its `request` is set by the one
+            who dialled; its audio is read from now on.
+
+        Raises:
+            DialFailed: Nobody answered; the code says why.
+        """
         ...
