@@ -76,7 +76,9 @@ class CallRequest:
         caller: The other side's number or address where the door knows it, of an outgoing call the
             number that was dialled; only its hash is stored.
         direction: Who called whom.
-        purpose: Of an outgoing call: why it calls, in a sentence in the call's language.
+        purpose: Of an outgoing call: why it calls, by its name in the profile.
+        answers: The token of the outgoing call that this connection answers: a carrier connects
+            by itself once the callee has picked up, and brings the token that it was dialled with.
     """
 
     profile: str = ""
@@ -84,6 +86,7 @@ class CallRequest:
     caller: str = ""
     direction: Direction = "incoming"
     purpose: str = ""
+    answers: str = ""
 
 
 class Door(Protocol):
