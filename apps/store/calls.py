@@ -15,7 +15,7 @@ from apps.core.errors import UnknownCall
 from apps.core.events import LogRecord
 from apps.core.ids import DEFAULT_TENANT
 from apps.store.dialect import insert_new
-from apps.store.tables import call_events, calls, decisions, feedback_events
+from apps.store.tables import call_events, calls, decisions, feedback_events, outgoing_attempts
 
 
 class CallOrigin(StrEnum):
@@ -36,6 +36,7 @@ class CallRow:
         language: ``de`` or ``en``.
         door: How it came in: ``websocket``, ``text``, ...
         origin: Who called.
+        direction: ``incoming``, or ``outgoing`` where TOM called.
         variant: The prompt variant that it was given, once chosen.
         subject: The caller's pseudonymous key, where there is one.
         tenant: Whose call it is.
@@ -50,6 +51,7 @@ class CallRow:
     language: str
     door: str
     origin: CallOrigin = CallOrigin.CALLER
+    direction: str = "incoming"
     variant: str | None = None
     subject: str | None = None
     tenant: str = DEFAULT_TENANT
@@ -82,6 +84,7 @@ def open_call(conn: Connection, call: CallRow) -> bool:
         "language": call.language,
         "door": call.door,
         "origin": call.origin.value,
+        "direction": call.direction,
         "variant": call.variant,
         "started_hour": utc_hour(started),
     }
@@ -227,6 +230,10 @@ def purge_before(
         if tenant is not None:
             query = query.where(table.c.tenant == tenant)
         refs.update(conn.execute(query).scalars())
+    attempts = delete(outgoing_attempts).where(outgoing_attempts.c.at_hour < utc_hour(cutoff))
+    if tenant is not None:
+        attempts = attempts.where(outgoing_attempts.c.tenant == tenant)
+    conn.execute(attempts)
     ordered = sorted(refs)
     parts = [_let_go(conn, ordered[i : i + batch]) for i in range(0, len(ordered), batch)]
     return Kept(sum(p.calls for p in parts), sum(p.feedback for p in parts))
@@ -267,6 +274,7 @@ def _call(row: Row[tuple[object, ...]]) -> CallRow:
         language=row.language,
         door=row.door,
         origin=CallOrigin(row.origin),
+        direction=row.direction,
         variant=row.variant,
         subject=row.subject,
         tenant=row.tenant,

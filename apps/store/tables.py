@@ -26,6 +26,7 @@ from sqlalchemy import (
     Table,
     Text,
     TypeDecorator,
+    UniqueConstraint,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
@@ -94,6 +95,7 @@ calls = Table(
     Column("language", String(8), nullable=False),
     Column("door", NAME, nullable=False),
     Column("origin", String(16), nullable=False),
+    Column("direction", String(16), nullable=False, server_default="incoming"),
     Column("variant", NAME, nullable=True),
     Column("started_hour", UtcDateTime, nullable=False, index=True),
     Column("ended_hour", UtcDateTime, nullable=True),
@@ -168,5 +170,38 @@ deployment_events = Table(
     Column("why", Text, nullable=False),
     Column("data", JSON_VALUE, nullable=False),
     Column("at_hour", UtcDateTime, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+consents = Table(
+    "consents",
+    metadata,
+    Column("seq", SEQ, primary_key=True, autoincrement=True),
+    _tenant(),
+    Column("subject", REF, nullable=False, index=True),
+    Column("action", String(16), nullable=False),
+    Column("purpose", NAME, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("at_hour", UtcDateTime, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+outgoing_attempts = Table(
+    "outgoing_attempts",
+    metadata,
+    Column("seq", SEQ, primary_key=True, autoincrement=True),
+    Column("outgoing_ref", REF, nullable=False),
+    Column("number", Integer, nullable=False),
+    _tenant(),
+    Column("subject", REF, nullable=True, index=True),
+    Column("profile", NAME, nullable=False),
+    Column("language", String(8), nullable=False),
+    Column("purpose", NAME, nullable=False),
+    Column("via", NAME, nullable=False),
+    Column("decision", NAME, nullable=False),
+    Column("result", NAME, nullable=True),
+    Column("call_ref", REF, nullable=True),
+    Column("at_hour", UtcDateTime, nullable=False, index=True),
+    UniqueConstraint("outgoing_ref", "number"),
     sqlite_autoincrement=True,
 )
