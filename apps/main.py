@@ -20,13 +20,13 @@ from apps.core.resources import resource
 from apps.dispatcher.call_state import EndReason
 from apps.dispatcher.profile import Profile, check_policies, load_profiles
 from apps.dispatcher.recordings import RECORDINGS
-from apps.dispatcher.routes.reception import Reception
+from apps.dispatcher.routes.reception import REFUSALS
 from apps.dispatcher.rt_fsm import PolicyRouter
 from apps.dispatcher.server import EngineStatus, create_app
 from apps.dispatcher.services import Limits, Services
 from apps.dispatcher.switchboard import Switchboard
 from apps.dispatcher.upkeep import Background, keep_retention
-from apps.doors import DOORS, routers
+from apps.doors import DOORS, door_max_calls, make_reception, routers
 from apps.engines import (
     LANGUAGES,
     Choice,
@@ -126,9 +126,14 @@ async def run_tom(settings: Settings) -> AsyncGenerator[Tom, None]:
             recordings=settings.data_dir / RECORDINGS if settings.record_calls else None,
         )
         switchboard = Switchboard(
-            services, db, settings.max_calls, settings.profile, CallOrigin(settings.origin)
+            services,
+            db,
+            settings.max_calls,
+            settings.profile,
+            CallOrigin(settings.origin),
+            door_max_calls(settings),
         )
-        metrics.know_calls(doors=DOORS, ends=[r.value for r in EndReason], refusals=["busy"])
+        metrics.know_calls(doors=DOORS, ends=[r.value for r in EndReason], refusals=REFUSALS)
         # The knowledge base's many objects live as long as the server: searched for garbage again
         # and again, they would stop every call's audio for tens of milliseconds.
         gc.collect()
@@ -146,7 +151,7 @@ async def run_tom(settings: Settings) -> AsyncGenerator[Tom, None]:
         for role, choice in choices.items():
             if choice.engine is not None:
                 metrics.watch_engine(role, choice.engine, partial(serves, role))
-        reception = Reception(switchboard, keys.operator_token)
+        reception = make_reception(settings, switchboard, keys.operator_token)
         app = create_app(
             reception,
             routers=routers(settings, reception),

@@ -43,6 +43,12 @@ class Settings(BaseSettings):
     max_calls: int = Field(
         8, ge=1, description="Calls at once; one more is refused with a clear `busy`."
     )
+    door_max_calls: dict[str, int] = Field(
+        {}, description='The same for single doors by name, as JSON such as `{"sip": 20}`.'
+    )
+    drain_s: float = Field(
+        30.0, ge=0, description="Seconds that live calls have left once the server is told to stop."
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Transcripts and ids appear at `debug` alone."
     )
@@ -51,6 +57,31 @@ class Settings(BaseSettings):
         "",
         description="Opens operators' details from other machines; generated when empty.",
         json_schema_extra={"secret": True},
+    )
+
+    # --- trust
+    tls_cert: Path | None = Field(
+        None, description="Certificate chain as PEM; serves HTTPS and wss together with the key."
+    )
+    tls_key: Path | None = Field(None, description="Its private key as PEM.")
+    trusted_proxies: str = Field(
+        "",
+        description="Addresses or networks of your reverse proxies, separated by commas: only"
+        " theirs X-Forwarded-For and X-Forwarded-Proto are believed.",
+    )
+    allowed_origins: str = Field(
+        "",
+        description="Origins of other sites' pages that may call, separated by commas, such as"
+        " `https://www.example.org`.",
+    )
+    require_call_token: bool = Field(
+        False, description="Browsers and API clients of other machines need a call token."
+    )
+    calls_per_minute: int = Field(
+        30, ge=0, description="New calls of one address a minute, not a carrier's; 0: no limit."
+    )
+    calls_per_address: int = Field(
+        20, ge=0, description="Calls at once of one address, not a carrier's; 0: no limit."
     )
 
     # --- data

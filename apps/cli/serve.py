@@ -24,7 +24,10 @@ from apps.settings import Settings, read_settings
 
 log = structlog.get_logger(__name__)
 
-DRAIN_S = 30.0
+CLOSING_S = 15.0
+"""So long before the end calls are closed: a closing line, the rating question, and its answer."""
+SETTLE_S = 5.0
+"""So long calls that were cut off may take to be stored and hung up."""
 MAX_MESSAGE_BYTES = 65_536
 
 
@@ -57,7 +60,7 @@ async def _serve(settings: Settings, ready_file: Path | None) -> None:
             await stack.enter_async_context(
                 serve_metrics(tom.metrics, settings.http_host, settings.prometheus_port)
             )
-        server = _Server(tom)
+        server = _Server(tom, settings.drain_s)
         address = _address(settings.http_host, listener.getsockname()[1])
         listener.listen()  # whoever reads the address may call at once
         if ready_file is not None:
@@ -89,7 +92,7 @@ def _address(host: str, port: int) -> str:
 class _Server(uvicorn.Server):
     """uvicorn with our own signals: calls are closed politely before the sockets are."""
 
-    def __init__(self, tom: Tom) -> None:
+    def __init__(self, tom: Tom, drain_s: float = 30.0) -> None:
         config = uvicorn.Config(
             tom.app,
             ws="websockets-sansio",
@@ -101,7 +104,7 @@ class _Server(uvicorn.Server):
             timeout_graceful_shutdown=5,
         )
         super().__init__(config)
-        self._tom = tom
+        self._tom, self._drain_s = tom, drain_s
 
     async def run(self, listener: socket.socket) -> None:  # type: ignore[override]
         """Serve until a signal; then drain, and stop."""
@@ -125,12 +128,19 @@ class _Server(uvicorn.Server):
                 loop.remove_signal_handler(number)
 
     async def _drain(self) -> None:
+        """Take no more calls, let the live ones finish, close them, and cut off what is left."""
         switchboard = self._tom.switchboard
-        log.info("draining", live_calls=switchboard.live_calls)
-        switchboard.drain()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(DRAIN_S):
-                await switchboard.idle()
+        log.info("draining", live_calls=switchboard.live_calls, seconds=self._drain_s)
+        closing_s = min(CLOSING_S, self._drain_s)
+        for step, seconds in (
+            (switchboard.drain, self._drain_s - closing_s),
+            (switchboard.say_goodbye, closing_s),
+            (switchboard.cut, SETTLE_S),
+        ):
+            step()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    return await switchboard.idle()
 
 
 async def _first_of(*works: Awaitable[object]) -> None:

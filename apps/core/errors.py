@@ -59,9 +59,22 @@ class UnknownCall(TomError):
 
 
 class AtCapacity(TomError):
-    """No room for another call; not a failure."""
+    """No room for another call; not a failure.
+
+    Args:
+        message: One sentence for a person.
+        hint: What that person can do about it.
+        code: Instead of ``busy``.
+        retry_after_s: When it is worth trying again.
+    """
 
     code = "busy"
+
+    def __init__(
+        self, message: str, *, hint: str = "", code: str | None = None, retry_after_s: int = 5
+    ) -> None:
+        super().__init__(message, hint=hint, code=code)
+        self.retry_after_s = retry_after_s
 
 
 class TransferFailed(TomError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,7 +13,7 @@ import structlog
 from apps.core.clock import loop_ms
 from apps.core.errors import AtCapacity, ProtocolError, StoreError, UnknownCall
 from apps.core.ids import new_call_id
-from apps.dispatcher.call_state import EndReason
+from apps.dispatcher.call_state import CallState, EndReason
 from apps.dispatcher.closing import on_the_line
 from apps.dispatcher.live_call import LiveCall
 from apps.dispatcher.recordings import recording_of
@@ -29,12 +30,32 @@ CLOSING_S = 120.0
 FAREWELL_S = 10.0
 """So long a door may take for each of the last two things: being told of the end, and closing."""
 
+_PARTING = (CallState.ASKING_RATING, CallState.AWAITING_RATING, CallState.THANKING)
+
 log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class _Line:
+    """One line that is taken.
+
+    Attributes:
+        door: The name of the door that took it.
+        call: The call, once it has begun.
+        cut: Ends the call at once when it is moved to now.
+    """
+
+    door: str
+    call: LiveCall | None = None
+    cut: asyncio.Timeout | None = None
 
 
 @dataclass(slots=True)
 class Switchboard:
     """All calls of one process.
+
+    It goes away in three steps: `drain` takes no more calls, `say_goodbye` closes the live ones
+    politely, `cut` ends what is left.
 
     Args:
         services: What the calls share.
@@ -42,6 +63,7 @@ class Switchboard:
         max_calls: One more than this is refused as busy.
         default_profile: The profile of a call that names none.
         origin: Whether these are real calls, tests, or demonstrations.
+        door_max_calls: The same by door, for doors that are to have fewer.
     """
 
     services: Services
@@ -49,8 +71,11 @@ class Switchboard:
     max_calls: int
     default_profile: str
     origin: CallOrigin = CallOrigin.CALLER
-    _live: dict[str, LiveCall | None] = field(default_factory=dict)
+    door_max_calls: Mapping[str, int] = field(default_factory=dict)
+    _live: dict[str, _Line] = field(default_factory=dict)
     _draining: bool = False
+    _closing: bool = False
+    _cut: bool = False
     _idle: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
@@ -63,6 +88,16 @@ class Switchboard:
         """How many calls are going on."""
         return len(self._live)
 
+    @property
+    def draining(self) -> bool:
+        """Whether the server is going away."""
+        return self._draining
+
+    @property
+    def calls_by_door(self) -> Mapping[str, int]:
+        """How many calls are going on by each door that has any."""
+        return Counter(line.door for line in self._live.values())
+
     def admit(self, door: str) -> None:
         """Check that there is room for another call by a door.
 
@@ -72,17 +107,25 @@ class Switchboard:
             AtCapacity: There is not, or the server is going away.
         """
         try:
-            self._check_room()
+            self._check_room(door)
         except AtCapacity as error:
-            self.services.metrics.call_refused(door, error.code)
+            self.refused(door, error)
             raise
 
-    def _check_room(self) -> None:
+    def refused(self, door: str, error: AtCapacity) -> None:
+        """Count a call that a door refused."""
+        self.services.metrics.call_refused(door, error.code)
+
+    def _check_room(self, door: str) -> None:
         if self._draining:
-            raise AtCapacity("The server is going away.", hint="Call again in a moment.")
-        if len(self._live) >= self.max_calls:
             raise AtCapacity(
-                f"All {self.max_calls} lines are busy.", hint="Call again in a few seconds."
+                "The server is going away.", hint="Call again in a moment.", retry_after_s=30
+            )
+        most = self.door_max_calls.get(door, self.max_calls)
+        if len(self._live) >= self.max_calls or self.calls_by_door.get(door, 0) >= most:
+            raise AtCapacity(
+                f"All {min(most, self.max_calls)} lines are busy.",
+                hint="Call again in a few seconds.",
             )
 
     def options(self, door: Door) -> CallOptions:
@@ -112,7 +155,7 @@ class Switchboard:
         options = self.options(door)
         self.admit(door.name)
         call_id = new_call_id()
-        self._live[call_id] = None  # the line is taken, though the call has not begun
+        self._live[call_id] = _Line(door.name)  # it is taken, though the call has not begun
         try:
             session = await self._begin(call_id, options, door)
             await self._hold(session, options, door)
@@ -134,8 +177,9 @@ class Switchboard:
     async def _hold(self, session: CallSession, options: CallOptions, door: Door) -> None:
         recorder = self._recorder(session)
         call = LiveCall(door, session, options, self.services, recorder)
-        self._live[session.call_id] = call
-        if self._draining:
+        line = self._live[session.call_id]
+        line.call = call
+        if self._closing:
             call.close(EndReason.SHUTDOWN)
         self.services.metrics.call_started()
         log.info("call_started", door=door.name, profile=options.profile.id, live=len(self._live))
@@ -143,23 +187,42 @@ class Switchboard:
         try:
             await self._open(session, options, door)
             with on_the_line(session.call_id, call):
-                async with asyncio.timeout(self.services.limits.max_call_s + CLOSING_S):
-                    reason = await call.run()
+                reason = await self._run(line, call)
         except TimeoutError:  # the polite way did not end it
-            log.error("call_cut_off")
-            reason = EndReason.TIME_LIMIT
+            reason = EndReason.SHUTDOWN if self._cut else EndReason.TIME_LIMIT
+            log.error("call_cut_off", reason=reason.value)
         except asyncio.CancelledError:
             reason = EndReason.SHUTDOWN
             raise
         finally:
             await _to_the_end(self._settle(call, door, reason, recorder))
 
+    async def _run(self, line: _Line, call: LiveCall) -> EndReason:
+        longest_s = 0 if self._cut else self.services.limits.max_call_s + CLOSING_S
+        try:
+            async with asyncio.timeout(longest_s) as line.cut:
+                return await call.run()
+        finally:
+            line.cut = None
+
     def drain(self) -> None:
-        """Take no more calls and close the live ones politely."""
+        """Take no more calls; those that are on the line go on."""
         self._draining = True
-        for call in self._live.values():
-            if call is not None:
-                call.close(EndReason.SHUTDOWN)
+
+    def say_goodbye(self) -> None:
+        """Close the live calls politely, with their rating question, unless they do so already."""
+        self._draining = self._closing = True
+        for line in self._live.values():
+            if line.call is not None and line.call.session.state not in _PARTING:
+                line.call.close(EndReason.SHUTDOWN)
+
+    def cut(self) -> None:
+        """End the calls that are left at once; each is still settled."""
+        self._draining = self._closing = self._cut = True
+        now_s = asyncio.get_running_loop().time()
+        for line in self._live.values():
+            if line.cut is not None and not line.cut.expired():  # it is being ended already
+                line.cut.reschedule(now_s)
 
     async def idle(self) -> None:
         """Wait until no call is going on."""

@@ -27,10 +27,16 @@ class Board:
     live_calls = 1
 
     def __init__(self, patience_s):
-        self.patience_s, self.drained = patience_s, 0
+        self.patience_s, self.steps = patience_s, []
 
     def drain(self):
-        self.drained += 1
+        self.steps.append("drain")
+
+    def say_goodbye(self):
+        self.steps.append("say_goodbye")
+
+    def cut(self):
+        self.steps.append("cut")
 
     async def idle(self):
         await asyncio.sleep(self.patience_s)
@@ -47,10 +53,10 @@ async def until(condition):
             await asyncio.sleep(0.01)
 
 
-async def run_and_signal(tom, *signals):
+async def run_and_signal(tom, *signals, drain_s=30.0):
     """Run the server's shell and send this process signals, one after the other."""
     listener = serve._listen("127.0.0.1", 0)
-    server = serve._Server(tom)
+    server = serve._Server(tom, drain_s)
     running = asyncio.create_task(server.run(listener))
     await until(lambda: server.started)
     for number in signals:
@@ -62,10 +68,25 @@ async def run_and_signal(tom, *signals):
     return server
 
 
-async def test_a_signal_lets_the_calls_say_goodbye_and_stops():
-    tom = Served()
+async def test_a_signal_takes_no_more_calls_and_lets_those_on_the_line_finish():
+    tom = Served(patience_s=0.1)
     server = await run_and_signal(tom, signal.SIGTERM)
-    assert tom.switchboard.drained == 1
+    assert tom.switchboard.steps == ["drain"]
+    assert not server.force_exit
+
+
+async def test_calls_that_go_on_are_closed_near_the_deadline(monkeypatch):
+    monkeypatch.setattr(serve, "CLOSING_S", 1.0)
+    tom = Served(patience_s=0.3)
+    await run_and_signal(tom, signal.SIGTERM, drain_s=1.1)
+    assert tom.switchboard.steps == ["drain", "say_goodbye"]
+
+
+async def test_calls_that_do_not_end_are_cut_off_at_the_deadline(monkeypatch):
+    monkeypatch.setattr(serve, "SETTLE_S", 0.05)
+    tom = Served(patience_s=1e6)
+    server = await run_and_signal(tom, signal.SIGINT, drain_s=0.1)
+    assert tom.switchboard.steps == ["drain", "say_goodbye", "cut"]
     assert not server.force_exit
 
 
@@ -73,12 +94,6 @@ async def test_a_second_signal_does_not_wait_for_them():
     tom = Served(patience_s=1e6)
     server = await run_and_signal(tom, signal.SIGTERM, signal.SIGINT)
     assert server.force_exit
-
-
-async def test_calls_that_do_not_end_are_not_waited_for_without_end(monkeypatch):
-    monkeypatch.setattr(serve, "DRAIN_S", 0.05)
-    server = await run_and_signal(Served(patience_s=1e6), signal.SIGINT)
-    assert not server.force_exit
 
 
 def test_a_port_that_is_taken_is_told_before_anything_is_loaded():

@@ -168,7 +168,7 @@ def test_a_server_that_goes_away_closes_its_calls_however_young_and_takes_no_mor
     async def scenario():
         call = asyncio.create_task(board.take(door))
         await asyncio.sleep(wait_s)
-        board.drain()
+        board.say_goodbye()
         assert not board.ready
         with pytest.raises(AtCapacity):
             await board.take(typed())

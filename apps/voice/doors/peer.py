@@ -26,6 +26,7 @@ CLOSE_UNKNOWN_PROFILE = 4404
 CLOSE_INTERNAL = 1011
 _CLOSE_CODES = {
     "busy": CLOSE_BUSY,
+    "too_many_calls": CLOSE_BUSY,
     "forbidden": CLOSE_FORBIDDEN,
     "timeout": CLOSE_TIMEOUT,
     "unsupported_rate": CLOSE_UNSUPPORTED,
