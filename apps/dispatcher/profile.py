@@ -81,6 +81,19 @@ def _within(moment: time, span: str) -> bool:
     return time.fromisoformat(start) <= moment < time.fromisoformat(end)
 
 
+class CallingHours(OpeningHours):
+    """When callees may be called, in their own time zone."""
+
+    monday: Spans = ("09:00-18:00",)
+    tuesday: Spans = ("09:00-18:00",)
+    wednesday: Spans = ("09:00-18:00",)
+    thursday: Spans = ("09:00-18:00",)
+    friday: Spans = ("09:00-18:00",)
+
+
+PurposeName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
+
+
 class HandoverTarget(_Model):
     """Where a caller who asks for a person is transferred to."""
 
@@ -99,6 +112,8 @@ class Profile(_Model):
     voice: Mapping[Language, str] = {}
     handover: HandoverTarget | None = None
     opening_hours: OpeningHours = OpeningHours()
+    purposes: Mapping[PurposeName, Mapping[Language, str]] = {}
+    calling_hours: CallingHours = CallingHours()
     keys: Mapping[str, str] = {}
 
     @field_validator("keys")
@@ -125,6 +140,9 @@ class Profile(_Model):
         for language in self.languages:
             if language not in self.office:
                 raise ValueError(f"office has no name in {language}")
+            for name, texts in self.purposes.items():
+                if language not in texts:
+                    raise ValueError(f"purposes.{name} has no sentence in {language}")
         return self
 
     @property
@@ -137,6 +155,11 @@ class Profile(_Model):
         if not asked:
             return self.languages[0]
         return next((known for known in self.languages if known == asked), None)
+
+    def purpose(self, name: str, language: str) -> str | None:
+        """Return the sentence that says why somebody is called; None for an unknown purpose."""
+        texts = self.purposes.get(name, {})
+        return next((text for known, text in texts.items() if known == language), None)
 
     def person_available(self, moment: datetime) -> bool:
         """Tell whether somebody can take a call over at an aware moment."""

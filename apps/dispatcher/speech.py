@@ -56,6 +56,7 @@ class Speech:
         self._conversation, self._log, self._mouth = conversation, log, mouth
         self._can_hear = can_hear
         self._aloud = door.capabilities.audio
+        self._outgoing = door.request.direction == "outgoing"
         self._words = wording(options.language)
         voice = voice_style(conversation.slots)
         self._style = SpeechStyle(
@@ -106,11 +107,8 @@ class Speech:
 
     async def say_act(self, act: Act, rating: int | None) -> None:
         """Say one of the fixed acts in the policy's words."""
-        slots, words = self._conversation.slots, self._words
         if act is Act.GREETING:
-            own = self._options.profile.greeting.get(self._options.language, {})
-            default = words.greeting(slots, self._options.office)
-            await self._say_text(own.get(slots.greeting, default))
+            await self._say_text(self._greeting())
             if not self._can_hear:
                 await self._say_line(Line.NO_EAR)
             return
@@ -120,6 +118,14 @@ class Speech:
             await self._say_line(thanks if asked else Line.GOODBYE)
             return
         await self._say_line(_LINES[act])
+
+    def _greeting(self) -> str:
+        slots, options = self._conversation.slots, self._options
+        if self._outgoing:
+            purpose = options.profile.purpose(self._door.request.purpose, options.language)
+            return self._words.outgoing_greeting(slots, options.office, purpose or "")
+        own = options.profile.greeting.get(options.language, {})
+        return own.get(slots.greeting) or self._words.greeting(slots, options.office)
 
     async def answer(self, reply: Reply, drafts: Speculator) -> None:
         """Say the reply to what the caller said."""
@@ -177,7 +183,8 @@ class Speech:
 
     async def _say_line(self, line: Line) -> None:
         count = self._conversation.count(line)
-        await self._say_text(self._words.line(line, self._conversation.slots, count))
+        slots = self._conversation.slots
+        await self._say_text(self._words.line(line, slots, count, outgoing=self._outgoing))
 
     async def _say_text(self, text: str) -> None:
         for sentence in split_sentences(text):

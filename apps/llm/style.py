@@ -85,15 +85,35 @@ class Wording:
         text = str(self._data["greeting"][slots.greeting.value]).format(office=office)
         return text[:1].upper() + text[1:]
 
-    def line(self, line: Line, slots: PolicySlots, count: int = 0) -> str:
+    def outgoing_greeting(self, slots: PolicySlots, office: str, purpose: str) -> str:
+        """Return the opening of a call that TOM makes: who calls, that it is an AI, and why.
+
+        Args:
+            slots: The policy.
+            office: The name by which the profile's office answers the phone.
+            purpose: Why it calls, in a sentence.
+        """
+        text = str(self._data["outgoing"]["greeting"][slots.greeting.value])
+        text = text.format(office=office, purpose=purpose)
+        return text[:1].upper() + text[1:]
+
+    def machine_message(self, office: str, purpose: str) -> str:
+        """Return what an answering machine is told; it says that an AI called, and why."""
+        return str(self._data["outgoing"]["message"]).format(office=office, purpose=purpose)
+
+    def line(
+        self, line: Line, slots: PolicySlots, count: int = 0, *, outgoing: bool = False
+    ) -> str:
         """Return a fixed line.
 
         Args:
             line: Which one.
             slots: The policy; lines with one text per tone follow it.
             count: How often this line was said before; a list ends with its last text.
+            outgoing: Whether TOM made the call, so that nobody is thanked for calling.
         """
-        text = self._data["lines"][line.value]
+        own = self._data["outgoing"]["lines"] if outgoing else {}
+        text = own.get(line.value, self._data["lines"][line.value])
         if isinstance(text, Mapping):
             text = text[slots.tone.value]
         if isinstance(text, list):

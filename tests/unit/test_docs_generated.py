@@ -13,7 +13,7 @@ from apps.core.events import CallEvent, LogRecord
 from apps.dispatcher import fsm_diagram
 from apps.dispatcher.call_fsm import TABLE
 from apps.dispatcher.call_state import Act, Call, CallState
-from apps.dispatcher.profile import HandoverTarget, OpeningHours, Profile
+from apps.dispatcher.profile import CallingHours, HandoverTarget, OpeningHours, Profile
 from tests.calls import CallerHungUp, ScriptedDoor, hold_call
 from tests.virtual_time import run_virtual
 
@@ -186,7 +186,11 @@ def test_the_documented_replay_decides_as_the_call_did(records, capsys):
 
 
 def test_every_field_of_a_profile_is_documented():
-    nested = {"handover": HandoverTarget, "opening_hours": OpeningHours}
+    nested = {
+        "handover": HandoverTarget,
+        "opening_hours": OpeningHours,
+        "calling_hours": CallingHours,
+    }
     fields = set(Profile.model_fields) | {
         f"{name}.{field}" for name, model in nested.items() for field in model.model_fields
     }
