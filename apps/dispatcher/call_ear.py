@@ -100,6 +100,16 @@ class CallEar:
         if self._ear is not None:
             self._ear.playback(interruptible=interruptible, asks=asks)
 
+    def by_hand(self, on: bool) -> None:
+        """Note whether the caller's side says when turns end, by `end_turn`."""
+        if self._ear is not None:
+            self._ear.by_hand(on)
+
+    def end_turn(self, *, discard: bool) -> None:
+        """End the caller's turn now, where there is one."""
+        if self._ear is not None:
+            self._ear.end_turn(discard=discard)
+
     def expect(self, expecting: Expecting) -> None:
         """Note what the assistant has asked for."""
         if self._ear is not None:

@@ -13,6 +13,7 @@ from apps.dispatcher.services import CallOptions, Services
 from apps.dispatcher.turn import Stages
 from apps.llm.style import Line, wording
 from apps.voice.doors.base import Door
+from apps.voice.ear import Heard
 from apps.voice.stt.base import SpeechToText, Transcript
 
 log = structlog.get_logger(__name__)
@@ -58,6 +59,9 @@ class CallReports:
             },
             "listening": stt is not None,
         }
+        request = self._door.request
+        if request.direction == "outgoing":
+            started |= {"direction": request.direction, "purpose": request.purpose}
         self._events.note("call.started", **started, variant=decision.variant)
         started["call_id"] = self._session.call_id  # told, and never stored
         if self._door.capabilities.observe:
@@ -74,19 +78,30 @@ class CallReports:
             text = wording(language).line(Line.NO_EAR, self._session.slots)
             await self._door.tell("notice", {"code": "cannot_hear", "text": text})
 
+    async def speech(self, heard: Heard) -> None:
+        """Tell when the caller's voice began, and when the caller has finished."""
+        if heard.kind in ("started", "ended"):
+            said = {"role": "caller", "turn_id": None, "utterance": heard.utterance_id}
+            await self._door.tell(f"speech.{heard.kind}", said | {"audio_ms": heard.audio_ms})
+
+    async def finished(self, turn_id: int) -> None:
+        """Tell that the caller has heard all of a turn."""
+        await self._door.tell("speech.ended", {"role": "assistant", "turn_id": turn_id})
+
     async def transcript(self, transcript: Transcript, utterance_id: int) -> None:
         """Tell what was understood of the caller, for now or finally."""
         said: dict[str, Any] = {"role": "caller", "text": transcript.text}
+        which = {"utterance": utterance_id}
         if not transcript.is_final:
             self._events.note("partial", text=transcript.text)
-            await self._door.tell("transcript.partial", said)
+            await self._door.tell("transcript.partial", said | which)
             return
         sure = transcript.confidence
         said["confidence"] = None if sure is None else round(sure, 3)
         said["model"] = transcript.model
-        self._events.note("transcript", utterance=utterance_id, **said)
+        self._events.note("transcript", **which, **said)
         if transcript.text:
-            await self._door.tell("transcript.final", {**said, "turn_id": None})
+            await self._door.tell("transcript.final", {**said, **which, "turn_id": None})
 
     async def latency(self, turn_id: int, stages: Stages) -> None:
         """Tell how long the caller waited for an answer, by stage."""

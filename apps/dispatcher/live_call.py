@@ -43,11 +43,20 @@ from apps.dispatcher.timers import Timers
 from apps.dispatcher.turn import Answers
 from apps.dispatcher.turns import Played, Turns
 from apps.rl.signals import CallFacts
-from apps.voice.doors.base import CallerAudio, CallerHungUp, Door
+from apps.voice.doors.base import (
+    CallerAudio,
+    CallerHungUp,
+    CallerInterrupted,
+    CallerTurnEnded,
+    Door,
+    TurnsByHand,
+)
 from apps.voice.ear import Heard
 from apps.voice.mouth import Mouth
 from apps.voice.mouth_log import MouthLog
 from apps.voice.recording import CallRecorder
+
+Happening = Event | Input | Played | CallerInterrupted
 
 MAX_WAITING = 256
 TYPING_PATIENCE = 10.0
@@ -125,7 +134,7 @@ class LiveCall:
             reports=self._reports,
             post=self.post,
         )
-        self._waiting: asyncio.Queue[Event | Input | Played] = asyncio.Queue()
+        self._waiting: asyncio.Queue[Happening] = asyncio.Queue()
         patience = 1.0 if door.capabilities.audio else TYPING_PATIENCE
         limits = services.limits
         self._timers = Timers(
@@ -191,7 +200,7 @@ class LiveCall:
         """Close the call politely: it says goodbye, and asks for the rating where it may."""
         self.post(Event(CallEvent.TIME_LIMIT, reason=reason.value))
 
-    def post(self, item: Event | Input | Played) -> None:
+    def post(self, item: Happening) -> None:
         """Queue something that happened; it is applied in its turn.
 
         Nothing is dropped but partial transcripts that nobody has time for; the caller's own input
@@ -220,14 +229,26 @@ class LiveCall:
                     return reason
                 events = self._input.after(event, self.session.state) + events
 
-    async def _read(self, item: Input) -> list[Event]:
-        if isinstance(item, Heard) and item.transcript is not None:
-            await self._reports.transcript(item.transcript, item.utterance_id)
+    async def _read(self, item: Input | CallerInterrupted) -> list[Event]:
+        if isinstance(item, CallerInterrupted):
+            return await self._interrupt()
+        if isinstance(item, Heard):
+            await self._reports.speech(item)
+            if item.transcript is not None:
+                await self._reports.transcript(item.transcript, item.utterance_id)
         try:
             return self._input.read(item, self.session.state)
         except ProtocolError as error:
             await self._door.tell("error", error.as_dict())
             return []
+
+    async def _interrupt(self) -> list[Event]:
+        """Fall silent for a caller whose side asked for it: the answer ends with what was heard."""
+        if self.session.state is not CallState.SPEAKING:
+            return []
+        turn_id = self.session.call.turn_id
+        await self._turns.silence(turn_id)
+        return [Event(CallEvent.SPEECH_FINISHED, turn_id=turn_id)]
 
     def _fits(self, event: Event) -> bool:
         """Tell whether an event can be applied now; one that cannot is counted and dropped."""
@@ -274,6 +295,7 @@ class LiveCall:
                 self._services.metrics.barge_in()
             case CallEvent.SPEECH_FINISHED:
                 self._ear.playback(interruptible=False)
+                await self._reports.finished(self.session.call.turn_id)
             case CallEvent.TRANSCRIPT:
                 self.conversation.note_turn(self.session.call.turn_id)
 
@@ -333,6 +355,10 @@ class LiveCall:
                         if self._recorder is not None:
                             self._recorder.caller(pcm)
                         self._ear.hear(pcm)
+                    case TurnsByHand(on=on):
+                        self._ear.by_hand(on)
+                    case CallerTurnEnded(discard=discard):
+                        self._ear.end_turn(discard=discard)
                     case CallerHungUp(failed=failed):
                         why = EndReason.FAILURE if failed else EndReason.CALLER_HUNG_UP
                         self.post(Event(CallEvent.CALL_ENDED, reason=why.value))

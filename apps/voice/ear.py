@@ -41,6 +41,8 @@ class Heard:
         voice_ms: Loop time of the caller's last sound (``ended`` and ``final``).
         transcript: The words (``maybe_ended``, ``partial``, ``final``, ``aside``).
         error: What failed (``failed``).
+        audio_ms: When in the caller's audio: where the voice began (``started``), or where its
+            last sound ended (``ended``).
     """
 
     kind: str
@@ -49,6 +51,7 @@ class Heard:
     voice_ms: float = 0.0
     transcript: Transcript | None = None
     error: EngineError | None = None
+    audio_ms: float = 0.0
 
 
 class Ear:
@@ -140,6 +143,27 @@ class Ear:
             self._log.note("ear.question", expecting=expecting.value, digits=digits)
             self._step(question)
 
+    def by_hand(self, on: bool) -> None:
+        """Note whether the caller's side says when turns end, by `end_turn`."""
+        self._log.note("ear.by_hand", on=on)
+        self._step(turns.ByHand(on))
+
+    def end_turn(self, *, discard: bool) -> None:
+        """End the present utterance now; without one nothing happens.
+
+        Args:
+            discard: Its words are not recognised, as if nothing had been understood.
+        """
+        if not self._floor.speaking:
+            return
+        if discard and self._utterance is not None:
+            self._utterance.cancel()
+            self._utterance = None
+        self._log.note("ear.yielded")
+        self._step(turns.Yielded())
+        if discard:
+            self._say("final", voice_ms=loop_ms(), transcript=Transcript("", 0.0, is_final=True))
+
     @property
     def busy(self) -> bool:
         """Whether it is in an utterance, or holds the assistant: more audio must settle that."""
@@ -166,15 +190,15 @@ class Ear:
 
     def _carry_out(self, signal: turns.Signal) -> None:
         match signal:
-            case turns.CallerStarted():
-                self._start()
+            case turns.CallerStarted(at_ms=at_ms):
+                self._start(at_ms)
             case turns.MaybeEnded(text=text):
                 words = Transcript(text, 0.0, is_final=False)
                 self._say("maybe_ended", transcript=words)
             case turns.WentOn():
                 self._say("went_on")
             case turns.CallerEnded(last_voice_ms=last_voice_ms):
-                self._end(loop_ms() - (self._audio_ms - last_voice_ms))
+                self._end(last_voice_ms)
             case turns.Hold():
                 self._say("hold")
             case turns.BargeIn():
@@ -184,7 +208,7 @@ class Ear:
 
     # --- the utterance
 
-    def _start(self) -> None:
+    def _start(self, audio_ms: float) -> None:
         self.utterance_id += 1
         self._began_ms = self._audio_ms - len(self._run_up) * FRAME_MS
         rating = self._question.expecting is Expecting.RATING
@@ -204,7 +228,7 @@ class Ear:
         for frame in self._run_up:
             self._feed(frame)
         self._run_up.clear()
-        self._say("started")
+        self._say("started", audio_ms=audio_ms)
 
     def _partial(self, partial: Transcript, number: int, began_ms: float) -> None:
         if number != self.utterance_id:
@@ -226,9 +250,10 @@ class Ear:
             self._utterance = None
             self._fail(error, self.utterance_id)
 
-    def _end(self, voice_ms: float) -> None:
+    def _end(self, audio_ms: float) -> None:
+        voice_ms = loop_ms() - (self._audio_ms - audio_ms)
         utterance, self._utterance = self._utterance, None
-        self._say("ended", voice_ms=voice_ms)
+        self._say("ended", voice_ms=voice_ms, audio_ms=audio_ms)
         if utterance is not None:
             number = self.utterance_id
             task = self._tasks.create_task(
@@ -275,6 +300,7 @@ class Ear:
         voice_ms: float = 0.0,
         transcript: Transcript | None = None,
         error: EngineError | None = None,
+        audio_ms: float = 0.0,
     ) -> None:
         number = self.utterance_id if utterance_id is None else utterance_id
-        self._tell(Heard(kind, loop_ms(), number, voice_ms, transcript, error))
+        self._tell(Heard(kind, loop_ms(), number, voice_ms, transcript, error, audio_ms))

@@ -100,3 +100,7 @@ def read_ear(records: Iterable[tuple[str, Mapping[str, Any]]]) -> Iterator[turns
                 yield turns.Playback(data["interruptible"], data["asks"])
             case "ear.question":
                 yield turns.Question(Expecting(data["expecting"]), data["digits"])
+            case "ear.by_hand":
+                yield turns.ByHand(data["on"])
+            case "ear.yielded":
+                yield turns.Yielded()

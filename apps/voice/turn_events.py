@@ -63,7 +63,19 @@ class Question:
     digits: int = 0
 
 
-Heard = Window | Words | AllWords | Playback | Question
+@dataclass(frozen=True, slots=True)
+class ByHand:
+    """Whether the caller's side says when turns end, and silence and interruptions say nothing."""
+
+    on: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Yielded:
+    """The caller's side says that the caller's turn has ended."""
+
+
+Heard = Window | Words | AllWords | Playback | Question | ByHand | Yielded
 
 # --- what goes out
 

@@ -35,6 +35,7 @@ from apps.voice.turn_events import (
     AllWords,
     Backchannel,
     BargeIn,
+    ByHand,
     CallerEnded,
     CallerStarted,
     FalseAlarm,
@@ -47,6 +48,7 @@ from apps.voice.turn_events import (
     WentOn,
     Window,
     Words,
+    Yielded,
 )
 from apps.voice.turn_options import STOPS, TurnOptions
 
@@ -70,6 +72,7 @@ class Floor:
         broke_in: Whether this utterance has been called a barge-in already.
         playback: What the caller hears of the assistant.
         question: What the assistant has asked for.
+        by_hand: Whether turns end by `Yielded` alone.
     """
 
     speaking: bool = False
@@ -86,6 +89,7 @@ class Floor:
     broke_in: bool = False
     playback: Playback = field(default_factory=Playback)
     question: Question = field(default_factory=Question)
+    by_hand: bool = False
 
 
 Result = tuple[Floor, list[Signal]]
@@ -104,6 +108,11 @@ def step(floor: Floor, heard: Heard, options: TurnOptions) -> Result:
             return replace(floor, playback=heard, holding=floor.holding and interruptible), []
         case Question():
             return replace(floor, question=heard), []
+        case ByHand(on=on):
+            released: list[Signal] = [FalseAlarm()] if on and floor.holding else []
+            return replace(floor, by_hand=on, holding=floor.holding and not on), released
+        case Yielded():
+            return _end(floor, None) if floor.speaking else (floor, [])
 
 
 def endpoint(floor: Floor, options: TurnOptions) -> tuple[float, Completeness | None]:
@@ -181,7 +190,7 @@ def _begin(floor: Floor) -> Floor:
 def _interrupt(floor: Floor, options: TurnOptions) -> Result:
     """Fall silent at the first sign, and give way to what goes on."""
     signals: list[Signal] = []
-    if not floor.playback.interruptible or floor.broke_in:
+    if not floor.playback.interruptible or floor.broke_in or floor.by_hand:
         return floor, signals
     if not floor.holding and floor.over_ms >= options.hold_ms:
         floor = replace(floor, holding=True)
@@ -196,7 +205,7 @@ def _interrupt(floor: Floor, options: TurnOptions) -> Result:
 
 def _silence(floor: Floor, silence_ms: float, options: TurnOptions) -> Result:
     needed_ms, verdict = endpoint(floor, options)
-    if silence_ms >= needed_ms:
+    if silence_ms >= needed_ms and not floor.by_hand:
         return _end(floor, verdict)
     return _maybe(floor, silence_ms, verdict, options)
 

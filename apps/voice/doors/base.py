@@ -48,7 +48,43 @@ class CallerHungUp:
     failed: bool = False
 
 
-DoorEvent = CallerAudio | CallerText | CallerDigit | CallerRating | CallerHungUp
+@dataclass(frozen=True, slots=True)
+class CallerInterrupted:
+    """The caller's side silenced the assistant, by a button for example; nothing is asked by it."""
+
+
+@dataclass(frozen=True, slots=True)
+class TurnsByHand:
+    """Who says when the caller's turns end from now on.
+
+    Attributes:
+        on: The caller's side (push-to-talk), by `CallerTurnEnded`; otherwise turn-taking does.
+    """
+
+    on: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CallerTurnEnded:
+    """The caller's side says that the caller's turn has ended, with the audio so far.
+
+    Attributes:
+        discard: What was said is to be forgotten.
+    """
+
+    discard: bool = False
+
+
+DoorEvent = (
+    CallerAudio
+    | CallerText
+    | CallerDigit
+    | CallerRating
+    | CallerInterrupted
+    | TurnsByHand
+    | CallerTurnEnded
+    | CallerHungUp
+)
 
 
 @dataclass(frozen=True, slots=True)
