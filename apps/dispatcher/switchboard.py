@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -64,6 +65,7 @@ class Switchboard:
         default_profile: The profile of a call that names none.
         origin: Whether these are real calls, tests, or demonstrations.
         door_max_calls: The same by door, for doors that are to have fewer.
+        on_drain: Called when no more calls are taken, once or more.
     """
 
     services: Services
@@ -72,6 +74,7 @@ class Switchboard:
     default_profile: str
     origin: CallOrigin = CallOrigin.CALLER
     door_max_calls: Mapping[str, int] = field(default_factory=dict)
+    on_drain: list[Callable[[], None]] = field(default_factory=list)
     _live: dict[str, _Line] = field(default_factory=dict)
     _draining: bool = False
     _closing: bool = False
@@ -145,27 +148,43 @@ class Switchboard:
             )
         return CallOptions(profile, language)
 
-    async def take(self, door: Door) -> None:
+    @contextmanager
+    def reserve(self, door: str) -> Iterator[str]:
+        """Keep a line within the block, for a call that is about to begin; yields the call's id.
+
+        Raises:
+            AtCapacity: There is no room for it.
+        """
+        self.admit(door)
+        call_id = new_call_id()
+        self._live[call_id] = _Line(door)
+        try:
+            yield call_id
+        finally:
+            del self._live[call_id]
+            self._idle.set()
+
+    async def take(self, door: Door, reserved: str = "") -> None:
         """Take a call and stay with it to its end.
+
+        Args:
+            door: Where the caller is.
+            reserved: The call's id, where a line was reserved for it.
 
         Raises:
             AtCapacity: There is no room for it.
             ProtocolError: What it asks for does not exist.
         """
         options = self.options(door)
-        self.admit(door.name)
-        call_id = new_call_id()
-        self._live[call_id] = _Line(door.name)  # it is taken, though the call has not begun
-        try:
+        with nullcontext(reserved) if reserved else self.reserve(door.name) as call_id:
             session = await self._begin(call_id, options, door)
             await self._hold(session, options, door)
-        finally:
-            del self._live[call_id]
-            self._idle.set()
 
     async def _begin(self, call_id: str, options: CallOptions, door: Door) -> CallSession:
         """Return the call's session; one that is torn down before it has any is only hung up."""
         context = {"language": options.language, "door": door.name}
+        if door.request.direction == "outgoing":
+            context |= {"direction": door.request.direction, "purpose": door.request.purpose}
         try:
             return await self.services.router.create(
                 call_id, options.profile.id, context, caller=door.request.caller
@@ -208,17 +227,21 @@ class Switchboard:
     def drain(self) -> None:
         """Take no more calls; those that are on the line go on."""
         self._draining = True
+        for tell in self.on_drain:
+            tell()
 
     def say_goodbye(self) -> None:
         """Close the live calls politely, with their rating question, unless they do so already."""
-        self._draining = self._closing = True
+        self.drain()
+        self._closing = True
         for line in self._live.values():
             if line.call is not None and line.call.session.state not in _PARTING:
                 line.call.close(EndReason.SHUTDOWN)
 
     def cut(self) -> None:
         """End the calls that are left at once; each is still settled."""
-        self._draining = self._closing = self._cut = True
+        self.drain()
+        self._closing = self._cut = True
         now_s = asyncio.get_running_loop().time()
         for line in self._live.values():
             if line.cut is not None and not line.cut.expired():  # it is being ended already
@@ -237,6 +260,7 @@ class Switchboard:
             language=options.language,
             door=door.name,
             origin=self.origin,
+            direction=door.request.direction,
             variant=session.policy_variant,
             subject=self.services.router.subject(door.request.caller),
         )
