@@ -80,11 +80,12 @@ class _G722:
         self._encoder, self._decoder = _context("w"), _context("r")
         self._frame = av.AudioFrame(format="s16", layout="mono", samples=FRAME_SAMPLES)
         self._frame.sample_rate = SAMPLE_RATE_HZ
-        self._frame.pts = 0
+        self._samples = 0
 
     def encode(self, frame: bytes) -> bytes:
         self._frame.planes[0].update(frame)
-        self._frame.pts += FRAME_SAMPLES
+        self._frame.pts = self._samples
+        self._samples += FRAME_SAMPLES
         return b"".join(bytes(packet) for packet in self._encoder.encode(self._frame))
 
     def decode(self, payload: bytes) -> bytes:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import av
 import numpy as np
 from numpy.typing import NDArray
@@ -46,12 +44,13 @@ class OpusEncoder:
         self._context = context
         self._frame = av.AudioFrame(format="s16", layout="mono", samples=FRAME_SAMPLES)
         self._frame.sample_rate = SAMPLE_RATE_HZ
-        self._frame.pts = 0
+        self._samples = 0
 
     def encode(self, frame: bytes) -> bytes:
         """Return one frame's packet."""
         self._frame.planes[0].update(frame)
-        self._frame.pts += FRAME_SAMPLES
+        self._frame.pts = self._samples
+        self._samples += FRAME_SAMPLES
         return b"".join(bytes(packet) for packet in self._context.encode(self._frame))
 
 
@@ -76,7 +75,7 @@ class OpusDecoder:
         except av.FFmpegError:
             raise ProtocolError("A packet holds no Opus.", code="bad_frame") from None
         parts = [
-            self._down.push(np.frombuffer(frame.planes[0], np.int16)[: frame.samples])
+            self._down.push(np.frombuffer(bytes(frame.planes[0]), np.int16)[: frame.samples])
             for frame in frames
         ]
         return b"".join(samples_to_pcm(part) for part in parts)
@@ -110,7 +109,8 @@ class DownTo16k:
             return samples
         stream = np.concatenate((self._past, samples), dtype=np.float32)
         self._past = stream[len(samples) :]
-        total: NDArray[Any] = np.correlate(stream[0::3], _PHASES[0], "valid")
-        total += np.correlate(stream[1::3], _PHASES[1], "valid")
-        total += np.correlate(stream[2::3], _PHASES[2], "valid")
-        return np.clip(np.rint(total), -32768, 32767).astype(np.int16)
+        total = np.zeros(len(samples) // 3, np.float32)
+        for phase, taps in enumerate(_PHASES):
+            total += np.correlate(stream[phase::3], taps, "valid")
+        rounded: Samples = np.clip(np.rint(total), -32768, 32767).astype(np.int16)
+        return rounded
