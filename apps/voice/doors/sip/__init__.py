@@ -1,0 +1,1 @@
+"""SIP: telephones and telephone exchanges dial the assistant directly, and it dials them."""

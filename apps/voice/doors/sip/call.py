@@ -1,0 +1,389 @@
+"""One SIP call after its INVITE: answering, re-INVITE, hold, keys, hand-over, and the end."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from dataclasses import replace
+
+import structlog
+
+from apps.core.errors import ProtocolError, TomError
+from apps.voice.doors.base import CallerAudio, CallerDigit, CallerHold, CallerHungUp, DoorEvent
+from apps.voice.doors.sip import session_timer
+from apps.voice.doors.sip.dialog import Dialog, new_tag, uas_dialog
+from apps.voice.doors.sip.exchange import Incoming
+from apps.voice.doors.sip.media import CallMedia
+from apps.voice.doors.sip.message import Message, Request, Response
+from apps.voice.doors.sip.refer import Progress
+from apps.voice.doors.sip.session_timer import SessionTimer
+from apps.voice.doors.sip.stack import ACCEPT, ALLOW, SUPPORTED, Stack
+from apps.voice.doors.sip.transport import Flow
+
+SDP = "application/sdp"
+SDP_TYPE = ("content-type", SDP)
+MAX_EVENTS = 500
+ACK_S = 2.0
+BYE_S = 3.0
+_SIGNAL = re.compile(rb"^\s*signal\s*=\s*([0-9*#])", re.IGNORECASE | re.MULTILINE)
+log = structlog.get_logger(__name__)
+
+
+class SipCall:
+    """One call; made by an endpoint for an INVITE that came, or by dialling.
+
+    Args:
+        stack: What it stands on.
+        flow: By which the peer is reached.
+        dialog: The dialog as it begins.
+    """
+
+    def __init__(self, stack: Stack, flow: Flow, dialog: Dialog) -> None:
+        self.stack, self.flow, self.dialog = stack, flow, dialog
+        self.media: CallMedia | None = None
+        self.ended = asyncio.Event()
+        self.progress: Progress | None = None
+        self._invite: Incoming | None = None
+        self._events: asyncio.Queue[DoorEvent] = asyncio.Queue()
+        self._acked = asyncio.Event()
+        self._peer_allows: frozenset[str] = frozenset()
+        self._timer: SessionTimer | None = None
+        self._clock: asyncio.TimerHandle | None = None
+        self._waiting_for_ack: Incoming | None = None
+        self._awaits_answer = self._inviting = self._keys_by_rtp = self._held = False
+        self._left = False
+
+    @classmethod
+    def of_invite(cls, stack: Stack, incoming: Incoming) -> SipCall:
+        """Return the call that an INVITE asks for, still unanswered.
+
+        Raises:
+            ProtocolError: No dialog can begin with it.
+        """
+        call = cls(stack, incoming.flow, uas_dialog(incoming.request, new_tag()))
+        call._invite = incoming
+        call.note_peer(incoming.request)
+        return call
+
+    @property
+    def answered(self) -> bool:
+        """Whether the call was answered."""
+        return self.media is not None and self._invite is None
+
+    def peer_allows(self, method: str) -> bool:
+        """Tell whether the peer takes a method; one that says nothing is believed to."""
+        return not self._peer_allows or method in self._peer_allows
+
+    async def event(self) -> DoorEvent:
+        """Return what comes next from the caller."""
+        return await self._events.get()
+
+    def happen(self, event: DoorEvent) -> None:
+        """Take what came by RTP; on hold there is music in it, which nobody is to answer."""
+        match event:
+            case CallerAudio() if self._held or self._events.qsize() >= MAX_EVENTS:
+                return
+            case CallerDigit():
+                self._keys_by_rtp = True
+            case CallerHungUp():
+                self.gone(failed=event.failed)
+                return
+        self._events.put_nowait(event)
+
+    def gone(self, *, failed: bool = False) -> None:
+        """Note that the peer has gone."""
+        if not self.ended.is_set():
+            self.ended.set()
+            self._events.put_nowait(CallerHungUp(failed))
+
+    # --- answering
+
+    async def answer(self) -> None:
+        """Answer the INVITE, and wait a little for its ACK; what was cancelled stays so.
+
+        Raises:
+            TomError: It cannot be answered; the caller has been refused.
+        """
+        invite = self._invite
+        if invite is None or self.ended.is_set():
+            return
+        try:
+            media = await self.open_media()
+            body = media.answer_to(invite.request.body) if invite.request.body else media.offer()
+        except TomError as error:
+            self.refuse(488 if error.code == "not_acceptable" else 503)
+            raise
+        self._awaits_answer = not invite.request.body
+        invite.on_expired = self._never_acked
+        timer_lines = self._agree(invite.request)
+        self._invite = None
+        invite.respond(200, *self._our_lines(timer_lines), SDP_TYPE, tag=self._tag, body=body)
+        self._waiting_for_ack = invite
+        self._look_at_hold()
+        try:
+            async with asyncio.timeout(ACK_S):
+                await self._acked.wait()
+        except TimeoutError:
+            log.debug("sip_ack_is_late")
+
+    async def open_media(self) -> CallMedia:
+        """Open the call's RTP port.
+
+        Raises:
+            AtCapacity: Every port is taken.
+        """
+        options, peer = self.stack.options, self.flow.peer[0]
+        self.media = await CallMedia.open(
+            options.rtp,
+            self.happen,
+            host=self.stack.host_for(peer),
+            abilities=options.abilities,
+            signalled_from=peer,
+        )
+        return self.media
+
+    def refuse(self, status: int, *extra: tuple[str, str]) -> None:
+        """Refuse the INVITE, unless it is answered."""
+        invite, self._invite = self._invite, None
+        if invite is not None:
+            invite.respond(status, *extra, tag=self._tag)
+        self.gone()
+        self._stop()
+
+    def is_of(self, invite: Incoming) -> bool:
+        """Tell whether this is the unanswered call of an INVITE."""
+        return self._invite is invite
+
+    def is_merged(self, request: Request) -> bool:
+        """Tell whether an INVITE is this call's own, come by another way (RFC 3261, 8.2.2.2)."""
+        dialog = self.dialog
+        same = (request.call_id, request.sender.tag, request.seq)
+        return same == (dialog.call_id, dialog.remote_tag, dialog.remote_seq)
+
+    def cancelled(self) -> None:
+        """Take the caller's CANCEL: it changes nothing once the call is answered."""
+        if self._invite is not None:
+            self.refuse(487)
+
+    def acked(self, ack: Request) -> None:
+        """Take the ACK of a 2xx, with the answer to an offer of this side's."""
+        if self._waiting_for_ack is not None and ack.seq == self._waiting_for_ack.request.seq:
+            self._waiting_for_ack.acked()
+            self._waiting_for_ack = None
+            self._acked.set()
+        if self._awaits_answer and self.media is not None:
+            self._awaits_answer = False
+            try:
+                self.media.take_answer(ack.body)
+            except ProtocolError:
+                self.stack.spawn(self._give_up(), "sip give up")
+            self._look_at_hold()
+
+    @property
+    def _tag(self) -> str:
+        return self.dialog.local_tag
+
+    def _our_lines(self, more: tuple[tuple[str, str], ...] = ()) -> tuple[tuple[str, str], ...]:
+        return (self.stack.contact(self.flow), ALLOW, SUPPORTED, *more)
+
+    # --- within the call
+
+    def handle(self, incoming: Incoming) -> None:
+        """Take a request of the peer's within the dialog."""
+        request = incoming.request
+        try:
+            self.dialog = self.dialog.take(request)
+        except ProtocolError:
+            incoming.respond(500, ("retry-after", "1"))
+            return
+        match request.method:
+            case "BYE":
+                incoming.respond(200)
+                self._left = True
+                if self.progress is not None:
+                    self.progress.left()
+                self.refuse(487)
+            case "INVITE" | "UPDATE":
+                self._change(incoming)
+            case "INFO":
+                self._info(incoming)
+            case "NOTIFY" if self.progress is not None:
+                incoming.respond(200)
+                self.progress.notified(request)
+            case "OPTIONS":
+                incoming.respond(200, ALLOW, SUPPORTED, ACCEPT)
+            case _:
+                incoming.respond(405, ALLOW)
+
+    def _change(self, incoming: Incoming) -> None:
+        """Take a re-INVITE or UPDATE: hold, another codec or address, or a mere refresh."""
+        request, media = incoming.request, self.media
+        if media is None or self._invite is not None or self._waiting_for_ack is not None:
+            incoming.respond(500, ("retry-after", "1"))
+            return
+        if self._inviting or self._awaits_answer:
+            incoming.respond(491)
+            return
+        if session_timer.too_small(request):
+            incoming.respond(422, ("min-se", str(session_timer.MIN_SE_S)))
+            return
+        if request.body and request.content_type != SDP:
+            incoming.respond(415, ACCEPT)
+            return
+        is_invite = request.method == "INVITE"
+        try:
+            body = media.answer_to(request.body) if request.body else b""
+        except ProtocolError as error:
+            incoming.respond(488 if error.code == "not_acceptable" else 400)
+            return
+        if is_invite and not request.body:
+            body, self._awaits_answer = media.offer(), True
+        self.note_peer(request)
+        self.flow = incoming.flow
+        lines = self._our_lines(self._agree(request))
+        if is_invite:
+            self._waiting_for_ack = incoming
+            incoming.on_expired = self._never_acked
+        incoming.respond(200, *lines, *((SDP_TYPE,) if body else ()), body=body)
+        self._look_at_hold()
+
+    def _look_at_hold(self) -> None:
+        held = self.media is not None and self.media.held
+        if held != self._held:
+            self._held = held
+            self._events.put_nowait(CallerHold(held))
+
+    def _info(self, incoming: Incoming) -> None:
+        request = incoming.request
+        match request.content_type:
+            case "application/dtmf-relay":
+                found = _SIGNAL.search(request.body)
+                digit = found[1].decode() if found else ""
+            case "application/dtmf":
+                digit = request.body.strip().decode("ascii", "replace")
+            case "":
+                digit = ""
+            case _:
+                incoming.respond(415, ("accept", "application/dtmf-relay, application/dtmf"))
+                return
+        incoming.respond(200)
+        # Some telephones send each key in both ways.
+        if len(digit) == 1 and digit in "0123456789*#" and not self._keys_by_rtp:
+            self._events.put_nowait(CallerDigit(digit))
+
+    # --- session timers
+
+    def note_peer(self, message: Message) -> None:
+        """Keep what the peer says of itself."""
+        if message.headers.has("allow"):
+            self._peer_allows = frozenset(message.headers.values("allow"))
+
+    def _agree(self, request: Request) -> tuple[tuple[str, str], ...]:
+        self._timer, lines = session_timer.agree(request)
+        self._wind()
+        return lines
+
+    def agreed(self, response: Response) -> None:
+        """Take the session timer of a peer's 2xx."""
+        self._timer = session_timer.agreed(response)
+        self._wind()
+
+    def _wind(self) -> None:
+        if self._clock is not None:
+            self._clock.cancel()
+            self._clock = None
+        if self._timer is None or self.ended.is_set():
+            return
+        ours = self._timer.we_refresh
+        after_s = self._timer.refresh_after_s if ours else self._timer.expires_after_s
+        loop = asyncio.get_running_loop()
+        self._clock = loop.call_later(after_s, self._ring, ours)
+
+    def _ring(self, ours: bool) -> None:
+        self.stack.spawn(self._refresh() if ours else self._give_up(), "sip session timer")
+
+    async def _refresh(self) -> None:
+        """Show that this side is still here, and see whether the peer is."""
+        assert self.media is not None
+        interval_s = self._timer.interval_s if self._timer else session_timer.DEFAULT_S
+        lines = (*session_timer.offered(interval_s), *self._our_lines())
+        if self.peer_allows("UPDATE") and self._peer_allows:
+            response = await self.request("UPDATE", b"", *lines)
+        else:
+            response = await self._reinvite(lines)
+        if response is None or response.status in (408, 481):
+            self.gone(failed=True)
+        elif response.is_success:
+            self.agreed(response)
+        elif response.status == 491:
+            self._wind()
+
+    async def _reinvite(self, lines: tuple[tuple[str, str], ...]) -> Response | None:
+        assert self.media is not None
+        self._inviting = True
+        try:
+            response = await self.request("INVITE", self.media.offer(), *lines, SDP_TYPE)
+        finally:
+            self._inviting = False
+        if response is not None and response.is_success:
+            self.dialog = self.dialog.refreshed(response)
+            await self.send_ack(response.seq)
+            self.media.take_answer(response.body)
+        return response
+
+    # --- this side's requests
+
+    async def request(self, method: str, body: bytes, *extra: tuple[str, str]) -> Response | None:
+        """Send a request within the dialog; None when the peer cannot be reached."""
+        self.dialog, request = self.dialog.request(method, body, *extra)
+        account = self.stack.options.account
+        try:
+            self.flow = await self.stack.flow_of(self.dialog, self.flow)
+            response = await self.stack.request(request, self.flow, account)
+        except (OSError, TimeoutError):
+            return None
+        if response is not None and response.seq > self.dialog.local_seq:  # challenged
+            self.dialog = replace(self.dialog, local_seq=response.seq)
+        return response
+
+    async def send_ack(self, seq: int) -> None:
+        """Acknowledge the 2xx of this side's INVITE.
+
+        Raises:
+            OSError: The peer cannot be reached.
+        """
+        self.flow = await self.stack.flow_of(self.dialog, self.flow)
+        ack = self.stack.exchange.with_via(self.dialog.ack(seq), self.flow)
+        self.flow.send(ack.encode())
+
+    def _never_acked(self) -> None:
+        self.stack.spawn(self._give_up(), "sip give up")
+
+    async def _give_up(self) -> None:
+        """End a call whose peer no longer takes part."""
+        self.gone(failed=True)
+        await self.hang_up()
+
+    async def hang_up(self) -> None:
+        """End the call by BYE, unless the peer has; or refuse it, where it was never answered."""
+        if not self.answered:
+            self.refuse(480)
+        elif not self._left:
+            self._left = True
+            self.ended.set()
+            self._stop()
+            await self._say_bye()
+
+    async def _say_bye(self) -> None:
+        try:
+            async with asyncio.timeout(BYE_S):
+                await self.request("BYE", b"")
+        except TimeoutError:
+            log.debug("sip_bye_is_late")
+
+    def _stop(self) -> None:
+        """Free what the call holds."""
+        if self._clock is not None:
+            self._clock.cancel()
+        if self.media is not None:
+            self.media.close()

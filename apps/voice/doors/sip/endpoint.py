@@ -1,0 +1,249 @@
+"""The SIP endpoint: who may call, what each request is answered by, and the calls themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from ipaddress import ip_address
+
+import structlog
+
+from apps.core.clock import loop_ms
+from apps.core.errors import AtCapacity, ConfigError, ProtocolError, TomError
+from apps.voice.doors.base import Door
+from apps.voice.doors.sip import session_timer
+from apps.voice.doors.sip.auth import Guard
+from apps.voice.doors.sip.call import SDP, SipCall
+from apps.voice.doors.sip.dialog import DialogId, new_tag
+from apps.voice.doors.sip.door import DOOR, SipDoor, read_request
+from apps.voice.doors.sip.exchange import Incoming
+from apps.voice.doors.sip.limits import AddressLimits
+from apps.voice.doors.sip.media import check_offer
+from apps.voice.doors.sip.message import Request
+from apps.voice.doors.sip.options import SipOptions
+from apps.voice.doors.sip.stack import ACCEPT, ALLOW, SUPPORTED, Stack
+from apps.voice.doors.sip.transport import Peer
+
+log = structlog.get_logger(__name__)
+
+EXTENSIONS = {"timer"}
+CALL_BURST = 10.0
+_STATUS = {"unknown_profile": 404, "not_acceptable": 488, "bad_sdp": 400}
+
+Refusal = tuple[int, tuple[tuple[str, str], ...]]
+
+
+class SipEndpoint:
+    """Listens for calls and holds them.
+
+    Args:
+        options: How it is set up.
+        take: Takes a call and stays with it to its end.
+        admit: Raises when a door's call would not be taken.
+    """
+
+    def __init__(
+        self,
+        options: SipOptions,
+        take: Callable[[Door], Awaitable[None]],
+        admit: Callable[[str], None],
+    ) -> None:
+        self.options = options
+        self._take, self._admit = take, admit
+        self.stack = Stack(options, self._handle, self._acked)
+        self._calls: dict[DialogId, SipCall] = {}
+        self._limits = AddressLimits(
+            options.calls_per_minute / 60, max(CALL_BURST, options.calls_per_minute)
+        )
+        self._guard = Guard(options.realm, options.users) if options.users else None
+
+    @property
+    def bound(self) -> dict[str, Peer]:
+        """The address and port of every transport that is open."""
+        return self.stack.transports.bound
+
+    async def open(self) -> None:
+        """Listen.
+
+        Raises:
+            ConfigError: A port cannot be had.
+        """
+        try:
+            await self.stack.open()
+        except OSError as error:
+            await self.stack.close()
+            raise ConfigError(
+                f"The SIP port {self.options.port} cannot be used: {error.strerror or error}.",
+                hint="Set TOM_SIP_HOST and TOM_SIP_PORT.",
+            ) from None
+        for transport, (host, port) in self.bound.items():
+            log.info("sip_listening", transport=transport, host=host, port=port)
+
+    async def close(self) -> None:
+        """Stop listening; calls that are left are not told."""
+        await self.stack.close()
+
+    def adopt(self, call: SipCall) -> None:
+        """Let a call that was dialled take part: requests within its dialog find it."""
+        self._calls[call.dialog.id] = call
+
+    def forget(self, call: SipCall) -> None:
+        """Forget a call that has ended."""
+        self._calls.pop(call.dialog.id, None)
+
+    # --- requests
+
+    def _acked(self, ack: Request) -> None:
+        call = self._call_of(ack)
+        if call is not None:
+            call.acked(ack)
+
+    def _handle(self, incoming: Incoming) -> None:
+        """Answer a request; whatever goes wrong with it stays with it."""
+        try:
+            self._route(incoming)
+        except Exception:
+            log.exception("sip_request_failed", method=incoming.request.method)
+            incoming.respond(500, tag=new_tag())
+
+    def _route(self, incoming: Incoming) -> None:
+        request = incoming.request
+        if not self._is_allowed(incoming.flow.peer[0]):
+            incoming.respond(403, tag=new_tag())
+        elif request.method == "CANCEL":
+            self._cancel(incoming)
+        elif request.recipient.tag:
+            call = self._call_of(request)
+            if call is None:
+                incoming.respond(481)
+            else:
+                call.handle(incoming)
+        elif unsupported := request.headers.tokens("require") - EXTENSIONS:
+            names = ", ".join(sorted(unsupported))
+            incoming.respond(420, ("unsupported", names), tag=new_tag())
+        else:
+            self._begin(incoming)
+
+    def _is_allowed(self, host: str) -> bool:
+        allowed = self.options.allowed
+        return not allowed or any(ip_address(host) in network for network in allowed)
+
+    def _call_of(self, request: Request) -> SipCall | None:
+        return self._calls.get((request.call_id, request.recipient.tag, request.sender.tag))
+
+    def _cancel(self, incoming: Incoming) -> None:
+        invite = self.stack.exchange.invite_of(incoming.request)
+        if invite is None:
+            incoming.respond(481, tag=new_tag())
+            return
+        incoming.respond(200, tag=new_tag())
+        for call in list(self._calls.values()):
+            if call.is_of(invite):
+                call.cancelled()
+
+    def _begin(self, incoming: Incoming) -> None:
+        """Answer a request outside of any call."""
+        method = incoming.request.method
+        match method:
+            case "INVITE":
+                self._invite(incoming)
+            case "OPTIONS":
+                incoming.respond(200, ALLOW, ACCEPT, SUPPORTED, tag=new_tag())
+            case "REGISTER" if self._guard is not None:
+                if self._is_known(incoming):
+                    self._register(incoming)
+            case "BYE" | "INFO" | "UPDATE" | "NOTIFY":
+                incoming.respond(481, tag=new_tag())
+            case "SUBSCRIBE" | "PUBLISH":
+                incoming.respond(489, tag=new_tag())
+            case _:
+                incoming.respond(405, ALLOW, tag=new_tag())
+
+    def _is_known(self, incoming: Incoming) -> bool:
+        """Tell whether a request proves a user's password; it is challenged if it does not."""
+        if self._guard is None:
+            return True
+        now_ms, request = loop_ms(), incoming.request
+        stale = False
+        for value in request.headers.lines_of("authorization"):
+            user, old = self._guard.judge(value, request.method, now_ms)
+            if user:
+                return True
+            stale = stale or old
+        values = self._guard.challenges(now_ms, stale=stale)
+        incoming.respond(401, *(("www-authenticate", v) for v in values), tag=new_tag())
+        return False
+
+    def _register(self, incoming: Incoming) -> None:
+        """Let a telephone that wants a registrar believe in one: nobody is called by it."""
+        request = incoming.request
+        expires = request.number("expires")
+        seconds = min(600 if expires is None else expires, 3600)
+        contacts = [value.partition(";")[0] for value in request.headers.values("contact")]
+        lines = [("contact", f"{c};expires={seconds}") for c in contacts if c != "*" and seconds]
+        incoming.respond(200, *lines, tag=new_tag())
+
+    # --- calls
+
+    def _invite(self, incoming: Incoming) -> None:
+        request = incoming.request
+        if not self._is_known(incoming):
+            return
+        refusal = self._refusal(incoming)
+        if refusal is not None:
+            status, lines = refusal
+            incoming.respond(status, *lines, tag=new_tag())
+            return
+        if any(call.is_merged(request) for call in self._calls.values()):
+            incoming.respond(482, tag=new_tag())
+            return
+        try:
+            call = SipCall.of_invite(self.stack, incoming)
+        except ProtocolError:
+            incoming.respond(400, tag=new_tag())
+            return
+        self.adopt(call)
+        door = SipDoor(call, read_request(request, self.options.profiles))
+        self.stack.spawn(self._hold(call, door), "sip call")
+
+    def _refusal(self, incoming: Incoming) -> Refusal | None:
+        """Return why an INVITE is refused, or None when it may become a call."""
+        request = incoming.request
+        if request.uri.scheme not in ("sip", "sips", "tel"):
+            return 416, ()
+        if request.body and request.content_type != SDP:
+            return 415, (ACCEPT,)
+        if request.headers.get("content-encoding").lower() not in ("", "identity"):
+            return 415, (("accept-encoding", "identity"),)
+        accepts = {value.partition(";")[0].strip() for value in request.headers.tokens("accept")}
+        if accepts and not accepts & {SDP, "application/*", "*/*"}:
+            return 406, (ACCEPT,)
+        if session_timer.too_small(request):
+            return 422, (("min-se", str(session_timer.MIN_SE_S)),)
+        if not self._limits.allows(incoming.flow.peer[0], loop_ms()):
+            return 480, (("retry-after", "60"),)
+        try:
+            check_offer(request.body, self.options.abilities)
+            self._admit(DOOR)
+        except TomError as error:
+            return _refusal_for(error)
+        return None
+
+    async def _hold(self, call: SipCall, door: SipDoor) -> None:
+        """Stay with a call to its end."""
+        try:
+            await self._take(door)
+        except TomError as error:
+            status, lines = _refusal_for(error)
+            call.refuse(status, *lines)
+        except Exception:
+            log.exception("call_crashed")
+            call.refuse(500)
+        finally:
+            await call.hang_up()
+            self.forget(call)
+
+
+def _refusal_for(error: TomError) -> Refusal:
+    if isinstance(error, AtCapacity):
+        return 503, (("retry-after", str(error.retry_after_s)),)
+    return _STATUS.get(error.code, 500), ()

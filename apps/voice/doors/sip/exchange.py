@@ -1,0 +1,300 @@
+"""Runs SIP transactions over flows: the shell around `transaction.py`.
+
+What a peer sends is matched to the transaction that it belongs to; new requests, and the ACKs of
+2xx, which belong to none, go to the handler. Whoever sends a request gets its responses in order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import structlog
+
+from apps.core.clock import loop_ms
+from apps.core.errors import ProtocolError
+from apps.voice.doors.sip import transaction as tx
+from apps.voice.doors.sip.dialog import response_to
+from apps.voice.doors.sip.headers import BadMessage, Headers, Via
+from apps.voice.doors.sip.message import Request, Response, read_message
+from apps.voice.doors.sip.transport import Flow, Peer, UdpFlow
+
+MAX_TRANSACTIONS = 5000
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True, eq=False)
+class Incoming:
+    """A peer's request that waits for its answer.
+
+    Attributes:
+        request: What came; its Via says where it came from.
+        flow: How it came.
+        on_expired: Called when a 2xx of an INVITE was never acknowledged.
+    """
+
+    request: Request
+    flow: Flow
+    _answer: Callable[[Response], None]
+    _ack: Callable[[], None]
+    on_expired: Callable[[], None] | None = None
+    answered: bool = False
+
+    def respond(
+        self, status: int, *extra: tuple[str, str], tag: str = "", body: bytes = b""
+    ) -> None:
+        """Answer it; after a final answer nothing more is said."""
+        if self.answered:
+            return
+        self.answered = status >= 200
+        self._answer(response_to(self.request, status, *extra, tag=tag, body=body))
+
+    def acked(self) -> None:
+        """Note that the ACK of a 2xx came."""
+        self._ack()
+
+
+@dataclass(slots=True, eq=False)
+class Outgoing:
+    """A request of this side's, and what comes back.
+
+    Attributes:
+        request: What was sent, with its Via.
+        flow: How it was sent.
+    """
+
+    request: Request
+    flow: Flow
+    _responses: asyncio.Queue[Response | None] = field(default_factory=asyncio.Queue)
+    on_more: Callable[[Response], None] | None = None
+    """Takes further 2xx of an INVITE: repeated ones, and those of other branches of a fork."""
+    _done: bool = False
+
+    def tell(self, response: Response | None) -> None:
+        """Take a response; None when there will be none."""
+        if self._done:
+            if response is not None and self.on_more is not None:
+                self.on_more(response)
+            return
+        self._done = response is None or response.is_final
+        self._responses.put_nowait(response)
+
+    async def response(self) -> Response | None:
+        """Return the next response, or None when the peer never answers."""
+        return await self._responses.get()
+
+    async def final(self) -> Response | None:
+        """Return the final response, or None when the peer never answers."""
+        while (response := await self.response()) is not None and not response.is_final:
+            pass
+        return response
+
+
+@dataclass(slots=True, eq=False)
+class _Running:
+    tx: tx.Transaction
+    flow: Flow
+    tell: Callable[[Response], None] | None = None
+    expired: Callable[[], None] | None = None
+    timer: asyncio.TimerHandle | None = None
+
+
+class Exchange:
+    """All transactions of one endpoint.
+
+    Args:
+        handle: Takes new requests.
+        acked: Takes the ACKs of 2xx.
+        advertise: Says by which address a flow's peer reaches this side.
+    """
+
+    def __init__(
+        self,
+        handle: Callable[[Incoming], None],
+        acked: Callable[[Request], None],
+        advertise: Callable[[Flow], Peer],
+    ) -> None:
+        self._handle, self._acked, self._advertise = handle, acked, advertise
+        self._running: dict[tuple[str, tx.Key], _Running] = {}
+        self._invites: dict[tx.Key, Incoming] = {}
+
+    def __len__(self) -> int:
+        return len(self._running)
+
+    # --- what comes
+
+    def receive(self, flow: Flow, data: bytes) -> None:
+        """Take one message; what is not right is answered where that is possible."""
+        try:
+            message = read_message(data)
+        except BadMessage as error:
+            log.debug("sip_bad_message", reason=error.message)
+            self._refuse(flow, data, error)
+            return
+        if isinstance(message, Response):
+            self._apply(("client", tx.client_key(message)), tx.Heard(message))
+        else:
+            self._request(flow, message)
+
+    def _request(self, flow: Flow, request: Request) -> None:
+        via = _seen(request.via, flow)
+        request = replace(request, headers=request.headers.with_first_via(str(via)))
+        name = ("server", tx.server_key(request))
+        if name in self._running:
+            self._apply(name, tx.Heard(request))
+            running = self._running.get(name)
+            accepted = running is not None and running.tx.state is tx.State.ACCEPTED
+            if request.method == "ACK" and accepted:  # from an implementation of RFC 2543
+                self._acked(request)
+            return
+        if request.method == "ACK":
+            self._acked(request)
+            return
+        back = _way_back(flow, via)
+        if len(self._running) >= MAX_TRANSACTIONS:
+            back.send(response_to(request, 503, ("retry-after", "10")).encode())
+            return
+        self._begin(name, request, flow, back)
+
+    def _begin(self, name: tuple[str, tx.Key], request: Request, flow: Flow, back: Flow) -> None:
+        running = _Running(tx.server(request, back.transport != "udp"), back)
+        self._running[name] = running
+        incoming = Incoming(
+            request,
+            flow,
+            lambda response: self._apply(name, tx.Answer(response)),
+            lambda: self._apply(name, tx.Acked()),
+        )
+        if request.method == "INVITE":
+            self._invites[name[1]] = incoming
+            running.expired = lambda: incoming.on_expired and incoming.on_expired()
+            incoming.respond(100)
+        self._handle(incoming)
+
+    def invite_of(self, cancel: Request) -> Incoming | None:
+        """Return the INVITE that a CANCEL is about."""
+        return self._invites.get(tx.server_key(cancel, "INVITE"))
+
+    def _refuse(self, flow: Flow, data: bytes, error: BadMessage) -> None:
+        """Answer a bad request as far as its headers allow; never an ACK or a response."""
+        headers = error.headers
+        if not headers.lines or data.lstrip().startswith((b"ACK ", b"SIP/")):
+            return
+        kept = [line for line in headers.lines if line[0] in _ECHOED]
+        request = Request(Headers(tuple(kept)), b"", "?")
+        try:
+            via = _seen(request.via, flow)
+            headers = request.headers.with_first_via(str(via))
+            request = replace(request, headers=headers)
+            echo = Response(headers, b"", error.status, error.message)
+        except (ProtocolError, IndexError):
+            return
+        if all(headers.has(name) for name in _ECHOED):
+            _way_back(flow, via).send(echo.encode())
+
+    # --- what is sent
+
+    def send(self, request: Request, flow: Flow) -> Outgoing:
+        """Begin a request's transaction; its Via is added here."""
+        request = self.with_via(request, flow)
+        outgoing = Outgoing(request, flow)
+        running = _Running(
+            *tx.client(request, flow.transport != "udp", loop_ms())[:1],
+            flow,
+            outgoing.tell,
+            lambda: outgoing.tell(None),
+        )
+        name = ("client", (request.via.branch, request.method))
+        self._running[name] = running
+        flow.send(request.encode())
+        self._schedule(name, running)
+        return outgoing
+
+    def cancel(self, outgoing: Outgoing) -> Outgoing:
+        """Send the CANCEL of an INVITE that has got a provisional response."""
+        invite = outgoing.request
+        lines = [
+            ("via", invite.headers.values("via")[0]),
+            *(line for line in invite.headers.lines if line[0] in _OF_CANCEL),
+            ("cseq", f"{invite.seq} CANCEL"),
+        ]
+        request = Request(Headers(tuple(lines)), b"", "CANCEL", invite.uri)
+        cancel = Outgoing(request, outgoing.flow)
+        began, _ = tx.client(request, outgoing.flow.transport != "udp", loop_ms())
+        name = ("client", (request.via.branch, "CANCEL"))
+        self._running[name] = _Running(began, outgoing.flow, cancel.tell, lambda: cancel.tell(None))
+        outgoing.flow.send(request.encode())
+        self._schedule(name, self._running[name])
+        return cancel
+
+    def with_via(self, request: Request, flow: Flow) -> Request:
+        """Return a request with this side's Via, for a transaction of its own."""
+        host, port = self._advertise(flow)
+        bracketed = f"[{host}]" if ":" in host else host
+        branch = tx.MAGIC + secrets.token_hex(10)
+        via = Via(flow.transport.upper(), bracketed, port, {"branch": branch, "rport": ""})
+        return replace(request, headers=Headers((("via", str(via)), *request.headers.lines)))
+
+    def close(self) -> None:
+        """Forget every transaction."""
+        for running in self._running.values():
+            if running.timer is not None:
+                running.timer.cancel()
+        self._running.clear()
+        self._invites.clear()
+
+    # --- the clockwork
+
+    def _apply(self, name: tuple[str, tx.Key], event: tx.Event) -> None:
+        running = self._running.get(name)
+        if running is None:
+            return
+        running.tx, effects = tx.step(running.tx, event, loop_ms())
+        self._schedule(name, running)
+        for effect in effects:
+            match effect:
+                case tx.Send(message=message):
+                    running.flow.send(message.encode())
+                case tx.Tell(response=response) if running.tell is not None:
+                    running.tell(response)
+                case tx.Expired() if running.expired is not None:
+                    running.expired()
+
+    def _schedule(self, name: tuple[str, tx.Key], running: _Running) -> None:
+        if running.timer is not None:
+            running.timer.cancel()
+            running.timer = None
+        if running.tx.ended:
+            if self._running.get(name) is running:
+                del self._running[name]
+                if name[0] == "server":
+                    self._invites.pop(name[1], None)
+            return
+        if (due_ms := running.tx.next_ms) is not None:
+            loop = asyncio.get_running_loop()
+            at_s = max(loop.time(), due_ms / 1000)
+            running.timer = loop.call_at(at_s, self._apply, name, tx.Tick())
+
+
+_ECHOED = ("via", "from", "to", "call-id", "cseq")
+_OF_CANCEL = ("max-forwards", "route", "from", "to", "call-id")
+
+
+def _seen(via: Via, flow: Flow) -> Via:
+    """Return a Via with where it really came from (RFC 3261 section 18.2.1, RFC 3581)."""
+    params = dict(via.params)
+    host, port = flow.peer
+    if "rport" in params:
+        params["rport"] = str(port)
+    if via.host.strip("[]") != host or "rport" in params:
+        params["received"] = host
+    return replace(via, params=params)
+
+
+def _way_back(flow: Flow, via: Via) -> Flow:
+    """Return where responses go: back by the connection, or to where a datagram's Via says."""
+    if not isinstance(flow, UdpFlow) or "rport" in via.params:
+        return flow
+    return flow.to((flow.peer[0], via.port or 5060))
