@@ -19,17 +19,34 @@ class Timers:
     def __init__(self, delays_s: Mapping[Timer, float], ring: Callable[[Timer], None]) -> None:
         self._delays_s, self._ring = delays_s, ring
         self._running: dict[Timer, asyncio.TimerHandle] = {}
+        self._held: set[Timer] | None = None
 
     def arm(self, timer: Timer) -> None:
         """Start a timer, anew when it is running."""
         self.disarm(timer)
+        if self._held is not None:
+            self._held.add(timer)
+            return
         loop = asyncio.get_running_loop()
         self._running[timer] = loop.call_later(self._delays_s[timer], self._run_out, timer)
 
     def disarm(self, timer: Timer) -> None:
         """Stop a timer; one that is not running is left alone."""
+        if self._held is not None:
+            self._held.discard(timer)
         if handle := self._running.pop(timer, None):
             handle.cancel()
+
+    def hold(self, on: bool) -> None:
+        """Let no timer run out while the caller is on hold; afterwards they start anew."""
+        if on and self._held is None:
+            running = set(self._running)
+            self.stop()
+            self._held = running
+        elif not on and self._held is not None:
+            held, self._held = self._held, None
+            for timer in held:
+                self.arm(timer)
 
     def stop(self) -> None:
         """Stop all timers."""

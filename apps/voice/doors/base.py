@@ -38,6 +38,17 @@ class CallerRating:
 
 
 @dataclass(frozen=True, slots=True)
+class CallerHold:
+    """The caller put the call on hold, or came back.
+
+    Attributes:
+        on: They do not hear anything now, and are not heard.
+    """
+
+    on: bool
+
+
+@dataclass(frozen=True, slots=True)
 class CallerHungUp:
     """The caller is gone; nothing follows.
 
@@ -83,6 +94,7 @@ DoorEvent = (
     | CallerInterrupted
     | TurnsByHand
     | CallerTurnEnded
+    | CallerHold
     | CallerHungUp
 )
 
