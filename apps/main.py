@@ -26,7 +26,7 @@ from apps.dispatcher.server import EngineStatus, create_app
 from apps.dispatcher.services import Limits, Services
 from apps.dispatcher.switchboard import Switchboard
 from apps.dispatcher.upkeep import Background, keep_retention
-from apps.doors import DOORS, door_max_calls, make_reception, routers
+from apps.doors import DOORS, door_max_calls, listen, make_reception, routers
 from apps.engines import (
     LANGUAGES,
     Choice,
@@ -51,6 +51,8 @@ from apps.store.calls import CallOrigin
 from apps.store.database import Database, open_database
 from apps.store.event_writer import EventWriter
 from apps.voice.completeness import judge
+from apps.voice.doors.asterisk.desk import Desk
+from apps.voice.sealed import SealingKey
 from apps.voice.stt.base import SpeechToText
 from apps.voice.stt.domain import DomainText
 from apps.voice.tts.base import TextToSpeech
@@ -153,6 +155,8 @@ async def run_tom(settings: Settings) -> AsyncGenerator[Tom, None]:
                 metrics.watch_engine(role, choice.engine, partial(serves, role))
         reception = make_reception(settings, switchboard, keys.operator_token)
         app = create_app(
+        desk = Desk()
+        await listen(settings, reception, desk, stack)
             reception,
             routers=routers(settings, reception),
             metrics=metrics,

@@ -10,10 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import binascii
 import json
 from collections.abc import AsyncGenerator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from apps.core.audio import FRAME_MS, duration_ms, pcm_to_samples, samples_to_pcm
@@ -23,16 +21,27 @@ from apps.voice.doors.base import (
     CallerAudio,
     CallerDigit,
     CallerHungUp,
-    CallRequest,
     Capabilities,
     DoorEvent,
 )
-from apps.voice.doors.messages import CLOSE_NORMAL, MAX_FRAME_MS
+from apps.voice.doors.carriers.door import first_message, read_key
+from apps.voice.doors.carriers.media import read_json, read_payload
+from apps.voice.doors.carriers.messages import (
+    Admit,
+    Admitted,
+    CarrierMessage,
+    Connected,
+    Mark,
+    Media,
+    Stop,
+    StreamStart,
+    as_told,
+)
+from apps.voice.doors.messages import CLOSE_NORMAL
 from apps.voice.doors.peer import (
     IDLE_TIMEOUT_S,
     MAX_ERRORS,
     MESSAGE_BURST,
-    START_TIMEOUT_S,
     Pace,
     Socket,
     refuse,
@@ -44,74 +53,26 @@ RATE_HZ = 8000
 MARK_FRAMES = 25
 """A mark follows so many frames: every 500 ms of speech."""
 _MAX_MARKS = 100
-_MAX_FRAME_BYTES = RATE_HZ * MAX_FRAME_MS // 1000
 _CALM = MESSAGE_BURST / 2
 _FORMAT = {"encoding": "audio/x-mulaw", "sampleRate": RATE_HZ, "channels": 1}
-_LANGUAGES = ("", "de", "en")
 
 
-@dataclass(frozen=True, slots=True)
-class Connected:
-    """The stream's first message."""
-
-
-@dataclass(frozen=True, slots=True)
-class StreamStart:
-    """The stream begins; what the call's TwiML passed on says whom it is for."""
-
-    stream_sid: str
-    request: CallRequest
-
-
-@dataclass(frozen=True, slots=True)
-class Media:
-    """Audio of the caller: 8 kHz µ-law."""
-
-    audio: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Digit:
-    """A key that the caller pressed."""
-
-    digit: str
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """What was sent before the mark of this name has been played, or cleared."""
-
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class Stop:
-    """The stream is over: the caller hung up, or the call went elsewhere."""
-
-
-TwilioMessage = Connected | StreamStart | Media | Digit | Mark | Stop
-
-
-def read_twilio(raw: str | bytes) -> TwilioMessage:
+def read_twilio(raw: str | bytes) -> CarrierMessage:
     """Read one message of a media stream; fields that TOM has no use for are ignored.
 
     Raises:
         ProtocolError: With code ``bad_json``, ``unknown_message``, ``bad_message``, ``bad_frame``,
             ``frame_too_long`` or ``unsupported_rate``.
     """
-    try:
-        message = json.loads(raw)
-    except (ValueError, RecursionError):
-        raise ProtocolError("A message is not JSON.", code="bad_json") from None
-    match message:
+    match read_json(raw):
         case {"event": "media", "media": {"payload": str(payload)}}:
-            return Media(_audio(payload))
+            return Media(read_payload(payload))
         case {"event": "mark", "mark": {"name": str(name)}}:
             return Mark(name)
-        case {"event": "dtmf", "dtmf": {"digit": str(digit)}} if digit in tuple("0123456789*#"):
-            return Digit(digit)
+        case {"event": "dtmf", "dtmf": {"digit": digit}}:
+            return read_key(digit)
         case {"event": "start", "start": {"streamSid": str(sid), **start}} if 0 < len(sid) <= 64:
-            return StreamStart(sid, _request(start))
+            return _start(sid, start)
         case {"event": "connected"}:
             return Connected()
         case {"event": "stop"}:
@@ -122,33 +83,13 @@ def read_twilio(raw: str | bytes) -> TwilioMessage:
             raise ProtocolError("A message has no known event.", code="unknown_message")
 
 
-def _audio(payload: str) -> bytes:
-    try:
-        audio = base64.b64decode(payload, validate=True)
-    except (binascii.Error, ValueError):
-        raise ProtocolError("Audio is not base64.", code="bad_frame") from None
-    if not audio:
-        raise ProtocolError("A media message holds no audio.", code="bad_frame")
-    if len(audio) > _MAX_FRAME_BYTES:
-        raise ProtocolError(f"A frame is longer than {MAX_FRAME_MS} ms.", code="frame_too_long")
-    return audio
-
-
-def _request(start: Mapping[Any, Any]) -> CallRequest:
-    media_format = start.get("mediaFormat", _FORMAT)
-    if media_format != _FORMAT:
+def _start(sid: str, start: Mapping[Any, Any]) -> StreamStart:
+    if start.get("mediaFormat", _FORMAT) != _FORMAT:
         raise ProtocolError("A stream's media format is not 8 kHz µ-law.", code="unsupported_rate")
-    given = start.get("customParameters", {})
-    match {"profile": "", "language": "", "caller": ""} | (given if type(given) is dict else {}):
-        case {"profile": str(profile), "language": str(language), "caller": str(caller)} if (
-            len(profile) <= 40 and language in _LANGUAGES and len(caller) <= 100
-        ):
-            return CallRequest(profile, language, caller)
-    raise ProtocolError(
-        "A stream's parameters are not right.",
-        hint="profile, language (de or en) and caller are the <Parameter>s that TOM reads.",
-        code="bad_message",
-    )
+    call, given = start.get("callSid", ""), start.get("customParameters")
+    if not isinstance(call, str):
+        raise ProtocolError("A stream's callSid is none.", code="bad_message")
+    return StreamStart(call, given if isinstance(given, dict) else {}, stream=sid)
 
 
 class TwilioDoor:
@@ -157,15 +98,17 @@ class TwilioDoor:
     Args:
         socket: The accepted connection.
         start: The stream's start message.
+        admitted: What the stream is.
     """
 
     name = "twilio"
 
-    def __init__(self, socket: Socket, start: StreamStart) -> None:
+    def __init__(self, socket: Socket, start: StreamStart, admitted: Admitted) -> None:
         self._socket = socket
-        self.request = start.request
-        self.capabilities = Capabilities()
-        sid = json.dumps(start.stream_sid)
+        self.request = admitted.request
+        self._hand_over = admitted.hand_over
+        self.capabilities = Capabilities(transfer=admitted.hand_over is not None)
+        sid = json.dumps(start.stream)
         self._media = f'{{"event":"media","streamSid":{sid},"media":{{"payload":"'
         self._clear = f'{{"event":"clear","streamSid":{sid}}}'
         self._mark = f'{{"event":"mark","streamSid":{sid},"mark":{{"name":"'
@@ -176,22 +119,22 @@ class TwilioDoor:
         self._pace = Pace(loop_ms())
 
     @classmethod
-    async def accept(cls, socket: Socket) -> TwilioDoor:
+    async def accept(cls, socket: Socket, admit: Admit = as_told) -> TwilioDoor:
         """Wait for the `start` message, which `connected` precedes.
+
+        Args:
+            socket: The accepted connection.
+            admit: Tells what the stream is, or raises ProtocolError.
 
         Raises:
             ProtocolError: No or a bad `start`; pass it to `refuse`.
         """
-        try:
-            async with asyncio.timeout(START_TIMEOUT_S):
-                message = read_twilio(await socket.receive() or "")
-                if isinstance(message, Connected):
-                    message = read_twilio(await socket.receive() or "")
-        except TimeoutError:
-            raise ProtocolError("No start message came.", code="timeout") from None
+        message = read_twilio(await first_message(socket))
+        if isinstance(message, Connected):
+            message = read_twilio(await first_message(socket))
         if not isinstance(message, StreamStart):
             raise ProtocolError("A stream begins with a start message.", code="not_started")
-        return cls(socket, message)
+        return cls(socket, message, admit(message))
 
     @property
     def unplayed_ms(self) -> float:
@@ -238,8 +181,14 @@ class TwilioDoor:
         """Do nothing: a telephone has nowhere to show it."""
 
     async def transfer(self, target: str, summary: str) -> None:
-        """Fail: its capabilities say that it cannot."""
-        raise TransferFailed("A media stream alone cannot hand a caller over.")
+        """Hand the caller over by Twilio's API.
+
+        Raises:
+            TransferFailed: None is set, or it did not.
+        """
+        if self._hand_over is None:
+            raise TransferFailed("A media stream alone cannot hand a caller over.")
+        await self._hand_over(target, summary)
 
     async def close(self, reason: str) -> None:
         """Close the stream; the call goes on with its TwiML, which ends it."""
@@ -264,8 +213,8 @@ class TwilioDoor:
                 return self._hear(audio)
             case Mark(name=name):
                 self._confirm(name)
-            case Digit(digit=digit):
-                return CallerDigit(digit)
+            case CallerDigit() as digit:
+                return digit
             case Stop():
                 return CallerHungUp()
             case Connected() | StreamStart():

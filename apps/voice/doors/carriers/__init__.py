@@ -1,0 +1,1 @@
+"""What the doors of telephone carriers and exchanges share."""
