@@ -19,7 +19,16 @@ from apps.voice.doors.asterisk.listener import AudioSocketListener
 from apps.voice.doors.carriers.handovers import TelnyxCalls, TwilioCalls, VonageCalls
 from apps.voice.doors.carriers.signatures import rsa_key, telnyx_key
 
-DOORS = ("websocket", "twilio", "sip", "realtime")
+DOORS = (
+    "websocket",
+    "twilio",
+    "telnyx",
+    "vonage",
+    "asterisk",
+    "audiosocket",
+    "sip",
+    "realtime",
+)
 """Every door there is, by the name that metrics and the store know it by."""
 
 
