@@ -9,7 +9,8 @@ import structlog
 from fastapi import APIRouter
 
 from apps.core.errors import ConfigError
-from apps.dispatcher.routes import asterisk, calls, realtime, telnyx, twilio, vonage
+from apps.dispatcher.routes import asterisk, calls, realtime, telnyx, twilio, vonage, whip
+from apps.dispatcher.routes.peer_calls import PeerCalls
 from apps.dispatcher.routes.reception import Reception, is_loopback
 from apps.dispatcher.switchboard import Switchboard
 from apps.dispatcher.trust import AddressLimits, is_origin
@@ -18,6 +19,20 @@ from apps.voice.doors.asterisk.desk import Desk
 from apps.voice.doors.asterisk.listener import AudioSocketListener
 from apps.voice.doors.carriers.handovers import TelnyxCalls, TwilioCalls, VonageCalls
 from apps.voice.doors.carriers.signatures import rsa_key, telnyx_key
+from apps.voice.doors.webrtc.ice import IceServer, read_ice_servers, with_credentials
+from apps.voice.doors.sip.listen import sip_listener
+from apps.voice.doors.sip.options import (
+    SipOptions,
+    client_context,
+    read_account,
+    read_codecs,
+    read_networks,
+    read_ports,
+    read_transports,
+    server_context,
+)
+from apps.voice.rtp.negotiation import Abilities
+from apps.voice.rtp.session import RtpOptions
 
 DOORS = (
     "websocket",
@@ -28,6 +43,7 @@ DOORS = (
     "audiosocket",
     "sip",
     "realtime",
+    "webrtc",
 )
 """Every door there is, by the name that metrics and the store know it by."""
 
@@ -35,7 +51,9 @@ DOORS = (
 log = structlog.get_logger(__name__)
 
 
-def routers(settings: Settings, reception: Reception, desk: Desk) -> Sequence[APIRouter]:
+def routers(
+    settings: Settings, reception: Reception, desk: Desk, stack: AsyncExitStack
+) -> Sequence[APIRouter]:
     """Return the routes of every door that comes in over HTTP.
 
     Raises:
@@ -48,6 +66,7 @@ def routers(settings: Settings, reception: Reception, desk: Desk) -> Sequence[AP
         _telnyx(settings, reception),
         _vonage(settings, reception),
         asterisk.router(reception, desk, password=settings.asterisk_password),
+        _whip(settings, reception, stack),
     )
 
 
@@ -69,6 +88,56 @@ async def listen(
             audiosocket.listen(settings.audiosocket_host, settings.audiosocket_port)
         )
         log.info("listening", door="audiosocket", host=settings.audiosocket_host, port=port)
+    if settings.sip:
+        switchboard = reception.switchboard
+        await stack.enter_async_context(
+            sip_listener(_sip_options(settings), switchboard.take, switchboard.admit)
+        )
+
+
+def _sip_options(settings: Settings) -> SipOptions:
+    """Return how the SIP door is set up.
+
+    Raises:
+        ConfigError: A setting cannot be used.
+    """
+    transports = read_transports(settings.sip_transports)
+    certificate, key = settings.sip_tls_cert, settings.sip_tls_key
+    if "tls" in transports and certificate is None:
+        raise ConfigError("SIP over TLS needs a certificate.", hint="Set TOM_SIP_TLS_CERT.")
+    return SipOptions(
+        host=settings.sip_host,
+        port=settings.sip_port,
+        tls_port=settings.sip_tls_port,
+        transports=transports,
+        public_host=settings.sip_public_address,
+        realm=settings.sip_realm,
+        users=settings.sip_users,
+        allowed=read_networks(settings.sip_allowed_peers),
+        profiles=settings.sip_profiles,
+        calls_per_minute=settings.sip_calls_per_minute,
+        account=read_account(
+            settings.sip_registrar,
+            settings.sip_user,
+            settings.sip_password,
+            settings.sip_auth_user,
+        ),
+        rtp=RtpOptions(settings.sip_host, read_ports(settings.sip_rtp_ports)),
+        abilities=Abilities(read_codecs(settings.sip_codecs), settings.sip_srtp),
+        server_tls=server_context(str(certificate), str(key or "")) if certificate else None,
+        client_tls=client_context(str(settings.sip_tls_ca or "")),
+    )
+
+
+def _whip(settings: Settings, reception: Reception, stack: AsyncExitStack) -> APIRouter:
+    peers = PeerCalls(reception, "webrtc")
+    stack.push_async_callback(peers.aclose)
+    servers = read_ice_servers(settings.ice_servers)
+
+    def ice_servers() -> Sequence[IceServer]:
+        return with_credentials(servers, settings.turn_secret, reception.now_s())
+
+    return whip.router(reception, peers, ice_servers)
 
 
 def _twilio(settings: Settings, reception: Reception) -> APIRouter:

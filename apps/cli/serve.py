@@ -34,6 +34,9 @@ MAX_MESSAGE_BYTES = 65_536
 def serve(
     host: Annotated[str | None, typer.Option(help="Address; TOM_HTTP_HOST by default.")] = None,
     port: Annotated[int | None, typer.Option(help="Port, 0 for a free one; TOM_HTTP_PORT.")] = None,
+    sip: Annotated[
+        bool, typer.Option("--sip", help="Take calls of telephones by SIP, too; TOM_SIP.")
+    ] = False,
     ready_file: Annotated[
         Path | None, typer.Option(help="Write the server's address here once it takes calls.")
     ] = None,
@@ -45,7 +48,7 @@ def serve(
     """
     console = Console(stderr=True)
     with errors_told(console):
-        given = {"http_host": host, "http_port": port}
+        given = {"http_host": host, "http_port": port, "sip": sip or None}
         settings = read_settings(**{k: v for k, v in given.items() if v is not None})
         configure_logging(settings.log_level, settings.log_format)
         asyncio.run(_serve(settings, ready_file))

@@ -381,6 +381,11 @@ class SipCall:
         except TimeoutError:
             log.debug("sip_bye_is_late")
 
+    def drop(self) -> None:
+        """Free what a call holds that was never answered."""
+        self.ended.set()
+        self._stop()
+
     def _stop(self) -> None:
         """Free what the call holds."""
         if self._clock is not None:

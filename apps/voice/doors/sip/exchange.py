@@ -70,6 +70,8 @@ class Outgoing:
     _responses: asyncio.Queue[Response | None] = field(default_factory=asyncio.Queue)
     on_more: Callable[[Response], None] | None = None
     """Takes further 2xx of an INVITE: repeated ones, and those of other branches of a fork."""
+    last: Response | None = None
+    """The response that came last."""
     _done: bool = False
 
     def tell(self, response: Response | None) -> None:
@@ -78,6 +80,7 @@ class Outgoing:
             if response is not None and self.on_more is not None:
                 self.on_more(response)
             return
+        self.last = response
         self._done = response is None or response.is_final
         self._responses.put_nowait(response)
 
@@ -235,7 +238,8 @@ class Exchange:
         bracketed = f"[{host}]" if ":" in host else host
         branch = tx.MAGIC + secrets.token_hex(10)
         via = Via(flow.transport.upper(), bracketed, port, {"branch": branch, "rport": ""})
-        return replace(request, headers=Headers((("via", str(via)), *request.headers.lines)))
+        lines = request.headers.without("via").lines
+        return replace(request, headers=Headers((("via", str(via)), *lines)))
 
     def close(self) -> None:
         """Forget every transaction."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 
-from apps.core.errors import ConfigError
-from apps.voice.doors.sip.uri import Uri
-from apps.voice.rtp.negotiation import Abilities
+from apps.core.errors import ConfigError, ProtocolError
+from apps.voice.doors.sip.uri import Uri, read_uri
+from apps.voice.rtp.negotiation import CODECS, Abilities
 from apps.voice.rtp.session import RtpOptions
 
 Network = IPv4Network | IPv6Network
@@ -94,3 +94,100 @@ def server_context(certificate: str, key: str) -> ssl.SSLContext:
             hint="Set TOM_SIP_TLS_CERT and TOM_SIP_TLS_KEY to PEM files.",
         ) from None
     return context
+
+
+def read_transports(text: str) -> tuple[str, ...]:
+    """Read a list of transports.
+
+    Raises:
+        ConfigError: It names another, or none.
+    """
+    found = tuple(dict.fromkeys(_list(text.lower())))
+    if not found or not set(found) <= {"udp", "tcp", "tls"}:
+        raise ConfigError(
+            f"TOM_SIP_TRANSPORTS cannot be used: {text!r}.",
+            hint="It is a list of udp, tcp and tls.",
+        )
+    return found
+
+
+def read_ports(text: str) -> tuple[int, int]:
+    """Read a range of ports.
+
+    Raises:
+        ConfigError: It is none, or has no room for a call.
+    """
+    first, _, last = text.partition("-")
+    if first.strip().isdecimal() and last.strip().isdecimal():
+        ports = int(first), int(last)
+        if 1024 <= ports[0] < ports[1] <= 65_535:
+            return ports
+    raise ConfigError(
+        f"TOM_SIP_RTP_PORTS cannot be used: {text!r}.", hint="It is a range such as 10000-10999."
+    )
+
+
+def read_codecs(text: str) -> tuple[str, ...]:
+    """Read a list of codecs.
+
+    Raises:
+        ConfigError: It names one that is not spoken, or none.
+    """
+    found = tuple(dict.fromkeys(_list(text.upper().replace("G.722", "G722"))))
+    if not found or not set(found) <= set(CODECS):
+        raise ConfigError(
+            f"TOM_SIP_CODECS cannot be used: {text!r}.", hint=f"Possible are {', '.join(CODECS)}."
+        )
+    return found
+
+
+def read_networks(text: str) -> tuple[Network, ...]:
+    """Read a list of networks and addresses.
+
+    Raises:
+        ConfigError: One of them is neither.
+    """
+    try:
+        return tuple(ip_network(part, strict=False) for part in _list(text))
+    except ValueError as error:
+        raise ConfigError(
+            f"TOM_SIP_ALLOWED_PEERS cannot be used: {error}.",
+            hint="It is a list of networks and addresses, such as 10.0.0.0/8,192.0.2.7.",
+        ) from None
+
+
+def read_account(registrar: str, user: str, password: str, auth_user: str = "") -> Account | None:
+    """Return the account at a provider, or None where there is none.
+
+    Raises:
+        ConfigError: The provider's address is no SIP URI, or there is no user.
+    """
+    if not registrar:
+        return None
+    text = registrar if registrar.startswith(("sip:", "sips:")) else f"sip:{registrar}"
+    try:
+        uri = read_uri(text)
+    except ProtocolError:
+        uri = None
+    if uri is None or not user:
+        raise ConfigError(
+            "TOM_SIP_REGISTRAR cannot be used.",
+            hint="It is like sip:provider.example, and TOM_SIP_USER is needed with it.",
+        )
+    return Account(uri, user, password, auth_user)
+
+
+def client_context(authority: str) -> ssl.SSLContext:
+    """Return the TLS context for connecting out.
+
+    Raises:
+        ConfigError: The authority's certificate cannot be used.
+    """
+    try:
+        return ssl.create_default_context(cafile=authority or None)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(f"TOM_SIP_TLS_CA cannot be used: {error}.") from None
+
+
+def _list(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
