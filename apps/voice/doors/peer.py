@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from apps.core.errors import ProtocolError, TomError
 from apps.voice.doors.messages import (
@@ -55,9 +56,15 @@ class Socket(Protocol):
         ...
 
 
-async def refuse(socket: Socket, error: TomError) -> None:
-    """Tell the peer what was wrong and close with the error's close code."""
-    await socket.send_text(json.dumps({"type": "error", **error.as_dict()}))
+async def refuse(socket: Socket, error: TomError, message: Mapping[str, Any] | None = None) -> None:
+    """Tell the peer what was wrong and close with the error's close code.
+
+    Args:
+        socket: The connection.
+        error: What was wrong.
+        message: How the door's own protocol says so.
+    """
+    await socket.send_text(json.dumps(message or {"type": "error", **error.as_dict()}))
     await socket.close(_CLOSE_CODES.get(error.code, CLOSE_BAD_MESSAGES), error.code)
 
 

@@ -1,0 +1,1 @@
+"""The OpenAI Realtime protocol (GA): clients of that API talk to TOM. docs/doors/realtime.md."""
