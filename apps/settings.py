@@ -126,6 +126,14 @@ class Settings(BaseSettings):
     )
     vonage_api_url: str = Field("https://api.nexmo.com", description="Vonage's API.")
 
+    # --- OpenAI Realtime clients
+    realtime_key: str = Field(
+        "",
+        description="The API key of OpenAI Realtime clients; without it they come from this machine"
+        " alone, or with the operator token.",
+        json_schema_extra={"secret": True},
+    )
+
     # --- Asterisk
     asterisk_password: str = Field(
         "",
@@ -152,7 +160,14 @@ class Settings(BaseSettings):
     retention_days: int = Field(
         30, ge=1, description="Days that calls, transcripts and feedback details are kept."
     )
-    record_calls: bool = Field(False, description="Keep a stereo WAV of every call.")
+    record_calls: bool = Field(
+        False, description="Record every call, encrypted; callers are told so in the greeting."
+    )
+    recording_key: str = Field(
+        "",
+        description="Seals recordings: a secret text; generated when empty.",
+        json_schema_extra={"secret": True},
+    )
 
     # --- calls
     profile: str = Field("kfz", description="The profile of a call that names none.")
@@ -183,6 +198,66 @@ class Settings(BaseSettings):
     origin: Literal["caller", "test", "demo"] = Field(
         "caller", description="What this server's calls are marked as in the database."
     )
+
+    # --- WebRTC (docs/doors/webrtc.md)
+    ice_servers: str = Field(
+        "",
+        description="STUN and TURN servers for callers behind other networks: addresses such as"
+        ' `stun:stun.example.org`, separated by commas, or JSON such as `[{"urls":'
+        ' "turn:turn.example.org", "username": "tom", "credential": "..."}]`.',
+        json_schema_extra={"secret": True},
+    )
+    turn_secret: str = Field(
+        "",
+        description="Shared with the TURN server (coturn's `static-auth-secret`): callers get"
+        " credentials of their own for its servers in TOM_ICE_SERVERS that name none.",
+        json_schema_extra={"secret": True},
+    )
+
+    # --- SIP (docs/doors/sip.md)
+    sip: bool = Field(False, description="Take calls of telephones by SIP; `tom serve --sip`.")
+    sip_host: str = Field("0.0.0.0", description="Address that SIP and RTP listen on.")  # noqa: S104
+    sip_port: int = Field(5060, ge=0, le=65535, description="SIP's port for UDP and TCP.")
+    sip_tls_port: int = Field(5061, ge=0, le=65535, description="SIP's port for TLS.")
+    sip_transports: str = Field("udp,tcp", description="Which of `udp`, `tcp` and `tls` are open.")
+    sip_tls_cert: Path | None = Field(None, description="Certificate of the TLS port, PEM.")
+    sip_tls_key: Path | None = Field(None, description="Its key, PEM; in the same file when unset.")
+    sip_tls_ca: Path | None = Field(
+        None, description="Whom to believe when connecting out by TLS; the system's when unset."
+    )
+    sip_public_address: str = Field(
+        "", description="IP address that telephones reach this server by, where NAT hides it."
+    )
+    sip_rtp_ports: str = Field(
+        "10000-10999", description="UDP ports of the audio; a call takes two."
+    )
+    sip_codecs: str = Field(
+        "OPUS,G722,PCMA,PCMU", description="Codecs that are spoken, the preferred one first."
+    )
+    sip_srtp: Literal["off", "offered", "required"] = Field(
+        "offered", description="Encryption of audio with keys in the SDP: where the peer offers it."
+    )
+    sip_users: dict[str, str] = Field(
+        {},
+        description='Who may call, as JSON `{"user": "password"}`; everybody when empty.',
+        json_schema_extra={"secret": True},
+    )
+    sip_realm: str = Field("tom", description="What telephones show when asked for a password.")
+    sip_allowed_peers: str = Field(
+        "", description="Networks that may send SIP, as `10.0.0.0/8,192.0.2.7`; all when empty."
+    )
+    sip_profiles: dict[str, str] = Field(
+        {}, description='Profile by the number called, as JSON; `"*"` is every other number.'
+    )
+    sip_calls_per_minute: int = Field(
+        30, ge=1, description="Calls that one address may begin in a minute."
+    )
+    sip_registrar: str = Field(
+        "", description="A provider to register with, as `sip:provider.example`."
+    )
+    sip_user: str = Field("", description="This server's user, or number, at the provider.")
+    sip_auth_user: str = Field("", description="Its name for the password, where that is another.")
+    sip_password: str = Field("", description="Its password.", json_schema_extra={"secret": True})
 
     # --- engines
     stt_engine: Literal["auto", "pocketsphinx", "faster-whisper", "openai", "fake"] = Field(
