@@ -126,6 +126,7 @@ async def run_tom(settings: Settings) -> AsyncGenerator[Tom, None]:
             metrics=metrics,
             limits=_limits(settings),
             recordings=settings.data_dir / RECORDINGS if settings.record_calls else None,
+            recording_key=_recording_key(settings),
         )
         switchboard = Switchboard(
             services,
@@ -154,11 +155,11 @@ async def run_tom(settings: Settings) -> AsyncGenerator[Tom, None]:
             if choice.engine is not None:
                 metrics.watch_engine(role, choice.engine, partial(serves, role))
         reception = make_reception(settings, switchboard, keys.operator_token)
-        app = create_app(
         desk = Desk()
         await listen(settings, reception, desk, stack)
+        app = create_app(
             reception,
-            routers=routers(settings, reception),
+            routers=routers(settings, reception, desk, stack),
             metrics=metrics,
             metrics_enabled=settings.prometheus_enabled,
             engines=engines,
@@ -166,6 +167,12 @@ async def run_tom(settings: Settings) -> AsyncGenerator[Tom, None]:
         for choice in choices.values():
             log.info("engine", role=choice.role, engine=choice.engine or "none", why=choice.why)
         yield Tom(app, switchboard, metrics, choices)
+
+
+def _recording_key(settings: Settings) -> SealingKey | None:
+    if not settings.record_calls:
+        return None
+    return SealingKey.of(secrets.recording_key(settings.data_dir, settings.recording_key))
 
 
 def _folder(settings: Settings, name: str) -> Path:

@@ -17,7 +17,7 @@ from apps.cli.parts import errors_told
 from apps.core.clock import utc_now
 from apps.core.event_lines import to_line
 from apps.core.events import LogRecord
-from apps.dispatcher.recordings import RECORDINGS, purge_recordings, recording_of
+from apps.dispatcher.recordings import RECORDINGS, delete_recording, purge_recordings
 from apps.settings import load_settings
 from apps.store import calls, decisions, feedback
 from apps.store.calls import CallRow
@@ -111,7 +111,7 @@ def delete(
             typer.confirm(f"Delete call {ref[:12]} with its event log?", abort=True)
         with db.transaction() as conn:
             calls.delete_call(conn, ref)
-        recording_of(_recordings(), ref).unlink(missing_ok=True)
+        delete_recording(_recordings(), ref)
     console.print(f"Deleted {ref[:12]}.")
 
 

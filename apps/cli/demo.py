@@ -29,6 +29,8 @@ from apps.settings import read_settings
 from apps.store.calls import load_events
 from apps.store.database import open_database
 from apps.voice.audiofile import read_audio
+from apps.voice.recording import export_wav
+from apps.voice.sealed import SealingKey
 
 SEED = 20
 HISTORY_CALLS = 24
@@ -135,11 +137,14 @@ def _keep(home: Path, learning: Path, events: list[dict[str, Any]]) -> Path:
     if started is None:
         raise TomError("The call did not start.", hint=f"See {home / 'server.log'}.", code="demo")
     call_ref = keyed_hash(started["call_id"], secrets.load_or_create(home).hash_key)
+    key = SealingKey.of(secrets.recording_key(home, read_settings().recording_key))
     folder = home / str(started["call_id"])
     folder.mkdir()
     recording = recording_of(home / RECORDINGS, call_ref)
     if recording.exists():
-        recording.rename(folder / "call.wav")
+        with (folder / "call.wav").open("wb") as wav:
+            export_wav(recording, key, wav)
+        recording.unlink()
     db = open_database(learning / "feedback.db")
     with db.reading() as conn:
         records = load_events(conn, call_ref)

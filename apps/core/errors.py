@@ -136,6 +136,12 @@ class AudioError(TomError):
     code = "audio"
 
 
+class SealError(TomError):
+    """A sealed file that does not open: another key's, damaged, or changed."""
+
+    code = "sealed"
+
+
 class InvalidFeedback(TomError, ValueError):
     """Feedback, a signal or a reward that cannot be."""
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import secrets
 import stat
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +16,9 @@ from apps.core.errors import ConfigError
 FILE_NAME = "secrets.json"
 MIN_LENGTH = 16
 
+_FIRST = ("hash_key", "operator_token")
+_LATER = ("recording_key",)
+"""Made when it is first needed, which an older file does not have."""
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
@@ -55,6 +60,24 @@ def load_or_create(data_dir: Path, hash_key: str = "", operator_token: str = "")
     return Secrets(hash_key.encode(), operator_token)
 
 
+def recording_key(data_dir: Path, given: str = "") -> str:
+    """Return the secret text that recordings are sealed with, made when it is first needed.
+
+    Args:
+        data_dir: Where ``secrets.json`` lies; the key is added to it.
+        given: By the settings; empty takes the file's.
+
+    Raises:
+        ConfigError: As `load_or_create`.
+    """
+    _check_length("TOM_RECORDING_KEY", given)
+    if given:
+        return given
+    path = data_dir / FILE_NAME
+    kept = _read_or_create(path)
+    return kept.get("recording_key") or _add(path, "recording_key", secrets.token_hex(32))
+
+
 def _check_length(name: str, value: str) -> None:
     if value and len(value) < MIN_LENGTH:
         raise ConfigError(
@@ -70,27 +93,58 @@ def _read_or_create(path: Path) -> dict[str, str]:
             _create(path)
         return _read(path)
     except OSError as error:
-        raise ConfigError(
-            f"The secrets in {path} cannot be read or written: {error.strerror}.",
-            hint="Give TOM's user write access to TOM_DATA_DIR.",
-        ) from error
+        raise _unusable(path, error) from error
+
+
+def _unusable(path: Path, error: OSError) -> ConfigError:
+    return ConfigError(
+        f"The secrets in {path} cannot be read or written: {error.strerror}.",
+        hint="Give TOM's user write access to TOM_DATA_DIR.",
+    )
 
 
 def _create(path: Path) -> None:
     made = {"hash_key": secrets.token_hex(32), "operator_token": secrets.token_urlsafe(32)}
-    draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    draft = _draft(path)
     try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            json.dump(made, file)
-            file.flush()
-            os.fsync(file.fileno())
+        _write(draft, made)
         # A link never replaces: whoever comes second takes the first one's secrets.
         os.link(draft, path)
     except FileExistsError:
         pass
     finally:
         draft.unlink()
+
+
+def _add(path: Path, name: str, value: str) -> str:
+    """Add a secret to the file, unless another process was faster; returns the one that stands."""
+    try:
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX)  # given up with the descriptor
+            kept = _read(path)
+            if name not in kept:
+                kept[name] = value
+                draft = _draft(path)
+                _write(draft, kept)
+                draft.replace(path)
+            return kept[name]
+        finally:
+            os.close(folder)
+    except OSError as error:
+        raise _unusable(path, error) from error
+
+
+def _draft(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+
+
+def _write(draft: Path, made: Mapping[str, str]) -> None:
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        json.dump(made, file)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _read(path: Path) -> dict[str, str]:
@@ -101,7 +155,8 @@ def _read(path: Path) -> dict[str, str]:
         )
     try:
         kept = json.loads(path.read_text(encoding="utf-8"))
-        return {name: _usable(kept[name]) for name in ("hash_key", "operator_token")}
+        named = [*_FIRST, *(name for name in _LATER if name in kept)]
+        return {name: _usable(kept[name]) for name in named}
     except (ValueError, LookupError, TypeError) as error:
         raise ConfigError(
             f"The secrets in {path} are damaged.",

@@ -43,7 +43,7 @@ class CallReports:
         self._door, self._session, self._options = door, session, options
         self._services, self._events = services, events
 
-    async def started(self, stt: SpeechToText | None) -> None:
+    async def started(self, stt: SpeechToText | None, *, recorded: bool = False) -> None:
         """Tell that the call is taken, by which engines and, to observers, under which policy."""
         language = self._options.language
         tts = self._services.tts.get(language)
@@ -62,6 +62,8 @@ class CallReports:
         request = self._door.request
         if request.direction == "outgoing":
             started |= {"direction": request.direction, "purpose": request.purpose}
+        if recorded:
+            started["recorded"] = True
         self._events.note("call.started", **started, variant=decision.variant)
         started["call_id"] = self._session.call_id  # told, and never stored
         if self._door.capabilities.observe:

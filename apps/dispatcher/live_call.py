@@ -45,6 +45,7 @@ from apps.dispatcher.turns import Played, Turns
 from apps.rl.signals import CallFacts
 from apps.voice.doors.base import (
     CallerAudio,
+    CallerHold,
     CallerHungUp,
     CallerInterrupted,
     CallerTurnEnded,
@@ -73,7 +74,7 @@ class LiveCall:
         session: The call and its policy.
         options: The call's profile and language.
         services: What all calls share.
-        recorder: Records both voices, or None.
+        recorder: Records both voices, the caller's once the greeting has told them; or None.
     """
 
     def __init__(
@@ -100,6 +101,7 @@ class LiveCall:
             self.log,
             self._mouth,
             can_hear=self._stt is not None or not door.capabilities.audio,
+            recorded=recorder is not None,
         )
         self._input = CallerInput(
             self.conversation,
@@ -145,6 +147,7 @@ class LiveCall:
             self._ring,
         )
         self._closing_ms: float | None = None
+        self._told_of_recording = False
         self.ended = asyncio.Event()
 
     async def run(self) -> EndReason:
@@ -270,9 +273,11 @@ class LiveCall:
         self.log.event(event)
         effects = self._services.router.step(self.session, event)
         if Accept() in effects:  # a door's first message is that the call is taken
-            await self._reports.started(self._stt)
+            await self._reports.started(self._stt, recorded=self._recorder is not None)
         if self.session.state not in (before.state, CallState.RINGING):
             await self._enter(self.session.state)
+        if before.state is CallState.GREETING and event.kind is CallEvent.SPEECH_FINISHED:
+            self._told_of_recording = self._recorder is not None
         await self._tell_more(event)
         for effect in effects:
             if isinstance(effect, End):
@@ -352,19 +357,30 @@ class LiveCall:
             async for arrival in arrivals:
                 match arrival:
                     case CallerAudio(pcm=pcm):
-                        if self._recorder is not None:
+                        if self._recorder is not None and self._told_of_recording:
                             self._recorder.caller(pcm)
                         self._ear.hear(pcm)
                     case TurnsByHand(on=on):
                         self._ear.by_hand(on)
                     case CallerTurnEnded(discard=discard):
                         self._ear.end_turn(discard=discard)
+                    case CallerHold(on=on):
+                        self._wait_for_caller(on)
                     case CallerHungUp(failed=failed):
                         why = EndReason.FAILURE if failed else EndReason.CALLER_HUNG_UP
                         self.post(Event(CallEvent.CALL_ENDED, reason=why.value))
                     case _:
                         await self._room()
                         self.post(arrival)
+
+    def _wait_for_caller(self, on: bool) -> None:
+        """Neither speak nor ask while the caller has put the call on hold; then go on."""
+        self.log.note("caller.hold", on=on)
+        self._timers.hold(on)
+        if on:
+            self._mouth.hold()
+        else:
+            self._mouth.resume()
 
     async def _room(self) -> None:
         """Wait while too much is queued: whoever types faster than the call reads has to wait."""

@@ -15,6 +15,7 @@ from apps.dispatcher.profile import Language, Profile
 from apps.dispatcher.rt_fsm import PolicyRouter
 from apps.llm.base import Generator
 from apps.monitor.metrics import Metrics
+from apps.voice.sealed import SealingKey
 from apps.voice.stt.base import SpeechToText
 from apps.voice.tts.base import TextToSpeech
 from apps.voice.turn_options import TurnOptions
@@ -79,6 +80,7 @@ class Services:
         metrics: The server's metrics.
         limits: The waits and bounds of every call.
         recordings: Folder for stereo recordings, or None when recording is off.
+        recording_key: Seals them; there is one where there is a folder.
         clock: Tells the time of day (opening hours).
     """
 
@@ -94,6 +96,7 @@ class Services:
     metrics: Metrics = field(default_factory=Metrics)
     limits: Limits = field(default_factory=Limits)
     recordings: Path | None = None
+    recording_key: SealingKey | None = None
     clock: Callable[[], datetime] = utc_now
 
 

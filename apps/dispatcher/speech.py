@@ -10,7 +10,7 @@ from apps.core.clock import loop_ms
 from apps.core.errors import EngineDied, EngineError, EngineUnavailable
 from apps.core.sentences import split_sentences
 from apps.dispatcher.call_log import CallLog
-from apps.dispatcher.call_state import Act
+from apps.dispatcher.call_state import Act, EndReason
 from apps.dispatcher.conversation import Ask, Conversation, Reply, SayLine
 from apps.dispatcher.draft import Draft
 from apps.dispatcher.services import CallOptions, Services
@@ -39,6 +39,7 @@ class Speech:
         log: The call's event log.
         mouth: Plays what is said; unused in a typed call.
         can_hear: Whether a recogniser serves the call's language.
+        recorded: Whether the call is recorded, which its greeting says.
     """
 
     def __init__(
@@ -51,10 +52,11 @@ class Speech:
         mouth: Mouth,
         *,
         can_hear: bool,
+        recorded: bool = False,
     ) -> None:
         self._door, self._options, self._services = door, options, services
         self._conversation, self._log, self._mouth = conversation, log, mouth
-        self._can_hear = can_hear
+        self._can_hear, self._recorded = can_hear, recorded
         self._aloud = door.capabilities.audio
         self._outgoing = door.request.direction == "outgoing"
         self._words = wording(options.language)
@@ -105,19 +107,37 @@ class Speech:
         if self._aloud:
             await self._mouth.drained()
 
-    async def say_act(self, act: Act, rating: int | None) -> None:
-        """Say one of the fixed acts in the policy's words."""
+    async def say_act(self, act: Act, rating: int | None, closing: EndReason) -> None:
+        """Say one of the fixed acts in the policy's words.
+
+        Args:
+            act: Which one.
+            rating: What the caller gave, if they did.
+            closing: Why the call is being closed, if it is.
+        """
+        asked = self._conversation.said[Line.RATING_QUESTION] > 0
         if act is Act.GREETING:
-            await self._say_text(self._greeting())
+            for sentence in self._opening():
+                await self._say(sentence)
             if not self._can_hear:
                 await self._say_line(Line.NO_EAR)
             return
+        if act in (Act.RATING_QUESTION, Act.FAREWELL) and not asked and closing in _CLOSINGS:
+            await self._say_line(_CLOSINGS[closing])
         if act is Act.FAREWELL:
-            asked = self._conversation.said[Line.RATING_QUESTION] > 0
             thanks = Line.RATING_THANKS if rating is not None else Line.RATING_NONE
             await self._say_line(thanks if asked else Line.GOODBYE)
             return
         await self._say_line(_LINES[act])
+
+    def _opening(self) -> list[str]:
+        """Return the greeting's sentences; that the call is recorded stands before the question."""
+        sentences = list(split_sentences(self._greeting()))
+        if self._recorded:
+            asks = sentences.pop() if sentences and sentences[-1].endswith("?") else None
+            sentences.append(self._words.line(Line.RECORDED, self._conversation.slots))
+            sentences += [asks] if asks else []
+        return sentences
 
     def _greeting(self) -> str:
         slots, options = self._conversation.slots, self._options
@@ -256,3 +276,5 @@ _LINES = {
     Act.HANDOVER: Line.HANDOVER,
     Act.RATING_QUESTION: Line.RATING_QUESTION,
 }
+_CLOSINGS = {EndReason.TIME_LIMIT: Line.TOO_LONG, EndReason.SHUTDOWN: Line.GOING_AWAY}
+"""What a caller is told who did not ask for the end."""

@@ -194,7 +194,7 @@ class Switchboard:
             raise
 
     async def _hold(self, session: CallSession, options: CallOptions, door: Door) -> None:
-        recorder = self._recorder(session)
+        recorder = self._recorder(session) if door.capabilities.audio else None
         call = LiveCall(door, session, options, self.services, recorder)
         line = self._live[session.call_id]
         line.call = call
@@ -270,8 +270,10 @@ class Switchboard:
             log.error("call_not_stored", reason=error.message)
 
     def _recorder(self, session: CallSession) -> CallRecorder | None:
-        folder = self.services.recordings
-        return CallRecorder(recording_of(folder, session.call_ref)) if folder is not None else None
+        folder, key = self.services.recordings, self.services.recording_key
+        if folder is None or key is None:
+            return None
+        return CallRecorder(recording_of(folder, session.call_ref), key)
 
     async def _settle(
         self, call: LiveCall, door: Door, reason: EndReason, recorder: CallRecorder | None

@@ -128,7 +128,7 @@ class Turns:
         if stages is not None:
             stages.retrieved = stages.worded = loop_ms()
             self._watch_first_frame(turn_id, stages)
-        await self.speech.say_act(act, self.session.rating)
+        await self.speech.say_act(act, self.session.rating, self.session.call.closing)
 
     async def _answer(self, turn_id: int) -> None:
         reply, stages = self.caller_input.reply, self.caller_input.take_stages() or Stages()

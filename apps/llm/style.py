@@ -55,6 +55,8 @@ class Line(StrEnum):
     OUT_OF_HOURS = "out_of_hours"
     NO_EAR = "no_ear"
     TOO_LONG = "too_long"
+    GOING_AWAY = "going_away"
+    RECORDED = "recorded"
     ONE_MOMENT = "one_moment"
 
 

@@ -1,20 +1,22 @@
-"""The recording of a call: a stereo WAV, caller left, assistant right, on one timeline.
+"""The recording of a call: stereo, caller left, assistant right, on one timeline, sealed.
 
-It is written as the call goes on, about once a second, and its header is kept right at each
-writing: memory stays bounded, and after a crash the file is a valid WAV that lacks the end.
+It is written as the call goes on, about once a second, and never lies on the disk unencrypted:
+memory stays bounded, and after a crash the file can be read up to the last piece that was sealed.
 """
 
 from __future__ import annotations
 
-import os
-import struct
+import wave
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import structlog
 
 from apps.core.audio import SAMPLE_BYTES, SAMPLE_RATE_HZ, duration_ms, level_dbfs, pcm_to_samples
 from apps.core.clock import loop_ms
+from apps.core.errors import SealError
+from apps.voice.sealed import SealedReader, SealedWriter, SealingKey
 
 log = structlog.get_logger(__name__)
 
@@ -27,7 +29,9 @@ WRITE_MS = 1000.0
 QUIET_DBFS = -50.0
 
 _CHANNELS = 2
-_HEADER = struct.Struct("<4sI4s4sIHHIIHH4sI")
+_PIECE = 10 * SAMPLE_RATE_HZ
+"""The most samples that are sealed at once."""
+_LABEL = f"pcm_s16le {SAMPLE_RATE_HZ} {_CHANNELS}".encode()
 
 
 class CallRecorder:
@@ -35,11 +39,12 @@ class CallRecorder:
 
     Args:
         path: The file; made with its folder at the first audio, readable by the owner alone.
+        key: Seals it.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._fd: int | None = None
+    def __init__(self, path: Path, key: SealingKey) -> None:
+        self._path, self._key = path, key
+        self._file: SealedWriter | None = None
         self._failed = False
         self._origin_ms: float | None = None
         self._caller = _Side()
@@ -66,46 +71,76 @@ class CallRecorder:
         self._add(self._assistant, pcm, loop_ms() if at_ms is None else at_ms)
 
     def close(self) -> None:
-        """Write the rest and close the file. May be called twice."""
-        self._write_until(max(self._caller.end, self._assistant.end))
+        """Seal the rest and close the file. May be called twice."""
+        self._write_until(max(self._caller.end, self._assistant.end), last=True)
         self._failed = True
-        if self._fd is not None:
-            fd, self._fd = self._fd, None
-            os.close(fd)
+        if self._file is not None:
+            file, self._file = self._file, None
+            file.close()
 
     def _add(self, side: _Side, pcm: bytes, start_ms: float) -> None:
         if self._failed or not pcm:
             return
         if self._origin_ms is None:
             self._origin_ms = start_ms
-        side.add(pcm, round((start_ms - self._origin_ms) * SAMPLE_RATE_HZ / 1000))
-        settled = max(self._caller.end, self._assistant.end) - _samples(LAG_MS)
+        start = round((start_ms - self._origin_ms) * SAMPLE_RATE_HZ / 1000)
+        # What is long before the newest sound is settled; sealed first, so that the silence of a
+        # line that was dead for minutes never lies in memory.
+        settled = max(self._caller.end, self._assistant.end, start) - _samples(LAG_MS)
         if settled - self._written >= _samples(WRITE_MS):
             self._write_until(settled)
+        side.add(pcm, start)
 
-    def _write_until(self, end: int) -> None:
-        """Write both sides up to a sample; a side that has less was silent."""
-        count = end - self._written
-        if self._failed or count <= 0:
+    def _write_until(self, end: int, *, last: bool = False) -> None:
+        """Seal both sides up to a sample; a side that has less was silent."""
+        if self._failed or (end <= self._written and not (last and self._file)):
             return
-        frames = np.stack(
-            [self._caller.take(count), self._assistant.take(count)], axis=1, dtype="<i2"
-        )
         try:
-            self._append(frames.tobytes(), end)
+            while (left := end - self._written) > _PIECE:
+                self._seal(_PIECE)
+            self._seal(max(0, left), last=last)
         except OSError as error:
             self._failed = True
             log.error("recording_failed", reason=error.strerror, path=str(self._path.parent))
-        self._written = end
 
-    def _append(self, data: bytes, end: int) -> None:
-        if self._fd is None:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            flags = os.O_RDWR | os.O_CREAT | os.O_TRUNC
-            self._fd = os.open(self._path, flags, 0o600)
-        at = _HEADER.size + self._written * _CHANNELS * SAMPLE_BYTES
-        _write_all(self._fd, data, at)
-        _write_all(self._fd, _header(end), 0)
+    def _seal(self, count: int, *, last: bool = False) -> None:
+        frames = np.stack(
+            [self._caller.take(count), self._assistant.take(count)], axis=1, dtype="<i2"
+        )
+        self._written += count
+        self._open().write(frames.tobytes(), last=last)
+
+    def _open(self) -> SealedWriter:
+        if self._file is None:
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._file = SealedWriter(self._path, self._key, _LABEL)
+        return self._file
+
+
+def export_wav(path: Path, key: SealingKey, out: BinaryIO) -> bool:
+    """Write a recording as a WAV.
+
+    Args:
+        path: The sealed recording.
+        key: What it was sealed with.
+        out: Where to write; it has to be seekable.
+
+    Returns:
+        Whether the recording is whole; a crash leaves one without its end.
+
+    Raises:
+        SealError: It does not open, or something in it was changed; what came before is written.
+        OSError: It cannot be read or written.
+    """
+    with SealedReader(path, key) as sealed, wave.open(out, "wb") as wav:
+        wav.setnchannels(_CHANNELS)
+        wav.setsampwidth(SAMPLE_BYTES)
+        wav.setframerate(SAMPLE_RATE_HZ)
+        for chunk in sealed.chunks():
+            if sealed.label != _LABEL:
+                raise SealError("This recording is of a form that this version does not know.")
+            wav.writeframes(chunk)
+        return sealed.finished
 
 
 class _Side:
@@ -145,31 +180,3 @@ class _Side:
 
 def _samples(ms: float) -> int:
     return round(ms * SAMPLE_RATE_HZ / 1000)
-
-
-def _write_all(fd: int, data: bytes, at: int) -> None:
-    view = memoryview(data)
-    while view:
-        written = os.pwrite(fd, view, at)
-        view, at = view[written:], at + written
-
-
-def _header(samples: int) -> bytes:
-    """Return the 44 bytes before so many stereo samples: RIFF, its format, its data's length."""
-    frame_bytes = _CHANNELS * SAMPLE_BYTES
-    size = samples * frame_bytes
-    return _HEADER.pack(
-        b"RIFF",
-        _HEADER.size - 8 + size,
-        b"WAVE",
-        b"fmt ",
-        16,
-        1,  # PCM
-        _CHANNELS,
-        SAMPLE_RATE_HZ,
-        SAMPLE_RATE_HZ * frame_bytes,
-        frame_bytes,
-        SAMPLE_BYTES * 8,
-        b"data",
-        size,
-    )

@@ -30,6 +30,7 @@ from apps.dispatcher.switchboard import Switchboard
 from apps.llm.answer import GroundedAnswerer
 from apps.store.calls import CallOrigin
 from apps.voice.doors.base import CallerAudio, CallRequest, Capabilities
+from apps.voice.sealed import SealingKey
 from apps.voice.stt.base import Transcript
 from apps.voice.vad import EnergyVad
 from tests.calls import QUIET, VOICE, CallerHungUp, CallerText, StubSelector, knowledge
@@ -270,7 +271,7 @@ class Recorder:
 
     made: ClassVar[list] = []
 
-    def __init__(self, path):
+    def __init__(self, path, key):
         self.open = True
         self.made.append(self)
 
@@ -338,6 +339,7 @@ def new_board(faults):
         log_sink=Logs(),
         limits=LIMITS,
         recordings=resource("profiles"),
+        recording_key=SealingKey.of("k" * 32),
     )
     return Switchboard(services, FragileDb(faults), CALLS, "kfz", CallOrigin.TEST)
 
@@ -386,7 +388,9 @@ async def serve(plans, faults, drain_ms):
     after = Aftermath(new_board(Faults(faults)), Faults(faults))
     loop = asyncio.get_running_loop()
     if drain_ms is not None:
-        loop.call_later(drain_ms / 1000, after.board.drain)
+        going = (after.board.drain, after.board.say_goodbye, after.board.cut)
+        for later_ms, step in zip((0, 300, 1500), going, strict=True):
+            loop.call_later((drain_ms + later_ms) / 1000, step)
     with Generators() as generators:
         await asyncio.gather(*(one_call(after, plan) for plan in plans))
         await after.board.idle()

@@ -14,7 +14,7 @@ from websockets.asyncio.server import serve
 from apps.cli import app, caller
 from apps.cli.caller import Caller, Line, call_address
 from apps.core.errors import TomError
-from apps.voice.recording import CallRecorder
+from apps.voice.audiofile import write_wav
 
 TONE = (8000 * np.sin(np.arange(1600) * 2 * np.pi * 200 / 16000)).astype(np.int16)  # 100 ms
 PAUSE = np.zeros(3200, np.int16)
@@ -150,9 +150,7 @@ def quick_caller(monkeypatch):
 def spoken(tmp_path):
     """A WAV file with a short utterance."""
     path = tmp_path / "question.wav"
-    recorder = CallRecorder(path)
-    recorder.caller(np.concatenate([TONE, PAUSE]).tobytes(), at_ms=300.0)
-    recorder.close()
+    write_wav(path, np.concatenate([TONE, PAUSE]))
     return path
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import importlib
 import json
+import wave
 from pathlib import Path
 
 import pytest
@@ -14,10 +15,13 @@ from apps.core import secrets
 from apps.core.errors import ConfigError, EngineUnavailable
 from apps.core.events import LogRecord
 from apps.core.ids import keyed_hash
+from apps.dispatcher.recordings import recording_of
 from apps.engines import Present, make_generator, make_stt, make_tts
 from apps.settings import Settings
 from apps.store.calls import CallOrigin, CallRow, append_events, open_call
 from apps.store.database import open_database
+from apps.voice.recording import CallRecorder
+from apps.voice.sealed import SealingKey
 
 demo = importlib.import_module("apps.cli.demo")  # apps.cli.demo is the command
 NOTHING = Present(whisper=None, piper={}, piper_package=False)
@@ -251,7 +255,10 @@ def staged(home, in_its_place, monkeypatch, tmp_path):
                 append_events(conn, [(ref, LogRecord(0, 0.0, "call.started", None, {"x": 1}))])
             db.close()
             (home / "recordings").mkdir(exist_ok=True)
-            (home / "recordings" / f"{ref}.wav").write_bytes(b"RIFF")
+            key = SealingKey.of(secrets.recording_key(home))
+            recorder = CallRecorder(recording_of(home / "recordings", ref), key)
+            recorder.assistant(b"\1\0" * 320, 0.0)
+            recorder.close()
             await PerfectCaller.call(self)
 
         caller = type("Staged", (PerfectCaller,), {"events": events, "call": call})
@@ -265,7 +272,9 @@ def test_the_demonstration_leaves_the_call_s_recording_and_events(staged, home):
     done = CliRunner().invoke(app, ["demo"])
     assert done.exit_code == 0, done.output
     kept = home / "call_1"
-    assert (kept / "call.wav").read_bytes() == b"RIFF"
+    with wave.open(str(kept / "call.wav")) as wav:
+        assert wav.readframes(320) == b"\0\0\1\0" * 320
+    assert not list((home / "recordings").iterdir())
     (event,) = (json.loads(line) for line in (kept / "events.jsonl").read_text().splitlines())
     assert (event["kind"], event["data"]) == ("call.started", {"x": 1})
     assert "Listen:" in done.stdout

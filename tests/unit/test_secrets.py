@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from apps.core.errors import ConfigError
-from apps.core.secrets import FILE_NAME, load_or_create
+from apps.core.secrets import FILE_NAME, load_or_create, recording_key
 
 
 def test_the_first_start_makes_secrets_and_the_next_one_finds_them(tmp_path):
@@ -125,3 +125,26 @@ def test_processes_that_start_at_once_agree(tmp_path):
     for starter in starters:
         starter.join()
     assert len(keys) == 1
+
+
+def test_the_recordings_key_is_added_to_an_older_file_and_stays(tmp_path):
+    before = load_or_create(tmp_path)
+    key = recording_key(tmp_path)
+    assert len(key) == 64
+    assert recording_key(tmp_path) == key
+    assert load_or_create(tmp_path) == before
+    assert (tmp_path / FILE_NAME).stat().st_mode & 0o777 == 0o600
+    assert [path.name for path in tmp_path.iterdir()] == [FILE_NAME]
+
+
+def test_whoever_needs_the_recordings_key_first_makes_it_for_all(tmp_path):
+    with ThreadPoolExecutor(8) as pool:
+        keys = set(pool.map(lambda _: recording_key(tmp_path), range(16)))
+    assert len(keys) == 1
+
+
+def test_a_recordings_key_that_is_given_needs_no_file(tmp_path):
+    assert recording_key(tmp_path / "data", "r" * 16) == "r" * 16
+    assert not (tmp_path / "data").exists()
+    with pytest.raises(ConfigError, match="TOM_RECORDING_KEY"):
+        recording_key(tmp_path, "short")

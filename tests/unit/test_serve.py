@@ -179,6 +179,7 @@ async def test_the_whole_stops_what_it_started(folder):
     async with run_tom(settings(folder, TOM_RECORD_CALLS="true")) as tom:
         assert tom.switchboard.ready
         assert tom.switchboard.services.recordings == folder / "recordings"
+        assert tom.switchboard.services.recording_key is not None
         assert len(asyncio.all_tasks()) > len(before)
     assert asyncio.all_tasks() == before
 

@@ -1,8 +1,10 @@
 """The switchboard: who is admitted, that every call is settled, and going away politely."""
 
 import asyncio
+import io
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from apps.core.errors import AtCapacity, ProtocolError, StoreError, UnknownCall
@@ -17,6 +19,8 @@ from apps.dispatcher.switchboard import Switchboard
 from apps.llm.answer import GroundedAnswerer
 from apps.store.calls import CallOrigin
 from apps.voice.doors.base import CallRequest
+from apps.voice.recording import export_wav
+from apps.voice.sealed import SealingKey
 from apps.voice.stt.fake import FakeStt
 from apps.voice.tts.fake import FakeTts
 from apps.voice.vad import EnergyVad
@@ -31,6 +35,7 @@ from tests.calls import (
 from tests.virtual_time import run_virtual
 
 QUESTION = "what documents do i need to register a used car"
+KEY = SealingKey.of("k" * 32)
 LISTEN, RATE = "listening", "awaiting_rating"
 
 
@@ -84,6 +89,7 @@ def switchboard(*heard, db=None, max_calls=2, generator=None, recordings=None):
         new_vad=EnergyVad,
         log_sink=ListSink(),
         recordings=recordings,
+        recording_key=KEY,
     )
     return Switchboard(services, db or MemoryDb(), max_calls, "kfz", CallOrigin.TEST)
 
@@ -228,12 +234,49 @@ def test_a_call_that_is_torn_down_is_settled_all_the_same():
     assert board.live_calls == 0
 
 
-def test_a_recording_is_kept_where_recording_is_on(tmp_path):
-    board = switchboard(recordings=tmp_path)
-    run_virtual(board.take(ScriptedDoor((LISTEN, CallerHungUp()))))
-    (recording,) = tmp_path.glob("*.wav")
+def recorded(folder, door, **options):
+    """Hold a recorded call; returns the caller's and the assistant's samples."""
+    board = switchboard(recordings=folder, **options)
+    run_virtual(board.take(door))
+    (recording,) = folder.glob("*.tomrec")
     assert recording.stem == board.db.written[0][1][0].call_ref
-    assert recording.stat().st_size > 44
+    wav = io.BytesIO()
+    assert export_wav(recording, KEY, wav)
+    stereo = np.frombuffer(wav.getvalue()[44:], "<i2").reshape(-1, 2)
+    return stereo[:, 0], stereo[:, 1]
+
+
+def test_a_caller_is_told_of_the_recording_before_their_first_recorded_word(tmp_path):
+    def greeting_goes_on(door):
+        return len(door.frames) > 50
+
+    door = ScriptedDoor((greeting_goes_on, 400), (LISTEN, 400), ("speaking", CallerHungUp()))
+    caller, assistant = recorded(tmp_path, door)
+    said = door.said("assistant")
+    assert "This call is recorded." in said[:-1]
+    assert said[said.index("This call is recorded.") + 1].endswith("?")
+    assert door.of("call.started")[0]["recorded"] is True
+    voice = np.flatnonzero(np.abs(caller) > 1000)
+    greeted = door.frames[0] / 1000
+    assert np.any(assistant[:16_000])
+    # Spoken over the greeting: not kept. Spoken after it: kept.
+    assert len(voice) / 16_000 == pytest.approx(0.4, abs=0.05)
+    assert voice[0] / 16_000 > 2.0 > greeted
+
+
+def test_the_announcement_stands_in_every_greeting_in_both_languages(tmp_path):
+    for language, words in (("de", "aufgezeichnet"), ("en", "recorded")):
+        door = ScriptedDoor((LISTEN, CallerHungUp()), language=language)
+        recorded(tmp_path / language, door)
+        assert any(words in line for line in door.said("assistant"))
+
+
+def test_a_typed_call_is_not_recorded_and_says_nothing_of_it(tmp_path):
+    board, door = switchboard(recordings=tmp_path), whole_call()
+    run_virtual(board.take(door))
+    assert list(tmp_path.iterdir()) == []
+    assert not any("recorded" in line for line in door.said("assistant"))
+    assert "recorded" not in door.of("call.started")[0]
 
 
 @pytest.mark.parametrize("moment_s", [1.0, 14.0])
