@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Literal, Protocol
 
 import av
+import numpy as np
 from av.audio.codeccontext import AudioCodecContext
 
 from apps.core.audio import (
@@ -25,6 +26,10 @@ from apps.voice.rtp.opus import OpusDecoder, OpusEncoder, opus_ticks
 
 MAX_PAYLOAD_MS = 120
 """No packet of speech lasts longer (RFC 7587; what telephones send lasts 10 to 60 ms)."""
+
+
+SILENCE = bytes(FRAME_BYTES)
+"""What is encoded where there is nothing to say: this very object, which costs least."""
 
 
 class Codec(Protocol):
@@ -60,8 +65,13 @@ class _G711:
             (ulaw_encode, ulaw_decode) if ulaw else (alaw_encode, alaw_decode)
         )
         self._up, self._down = UpTo16k(), DownTo8k()
+        self._silence = self._to_law(np.zeros(FRAME_SAMPLES // 2, np.int16))
+        self._quiet = False  # nothing but silence is left in the filter
 
     def encode(self, frame: bytes) -> bytes:
+        if frame is SILENCE and self._quiet:
+            return self._silence
+        self._quiet = frame is SILENCE
         return self._to_law(self._down.push(pcm_to_samples(frame)))
 
     def decode(self, payload: bytes) -> bytes:
@@ -143,6 +153,3 @@ def _context(mode: Literal["r", "w"]) -> AudioCodecContext:
     context.sample_rate, context.layout, context.format = SAMPLE_RATE_HZ, "mono", "s16"
     context.open()
     return context
-
-
-SILENCE = bytes(FRAME_BYTES)

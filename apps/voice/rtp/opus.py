@@ -12,7 +12,7 @@ from apps.core.errors import ProtocolError
 CLOCK_HZ = 48_000
 _BIT_RATE = 32_000
 # CELT alone is half SILK's work and has 2.5 ms of look-ahead in place of 6.5.
-_OPTIONS = {"application": "lowdelay", "frame_duration": "20", "compression_level": "9"}
+_OPTIONS = {"application": "lowdelay", "frame_duration": "20", "compression_level": "5"}
 _MAX_TICKS = CLOCK_HZ * 120 // 1000
 _SILK_TICKS = (480, 960, 1920, 2880)
 _HYBRID_TICKS = (480, 960)
