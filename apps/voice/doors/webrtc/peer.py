@@ -32,6 +32,7 @@ from aiortc import (
 from apps.core.clock import loop_ms
 from apps.core.errors import ProtocolError
 from apps.voice.doors.base import CallerAudio, CallerDigit, CallerHungUp
+from apps.voice.doors.webrtc.ice import IceServer
 from apps.voice.doors.webrtc.incoming import Deadline, OpusStream, PacketReceiver
 from apps.voice.doors.webrtc.offers import Offer, read_fragment, read_offer
 from apps.voice.doors.webrtc.outgoing import SpeechTrack
@@ -44,6 +45,8 @@ log = structlog.get_logger(__name__)
 CONNECT_TIMEOUT_S = 20.0
 GATHER_TIMEOUT_S = 8.0
 SILENT_TIMEOUT_S = 10.0
+# The last words lie in the caller's buffer still, and the last message may be sent again.
+LINGER_S = 0.5
 MAX_EVENTS = 1000
 MAX_UNSENT_TEXTS = 200
 MAX_BUFFERED_BYTES = 1 << 20
@@ -51,15 +54,6 @@ MAX_TEXT_CHARS = 64 * 1024
 
 # What we ask of the peer's encoder: no more band than is heard here, and no pauses in its packets.
 _OPUS_WANTED = {"maxplaybackrate": 16000, "stereo": 0, "usedtx": 0, "useinbandfec": 0}
-
-
-@dataclass(frozen=True, slots=True)
-class IceServer:
-    """A STUN or TURN server, as a browser names it."""
-
-    urls: tuple[str, ...]
-    username: str = ""
-    credential: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +211,16 @@ class Peer:
         if self._closing is None:
             self._closing = asyncio.create_task(self._close(), name="peer_close")
         await asyncio.shield(self._closing)
+
+    async def linger(self) -> None:
+        """Wait until what was played and sent has reached the caller, or the caller has gone."""
+        try:
+            async with asyncio.timeout(LINGER_S):
+                while self.is_open:
+                    self._changed.clear()
+                    await self._changed.wait()
+        except TimeoutError:
+            pass
 
     async def _close(self) -> None:
         self._due.cancel()

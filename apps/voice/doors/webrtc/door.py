@@ -1,0 +1,110 @@
+"""The WebRTC door: the messages of docs/protocol.md over a data channel, speech beside it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Mapping
+from typing import Any
+
+from apps.core.clock import loop_ms
+from apps.core.errors import ProtocolError, TomError
+from apps.voice.doors.base import (
+    CallerDigit,
+    CallerHungUp,
+    CallerRating,
+    CallerText,
+    CallRequest,
+    Capabilities,
+    DoorEvent,
+)
+from apps.voice.doors.messages import Dtmf, HangUp, Ping, Rating, Start, Text, read_message
+from apps.voice.doors.peer import MAX_ERRORS, Pace
+from apps.voice.doors.webrtc.peer import ChannelText, Peer
+
+LABEL = "events"
+
+
+class WebRtcDoor:
+    """One call over one WebRTC connection.
+
+    Args:
+        peer: The connection, answered; it need not stand yet.
+        request: What the caller asks for.
+        observe: Whether the caller may see the operator's details.
+    """
+
+    name = "webrtc"
+    unplayed_ms = 0.0
+
+    def __init__(self, peer: Peer, request: CallRequest, *, observe: bool = False) -> None:
+        self.peer, self.request = peer, request
+        self.capabilities = Capabilities(transfer=True, observe=observe)
+        self._errors = 0
+        self._pace = Pace(loop_ms())
+
+    async def events(self) -> AsyncGenerator[DoorEvent, None]:
+        """Yield what comes from the caller; bad messages are answered with an error and dropped."""
+        async for event in self.peer.events():
+            if not isinstance(event, ChannelText):
+                yield event
+                continue
+            try:
+                read = await self._read(event.text)
+            except ProtocolError as error:
+                if self.complain(error):
+                    continue
+                read = CallerHungUp(failed=True)
+            if read is not None:
+                yield read
+                if isinstance(read, CallerHungUp):
+                    return
+
+    def complain(self, error: TomError) -> bool:
+        """Tell the caller's side of an error; returns False when that was one too many."""
+        self._errors += 1
+        self._send({"type": "error", **error.as_dict()})
+        return self._errors <= MAX_ERRORS
+
+    async def play(self, frame: bytes) -> None:
+        """Send one 20 ms frame, when it is due."""
+        self.peer.play(frame)
+
+    async def flush(self) -> None:
+        """Drop what has not left; the rest is on its way, and short."""
+        self.peer.flush()
+
+    async def tell(self, kind: str, data: Mapping[str, Any]) -> None:
+        """Send one live event."""
+        self._send({"type": kind, **data})
+
+    async def transfer(self, target: str, summary: str) -> None:
+        """Tell the client to whom it is to connect the caller."""
+        await self.tell("transfer", {"target": target, "summary": summary})
+
+    async def close(self, reason: str) -> None:
+        """Hang up, once the caller has heard and read the last of it."""
+        await self.peer.linger()
+        await self.peer.close()
+
+    def _send(self, message: Mapping[str, Any]) -> None:
+        self.peer.send(json.dumps(message, ensure_ascii=False))
+
+    async def _read(self, raw: str) -> DoorEvent | None:
+        # What has arrived already does not suspend: without this, one client's flood stops all.
+        await asyncio.sleep(0)
+        self._pace.message(loop_ms())
+        match read_message(raw):
+            case Start():
+                raise ProtocolError("The call has already started.", code="already_started")
+            case Text(text=text):
+                return CallerText(text)
+            case Dtmf(digit=digit):
+                return CallerDigit(digit)
+            case Rating(stars=stars):
+                return CallerRating(stars)
+            case HangUp():
+                return CallerHungUp()
+            case Ping():
+                self._send({"type": "pong"})
+                return None
