@@ -19,7 +19,6 @@ from apps.voice.doors.asterisk.desk import Desk
 from apps.voice.doors.asterisk.listener import AudioSocketListener
 from apps.voice.doors.carriers.handovers import TelnyxCalls, TwilioCalls, VonageCalls
 from apps.voice.doors.carriers.signatures import rsa_key, telnyx_key
-from apps.voice.doors.webrtc.ice import IceServer, read_ice_servers, with_credentials
 from apps.voice.doors.sip.listen import sip_listener
 from apps.voice.doors.sip.options import (
     SipOptions,
@@ -31,6 +30,7 @@ from apps.voice.doors.sip.options import (
     read_transports,
     server_context,
 )
+from apps.voice.doors.webrtc.ice import IceServer, read_ice_servers, with_credentials
 from apps.voice.rtp.negotiation import Abilities
 from apps.voice.rtp.session import RtpOptions
 
