@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-_NUMBER = re.compile(r"(?:tel:)?(\+?[0-9][0-9 ()./-]{1,30})", re.IGNORECASE)
+_NUMBER = re.compile(r"(?:tel:)?(\+?[0-9(][0-9 ()./-]{1,30})", re.IGNORECASE)
 _MIN_DIGITS = 3
 
 
@@ -27,6 +27,10 @@ class Person:
     def can_take_over(self) -> bool:
         """Whether the caller can be put through now."""
         return self.there and self.reachable
+
+
+ANYBODY = Person()
+"""Somebody who is there and can be reached."""
 
 
 def telephone_number(target: str) -> str:

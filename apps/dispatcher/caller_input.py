@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from apps.core.clock import loop_ms
 from apps.core.errors import ProtocolError
 from apps.core.events import CallEvent
+from apps.core.person import Person
 from apps.dispatcher.call_state import CallState, Event
 from apps.dispatcher.conversation import Ask, Conversation, Meaning, Reply, SayLine
 from apps.dispatcher.profile import GOODBYE, HANDOVER, REPEAT, Profile
@@ -60,12 +61,12 @@ class CallerInput:
     Args:
         conversation: The call's memory.
         keys: The profile's key menu, with each entry's question in place of its id.
-        person_available: Whether somebody can take the call over now.
+        person: Who can take the call over now.
     """
 
     conversation: Conversation
     keys: dict[str, str]
-    person_available: bool
+    person: Person
     barge_ins: int = 0
     reply: Reply = field(default_factory=lambda: SayLine(Line.ANYTHING_ELSE))
     stages: Stages | None = None
@@ -169,7 +170,7 @@ class CallerInput:
         if breaks_in and not deliberate and not self._worth_breaking_in(text):
             return []
         whole = self.whole(text)
-        meaning = self.conversation.understand(whole, person_available=self.person_available)
+        meaning = self.conversation.understand(whole, person=self.person)
         if breaks_in and meaning.kind is CallEvent.NOT_UNDERSTOOD:
             return []
         events = [Event(CallEvent.BARGE_IN)] if breaks_in else []

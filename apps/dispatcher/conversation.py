@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from apps.core.events import CallEvent
 from apps.core.passages import Passage
+from apps.core.person import Person
 from apps.core.policy import InquiryMode, PolicySlots
 from apps.llm.answer import AnswerPlan
 from apps.llm.intents import Intent, classify
@@ -36,9 +37,10 @@ class SayAgain:
 
 @dataclass(frozen=True, slots=True)
 class SayLine:
-    """A fixed line is the right reply."""
+    """A fixed line is the right reply; some name the person's number."""
 
     line: Line
+    number: str = ""
 
 
 Reply = Ask | SayAgain | SayLine
@@ -188,12 +190,12 @@ class Conversation:
             for turn in self.caller_turns
         )
 
-    def understand(self, text: str, *, person_available: bool) -> Meaning:
+    def understand(self, text: str, *, person: Person) -> Meaning:
         """Decide what the caller's words mean at this point of the dialogue.
 
         Args:
             text: A final transcript or typed words.
-            person_available: Whether somebody can take the call over now.
+            person: Who can take the call over now.
         """
         if not text.strip():
             return Meaning(CallEvent.NOT_UNDERSTOOD)
@@ -204,11 +206,11 @@ class Conversation:
         if intent is Intent.GOODBYE:
             return Meaning(CallEvent.GOODBYE)
         if intent is Intent.HANDOVER:
-            return self._hand_over(person_available)
+            return self._hand_over(person)
         if intent is Intent.REPEAT:
             return self._repeat()
         if last is not None and intent is Intent.YES:
-            return self._yes(last, person_available)
+            return self._yes(last, person)
         if last is not None and intent is Intent.NO:
             return self._no(last)
         if intent in (Intent.THANKS, Intent.YES, Intent.NO, Intent.BACKCHANNEL):
@@ -216,18 +218,20 @@ class Conversation:
             return Meaning(CallEvent.TRANSCRIPT, SayLine(Line.ANYTHING_ELSE), confirms)
         return Meaning(CallEvent.TRANSCRIPT, Ask(text))
 
-    def _hand_over(self, person_available: bool) -> Meaning:
-        if person_available:
+    def _hand_over(self, person: Person) -> Meaning:
+        if person.can_take_over:
             return Meaning(CallEvent.HANDOVER_REQUESTED, asks_person=True)
-        return Meaning(CallEvent.TRANSCRIPT, SayLine(Line.OUT_OF_HOURS), asks_person=True)
+        line = Line.NOT_FROM_HERE_CALL if person.number else Line.NOT_FROM_HERE
+        reply = SayLine(line, person.number) if person.there else SayLine(Line.OUT_OF_HOURS)
+        return Meaning(CallEvent.TRANSCRIPT, reply, asks_person=True)
 
     def _repeat(self) -> Meaning:
         reply: Reply = SayAgain() if self.answers else SayLine(Line.NOTHING_TO_REPEAT)
         return Meaning(CallEvent.TRANSCRIPT, reply, repeats=bool(self.answers))
 
-    def _yes(self, last: Answered, person_available: bool) -> Meaning:
+    def _yes(self, last: Answered, person: Person) -> Meaning:
         if not last.grounded:  # "Shall I put you through?"
-            return self._hand_over(person_available)
+            return self._hand_over(person)
         if last.exchange.offer:
             return Meaning(CallEvent.TRANSCRIPT, Ask(last.exchange.offer), confirms=True)
         return Meaning(CallEvent.TRANSCRIPT, SayLine(Line.ANYTHING_ELSE), confirms=True)

@@ -106,8 +106,7 @@ class LiveCall:
         self._input = CallerInput(
             self.conversation,
             key_menu(options.profile, options.language, services.knowledge),
-            person_available=door.capabilities.transfer
-            and options.profile.person_available(services.clock()),
+            options.profile.person(services.clock(), reachable=door.capabilities.transfer),
         )
         self._speculator = Speculator(
             Answers(
@@ -116,7 +115,7 @@ class LiveCall:
                 services.generator,
                 options.profile.space,
                 options.office,
-                self._input.person_available,
+                self._input.person,
             ),
             self._speech.audio if door.capabilities.audio else None,
             self.log,

@@ -21,6 +21,7 @@ from pydantic import (
 )
 
 from apps.core.errors import ConfigError
+from apps.core.person import Person, telephone_number
 from apps.core.policy import Greeting
 
 Language = Literal["de", "en"]
@@ -161,9 +162,16 @@ class Profile(_Model):
         texts = self.purposes.get(name, {})
         return next((text for known, text in texts.items() if known == language), None)
 
-    def person_available(self, moment: datetime) -> bool:
-        """Tell whether somebody can take a call over at an aware moment."""
-        return self.handover is not None and self.opening_hours.open_at(moment)
+    def person(self, moment: datetime, *, reachable: bool) -> Person:
+        """Return who can take a call over at an aware moment.
+
+        Args:
+            moment: Within the opening hours, somebody is there.
+            reachable: Whether the caller's door can hand a call over.
+        """
+        target = self.handover.target if self.handover else ""
+        there = bool(target) and self.opening_hours.open_at(moment)
+        return Person(there, reachable, telephone_number(target))
 
 
 def load_profiles(folder: Path) -> dict[str, Profile]:

@@ -158,7 +158,7 @@ class Speculator:
     def _asked(self, text: str) -> str | None:
         """Return the question that words are, or None when they are none."""
         answers = self._answers
-        meaning = answers.conversation.understand(text, person_available=answers.person_available)
+        meaning = answers.conversation.understand(text, person=answers.person)
         return meaning.reply.question if isinstance(meaning.reply, Ask) else None
 
     def _wasted(self, why: Waste) -> None:

@@ -155,7 +155,7 @@ class Speech:
             return
         drafts.drop(Waste.OTHER_WORDS)
         if isinstance(reply, SayLine):
-            await self._say_line(reply.line)
+            await self._say_line(reply.line, reply.number)
         else:
             last = self._conversation.last
             await self._say_text(last.said if last else "")
@@ -201,10 +201,10 @@ class Speech:
                     await self._tell(text, [])
                 yield piece
 
-    async def _say_line(self, line: Line) -> None:
+    async def _say_line(self, line: Line, number: str = "") -> None:
         count = self._conversation.count(line)
-        slots = self._conversation.slots
-        await self._say_text(self._words.line(line, slots, count, outgoing=self._outgoing))
+        slots, outgoing = self._conversation.slots, self._outgoing
+        await self._say_text(self._words.line(line, slots, count, outgoing=outgoing, number=number))
 
     async def _say_text(self, text: str) -> None:
         for sentence in split_sentences(text):

@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
 
+from apps.core.person import ANYBODY, Person
 from apps.core.sentences import SentenceSplitter
 from apps.core.words import words
 from apps.dispatcher.conversation import Conversation
@@ -107,7 +108,7 @@ class Answers:
         generator: Words the answers.
         profile: The profile's knowledge space.
         office: Its name in the call's language.
-        person_available: Whether somebody could take the call over now.
+        person: Who could take the call over now.
     """
 
     conversation: Conversation
@@ -115,7 +116,7 @@ class Answers:
     generator: Generator
     profile: str
     office: str
-    person_available: bool = True
+    person: Person = ANYBODY
 
     def question(self, asked: str) -> Question:
         """Return what the caller's words ask at this point of the dialogue."""
@@ -135,7 +136,7 @@ class Answers:
             question.full,
             language=language,
             office=self.office,
-            person_available=self.person_available,
+            person=self.person,
         )
 
     async def sentences(self, prompt: Prompt) -> AsyncGenerator[str, None]:

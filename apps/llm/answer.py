@@ -76,8 +76,7 @@ def plan_answer(prompt: Prompt) -> AnswerPlan:
     passage = prompt.grounding
     says = wording(prompt.language)
     if passage is None:
-        line = says.line(prompt.dont_know, prompt.slots)
-        return AnswerPlan(False, None, "", tuple(split_sentences(line)))
+        return AnswerPlan(False, None, "", tuple(split_sentences(prompt.dont_know())))
     told = _choose(prompt, passage)
     count = len(prompt.history)
     lead_in = says.lead_in(prompt.slots, prompt.question, count)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from apps.core.passages import COVERED_SCORE, Passage
+from apps.core.person import ANYBODY, Person
 from apps.core.policy import PolicySlots
 from apps.llm.style import Line, wording
 
@@ -49,7 +50,7 @@ class Prompt:
         passages: What retrieval found, best first.
         history: What was said before, oldest first.
         covered_score: The best passage's score from which on the question counts as covered.
-        person_available: Whether somebody could take the call over now.
+        person: Who could take the call over now.
     """
 
     slots: PolicySlots
@@ -59,7 +60,7 @@ class Prompt:
     passages: tuple[Passage, ...]
     history: tuple[Exchange, ...] = ()
     covered_score: float = COVERED_SCORE
-    person_available: bool = True
+    person: Person = ANYBODY
 
     @property
     def grounding(self) -> Passage | None:
@@ -68,10 +69,15 @@ class Prompt:
             return self.passages[0]
         return None
 
-    @property
-    def dont_know(self) -> Line:
-        """The line for a question that nothing covers; it offers a person where there is one."""
-        return Line.DONT_KNOW if self.person_available else Line.DONT_KNOW_ALONE
+    def dont_know(self) -> str:
+        """Return what a question gets that nothing covers: it offers a person where one is."""
+        if self.person.can_take_over:
+            line = Line.DONT_KNOW
+        elif not self.person.there:
+            line = Line.DONT_KNOW_ALONE
+        else:
+            line = Line.DONT_KNOW_CALL if self.person.number else Line.DONT_KNOW_NOT_FROM_HERE
+        return wording(self.language).line(line, self.slots, number=self.person.number)
 
     def messages(self) -> list[dict[str, str]]:
         """Return the prompt as messages for an OpenAI-compatible chat."""
@@ -87,11 +93,10 @@ class Prompt:
 
     def _instructions(self) -> str:
         words = wording(self.language)
-        dont_know = words.line(self.dont_know, self.slots)
         return "\n".join(
             (
                 words.instruction("role").format(office=self.office),
-                words.instruction("grounding").format(dont_know=dont_know),
+                words.instruction("grounding").format(dont_know=self.dont_know()),
                 words.instruction("data"),
                 words.instruction("tone", self.slots.tone.value),
                 words.instruction("length", self.slots.length.value),
@@ -109,7 +114,7 @@ def assemble(
     language: str,
     office: str,
     covered_score: float = COVERED_SCORE,
-    person_available: bool = True,
+    person: Person = ANYBODY,
 ) -> Prompt:
     """Return the prompt for one question; of the history only the last few exchanges count."""
     return Prompt(
@@ -120,7 +125,7 @@ def assemble(
         passages=tuple(passages),
         history=tuple(history[-_HISTORY_LENGTH:]),
         covered_score=covered_score,
-        person_available=person_available,
+        person=person,
     )
 
 

@@ -17,6 +17,8 @@ _MONTHS = {
     "de": "Januar|Februar|März|April|Mai|Juni|Juli|August|September|Oktober|November|Dezember",
 }
 
+_PLUS = re.compile(r"(?<!\w)\+(?=\d)")  # of an international number
+
 _ABBREVIATIONS = {
     "en": {
         "e.g.": "for example", "i.e.": "that is", "etc.": "and so on", "a.m.": "in the morning",
@@ -44,6 +46,7 @@ def spoken_form(text: str, language: str) -> str:
     """
     for short, long in _ABBREVIATIONS[language].items():
         text = _abbreviation(short).sub(f" {long} " if short in "&%" else long, text)
+    text = _PLUS.sub("plus ", text)
     for pattern, write in _RULES[language]:
         text = pattern.sub(write, text)
     return " ".join(text.split()).replace(" .", ".").replace(" ,", ",").replace(" ?", "?")

@@ -43,6 +43,8 @@ class Line(StrEnum):
     APOLOGY_ANSWER = "apology_answer"
     DONT_KNOW = "dont_know"
     DONT_KNOW_ALONE = "dont_know_alone"
+    DONT_KNOW_NOT_FROM_HERE = "dont_know_not_from_here"
+    DONT_KNOW_CALL = "dont_know_call"
     HANDOVER = "handover"
     HANDOVER_ALONE = "handover_alone"
     HANDOVER_DECLINED = "handover_declined"
@@ -53,6 +55,8 @@ class Line(StrEnum):
     RATING_THANKS = "rating_thanks"
     RATING_NONE = "rating_none"
     OUT_OF_HOURS = "out_of_hours"
+    NOT_FROM_HERE = "not_from_here"
+    NOT_FROM_HERE_CALL = "not_from_here_call"
     NO_EAR = "no_ear"
     TOO_LONG = "too_long"
     GOING_AWAY = "going_away"
@@ -104,7 +108,13 @@ class Wording:
         return str(self._data["outgoing"]["message"]).format(office=office, purpose=purpose)
 
     def line(
-        self, line: Line, slots: PolicySlots, count: int = 0, *, outgoing: bool = False
+        self,
+        line: Line,
+        slots: PolicySlots,
+        count: int = 0,
+        *,
+        outgoing: bool = False,
+        number: str = "",
     ) -> str:
         """Return a fixed line.
 
@@ -113,6 +123,7 @@ class Wording:
             slots: The policy; lines with one text per tone follow it.
             count: How often this line was said before; a list ends with its last text.
             outgoing: Whether TOM made the call, so that nobody is thanked for calling.
+            number: A person's, for the lines that name it.
         """
         own = self._data["outgoing"]["lines"] if outgoing else {}
         text = own.get(line.value, self._data["lines"][line.value])
@@ -120,7 +131,7 @@ class Wording:
             text = text[slots.tone.value]
         if isinstance(text, list):
             text = text[min(count, len(text) - 1)]
-        return str(text)
+        return str(text).replace("{number}", number)
 
     def lead_in(self, slots: PolicySlots, question: str, count: int) -> str:
         """Return what opens an answer in the policy's tone; may be empty.

@@ -4,17 +4,21 @@ import pytest
 
 from apps.core.events import CallEvent
 from apps.core.passages import Passage
+from apps.core.person import ANYBODY, Person, telephone_number
 from apps.core.policy import InquiryMode, PolicySlots
 from apps.dispatcher.conversation import Ask, Conversation, SayAgain, SayLine
 from apps.llm.answer import AnswerPlan
-from apps.llm.style import Line
+from apps.llm.prompt import assemble
+from apps.llm.style import Line, wording
+
+FAR = Person(reachable=False, number="+4930123456")
 
 
 def dialogue(*, grounded=None, offer="", inquiry=InquiryMode.DIRECT, language="en"):
     """A dialogue whose one answer, if `grounded` is not None, was heard."""
     talk = Conversation(language, PolicySlots(inquiry_mode=inquiry))
     if grounded is not None:
-        meaning = talk.understand("what does it cost", person_available=True)
+        meaning = talk.understand("what does it cost", person=Person())
         talk.note_caller("what does it cost", meaning)
         talk.note_turn(2)
         entry = "fee" if grounded else None
@@ -26,8 +30,8 @@ def dialogue(*, grounded=None, offer="", inquiry=InquiryMode.DIRECT, language="e
     return talk
 
 
-def means(talk, text, *, person_available=True):
-    return talk.understand(text, person_available=person_available)
+def means(talk, text, *, person=ANYBODY):
+    return talk.understand(text, person=person)
 
 
 @pytest.mark.parametrize("text", ["", "   "])
@@ -44,14 +48,21 @@ def test_a_goodbye_closes_the_call():
 
 
 @pytest.mark.parametrize(
-    ("there", "kind", "reply"),
+    ("person", "kind", "reply"),
     [
-        (True, CallEvent.HANDOVER_REQUESTED, None),
-        (False, CallEvent.TRANSCRIPT, SayLine(Line.OUT_OF_HOURS)),
+        (Person(), CallEvent.HANDOVER_REQUESTED, None),
+        (Person(there=False), CallEvent.TRANSCRIPT, SayLine(Line.OUT_OF_HOURS)),
+        (Person(reachable=False), CallEvent.TRANSCRIPT, SayLine(Line.NOT_FROM_HERE)),
+        (
+            Person(reachable=False, number="+4930123"),
+            CallEvent.TRANSCRIPT,
+            SayLine(Line.NOT_FROM_HERE_CALL, "+4930123"),
+        ),
+        (Person(there=False, reachable=False), CallEvent.TRANSCRIPT, SayLine(Line.OUT_OF_HOURS)),
     ],
 )
-def test_a_person_is_promised_only_while_one_is_there(there, kind, reply):
-    meaning = means(dialogue(), "I want to talk to a human", person_available=there)
+def test_a_person_is_promised_only_while_one_is_there_and_can_be_reached(person, kind, reply):
+    meaning = means(dialogue(), "I want to talk to a human", person=person)
     assert (meaning.kind, meaning.reply, meaning.asks_person) == (kind, reply, True)
 
 
@@ -124,3 +135,34 @@ def test_an_answer_names_the_passages_of_its_entry_alone():
 def test_an_agent_gets_the_questions_and_where_their_answers_came_from():
     assert dialogue(grounded=True).summary() == "What does it cost? → fee"
     assert dialogue(grounded=False).summary() == "What does it cost? → —"
+
+
+@pytest.mark.parametrize("language", ["de", "en"])
+def test_a_line_that_cannot_put_through_names_the_person_s_number_where_it_has_one(language):
+    slots = PolicySlots()
+    said = wording(language).line(Line.NOT_FROM_HERE_CALL, slots, number="+4930123456")
+    assert "+4930123456" in said
+    elsewhere = assemble(slots, (), (), "?", language=language, office="", person=FAR)
+    assert "+4930123456" in elsewhere.dont_know()
+    for person in (Person(reachable=False), Person(there=False, reachable=False)):
+        alone = assemble(slots, (), (), "?", language=language, office="", person=person)
+        assert "{number}" not in alone.dont_know()
+        assert not alone.dont_know().endswith("?"), "nobody is offered who cannot be reached"
+
+
+@pytest.mark.parametrize(
+    ("target", "number"),
+    [
+        ("+49 30 123-456", "+4930123456"),
+        ("tel:+4930123456", "+4930123456"),
+        ("(030) 123 456", "030123456"),
+        ("030/123456", "030123456"),
+        ("110", "110"),
+        ("12", ""),
+        ("sip:desk@town.example", ""),
+        ("sip:+4930123456@town.example", ""),
+        ("", ""),
+    ],
+)
+def test_a_target_is_a_telephone_number_or_not(target, number):
+    assert telephone_number(target) == number

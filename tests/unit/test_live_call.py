@@ -9,7 +9,7 @@ from apps.core.clock import loop_ms
 from apps.core.errors import EngineDied
 from apps.core.policy import BargeInSensitivity, Greeting, InquiryMode, Length, PolicySlots, Tone
 from apps.dispatcher.services import Limits
-from apps.voice.doors.base import CallerAudio
+from apps.voice.doors.base import CallerAudio, Capabilities
 from apps.voice.stt.fake import FakeStt
 from apps.voice.tts.fake import FakeTts
 from tests.calls import (
@@ -170,6 +170,24 @@ def test_out_of_hours_nobody_is_promised():
     door = ScriptedDoor((LISTEN, 900), (LISTEN, CallerHungUp()))
     call = hold(door, "human agent please", now=datetime(2026, 3, 8, 2, 0, tzinfo=UTC))
     assert call.reason == "caller_hung_up"
+    assert not door.of("transfer")
+    assert call.facts.turns[0].asked_for_person
+
+
+@pytest.mark.parametrize(
+    ("language", "asked", "said"),
+    [
+        ("en", "human agent please", "can't put you through on this line"),
+        ("de", "einen mitarbeiter bitte", "kann ich Sie leider nicht verbinden"),
+    ],
+)
+def test_a_door_that_cannot_hand_over_says_so_instead_of_that_nobody_is_there(
+    language, asked, said
+):
+    door = ScriptedDoor((LISTEN, 900), (LISTEN, CallerHungUp()), language=language)
+    door.capabilities = Capabilities(transfer=False)
+    call = hold(door, asked)
+    assert said in door.said("assistant")[-1]
     assert not door.of("transfer")
     assert call.facts.turns[0].asked_for_person
 

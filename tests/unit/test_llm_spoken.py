@@ -104,3 +104,10 @@ def test_no_answer_of_the_sample_keeps_a_digit() -> None:
     for entry in load_entries(resource("knowledge")):
         for sentence in entry.sentences:
             assert not re.search(r"\d", spoken_form(sentence, entry.language))
+
+
+@pytest.mark.parametrize("language", ["de", "en"])
+def test_an_international_number_begins_with_a_plus(language):
+    said = spoken_form("+4930123456", language)
+    assert said.startswith("plus ")
+    assert len(said.split()) == 11
