@@ -1,10 +1,12 @@
 /** The call page: one button, and what happens between pressing it and hanging up. */
-import { byId, takesKeys } from "./dom.js";
+import { byId } from "./dom.js";
 import { judge } from "./ending.js";
 import { followEnd } from "./follow-end.js";
-import { Insight, observing } from "./insight.js";
+import { Insight } from "./insight.js";
 import { Keypad } from "./keypad.js";
+import { offerLanguages } from "./languages.js";
 import { Line } from "./line.js";
+import { wishes } from "./link.js";
 import { probe, showLevels } from "./meter.js";
 import { NoMicrophone, listMicrophones, openMicrophone } from "./microphone.js";
 import { showEnding, showPhase, showState, startClock } from "./phase.js";
@@ -12,7 +14,7 @@ import { Sound, openContext, stop } from "./sound.js";
 import { Stars } from "./stars.js";
 import { Transcript } from "./transcript.js";
 import { keepAwake } from "./wake-lock.js";
-import { chooseLanguage, preferredLanguage, say, spokenLanguage, useLanguage } from "./words.js";
+import { say } from "./words.js";
 
 /** @typedef {import("./line.js").Message} Message */
 /** @typedef {import("./line.js").Ending} Ending */
@@ -43,6 +45,8 @@ class CallPage {
     this.phase = "idle";
     /** @type {Mode} */
     this.mode = "audio";
+    /** Whether the caller's voice is understood; else the rating is typed or chosen. */
+    this.maySay = false;
     /** Names one attempt to call; whatever finishes late for another one is dropped. */
     this.attempt = 0;
     this.pressedAtMs = -Infinity;
@@ -61,16 +65,8 @@ class CallPage {
     });
     this.microphones.addEventListener("change", () => void this.#changeMicrophone());
     navigator.mediaDevices?.addEventListener?.("devicechange", () => this.#list());
-    document.addEventListener("keydown", (event) => this.#rateByKey(event));
-    document.addEventListener("pointerdown", () => void this.sound?.context.resume());
-    for (const choice of document.getElementsByName("language")) {
-      const radio = /** @type {HTMLInputElement} */ (choice);
-      radio.checked = radio.value === spokenLanguage();
-      radio.addEventListener("change", () => {
-        chooseLanguage(radio.value === "de" ? "de" : "en");
-        this.#list();
-      });
-    }
+    document.addEventListener("pointerdown", () => this.sound?.resume());
+    offerLanguages(() => this.#list());
     this.#list();
   }
 
@@ -109,7 +105,7 @@ class CallPage {
         this.#enter("calling", mode);
       }
     }
-    this.#dial(mode, attempt);
+    this.#dial(attempt);
   }
 
   /** @returns {Promise<Sound>} */
@@ -120,7 +116,6 @@ class CallPage {
     try {
       const stream = await openMicrophone(this.microphones.value);
       return await Sound.open(context, stream, {
-        onFrame: (frame) => this.line?.sendAudio(frame),
         onLost: () => this.transcript.warnOf("mic.lost"),
         onStall: (stalled) => this.#stalled(stalled),
       });
@@ -130,25 +125,19 @@ class CallPage {
     }
   }
 
-  /** @param {Mode} mode @param {number} attempt */
-  #dial(mode, attempt) {
+  /** @param {number} attempt */
+  #dial(attempt) {
     this.#state("connecting");
     const current = () => attempt === this.attempt;
-    this.line = new Line({
-      start: {
-        type: "start",
-        protocol: 1,
-        mode,
-        profile: new URLSearchParams(location.search).get("profile") ?? "",
-        language: spokenLanguage(),
-        audio: { encoding: "pcm_s16le", rate: 16000, channels: 1 },
-        ...observing(),
-      },
+    const call = {
+      wishes: wishes(),
+      sound: this.sound,
       // A call that was given up may still have something to say.
-      onMessage: (message) => current() && this.#handlers[message.type]?.(message),
-      onAudio: (frame) => current() && this.sound?.play(frame),
-      onEnd: (ending) => current() && this.#ended(ending),
-    });
+      onMessage: (/** @type {Message} */ message) =>
+        current() && this.#handlers[message.type]?.(message),
+      onEnd: (/** @type {Ending} */ ending) => current() && this.#ended(ending),
+    };
+    this.line = new Line(call, () => current() && this.transcript.warnOf("webrtc.failed"));
   }
 
   /** What the server says; a type that is not here is none of this page's business.
@@ -175,6 +164,7 @@ class CallPage {
   /** @param {Message} started */
   #started(started) {
     this.#enter("live", this.mode);
+    document.body.dataset.transport = this.line?.name;
     this.insight.begin(started);
     this.cleanups.push(startClock(byId("clock")), keepAwake());
     const { sound } = this;
@@ -186,6 +176,7 @@ class CallPage {
     }
     // Without a recogniser for the language nobody listens.
     const mustType = !sound || !started.listening;
+    this.maySay = !mustType;
     say(this.typed, mustType ? "typed.only" : "typed.placeholder");
     if (mustType) this.typed.focus();
   }
@@ -193,7 +184,7 @@ class CallPage {
   #askRating() {
     // The keys would cover the stars; the keyboard's 1 to 5 go on working.
     this.keypad.show(false);
-    this.stars.ask(this.mode === "audio");
+    this.stars.ask(this.maySay);
   }
 
   /** @param {string} state */
@@ -217,13 +208,6 @@ class CallPage {
     this.transcript.noteOf("key", { digit });
   }
 
-  /** @param {KeyboardEvent} event While the stars are shown, 1 to 5 choose. */
-  #rateByKey(event) {
-    const asked = !byId("rating").hidden && byId("keypad").hidden;
-    if (!asked || takesKeys(event.target) || event.ctrlKey || event.metaKey || event.altKey) return;
-    if (/^[1-5]$/.test(event.key)) this.line?.send({ type: "rating", stars: Number(event.key) });
-  }
-
   /** @param {boolean} muted */
   #mute(muted) {
     this.sound?.mute(muted);
@@ -235,8 +219,9 @@ class CallPage {
     if (!sound) return;
     try {
       const stream = await openMicrophone(this.microphones.value);
-      if (sound === this.sound) sound.change(stream);
-      else stop(stream);
+      if (sound !== this.sound) return stop(stream);
+      sound.change(stream);
+      this.line?.changeMicrophone(stream);
     } catch (error) {
       if (!(error instanceof NoMicrophone || error instanceof DOMException)) throw error;
       this.transcript.warnOf("mic.unchanged");
@@ -252,7 +237,7 @@ class CallPage {
   #hangUp() {
     this.#state("hanging_up");
     this.#enter("leaving", this.mode);
-    this.sound?.clear();
+    this.sound?.silence();
     this.line?.hangUp();
   }
 
@@ -312,6 +297,5 @@ class CallPage {
   }
 }
 
-useLanguage(preferredLanguage());
 followEnd(byId("main"));
 new CallPage();

@@ -24,7 +24,8 @@ export function make(tag, className = "", text = "") {
   return element;
 }
 
-/** @param {EventTarget | null} target @returns {boolean} Whether keys typed there are its own. */
-export function takesKeys(target) {
+/** @param {KeyboardEvent} event @returns {boolean} Whether the key is a field's or the browser's. */
+export function takesKeys({ target, ctrlKey, metaKey, altKey }) {
+  if (ctrlKey || metaKey || altKey) return true;
   return target instanceof HTMLElement && /^(INPUT|SELECT|TEXTAREA)$/.test(target.tagName);
 }

@@ -13,6 +13,7 @@ const TROUBLE = new Map([
   ["4408", "timeout"],
   ["4415", "fault"],
   ["busy", "busy"],
+  ["too_many_calls", "too_many"],
   ["forbidden", "forbidden"],
   ["unknown_profile", "profile"],
   ["timeout", "timeout"],

@@ -4,20 +4,14 @@ import { number, say, t } from "./words.js";
 
 /** @typedef {import("./line.js").Message} Message */
 
-/** @returns {{observe?: true, token?: string}} Asked for by `?observe`, from elsewhere with
- *  `#token=…`; what stands behind the # is never sent with the page's address. */
-export function observing() {
-  if (!new URLSearchParams(location.search).has("observe")) return {};
-  const token = new URLSearchParams(location.hash.slice(1)).get("token") ?? "";
-  return { observe: true, token };
-}
-
 export class Insight {
   constructor() {
     this.panel = /** @type {HTMLDetailsElement} */ (byId("insight"));
     this.body = byId("insight-body");
     /** @type {Record<string, number>} */
     this.before = {};
+    /** @type {Record<string, string>} */
+    this.chosen = {};
   }
 
   hide() {
@@ -29,7 +23,8 @@ export class Insight {
   begin({ policy_variant: variant, propensity, slots, why, probabilities }) {
     if (!variant) return;
     this.before = probabilities;
-    say(byId("insight-title"), "insight.variant", { variant, percent: percent(propensity) });
+    this.chosen = { variant, propensity: number(propensity, 2) };
+    say(byId("insight-title"), "insight.variant", this.chosen);
     const list = make("dl", "facts");
     for (const [slot, value] of Object.entries(slots)) {
       list.append(make("dt", "", slot), make("dd", "", String(value)));
@@ -41,8 +36,8 @@ export class Insight {
   /** @param {Message} reward */
   learned({ value, components, missing, probabilities }) {
     const title = byId("insight-title");
-    if (value === null) say(title, "insight.nothing");
-    else say(title, "insight.reward", { value: signed(value) });
+    if (value === null) say(title, "insight.nothing", this.chosen);
+    else say(title, "insight.reward", { ...this.chosen, reward: signed(value) });
     const list = make("dl", "facts");
     for (const [name, part] of Object.entries(components)) {
       list.append(make("dt", "", name), make("dd", "", signed(part)));
@@ -53,7 +48,6 @@ export class Insight {
     }
     this.body.replaceChildren(...parts);
     this.panel.hidden = false;
-    this.panel.open = true;
   }
 }
 

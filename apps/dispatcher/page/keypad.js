@@ -18,9 +18,11 @@ export class Keypad {
     pad.append(...DIGITS.map((digit) => key(digit, () => onDigit(digit))));
     toggle.addEventListener("click", () => this.show(Boolean(pad.hidden)));
     document.addEventListener("keydown", (event) => {
-      if (pad.hidden || takesKeys(event.target) || event.ctrlKey || event.metaKey) return;
+      if (pad.hidden || takesKeys(event)) return;
       if (event.key === "Escape") return this.show(false);
-      if (DIGITS.includes(event.key)) onDigit(event.key);
+      if (!DIGITS.includes(event.key)) return;
+      event.preventDefault();
+      onDigit(event.key);
     });
   }
 

@@ -1,95 +1,71 @@
-/** One call over the WebSocket door; docs/protocol.md says what travels on it. */
+/** One call's line: WebRTC first, and WebSocket where no direct connection comes about. */
+import { WebRtcTransport } from "./webrtc.js";
+import { WebSocketTransport } from "./websocket.js";
 
-/** @typedef {{type: string, [field: string]: any}} Message */
+/** @typedef {{type: string, [field: string]: any}} Message As docs/protocol.md lists them. */
 /** @typedef {{code: number, opened: boolean, reason: string, error: string}} Ending
  *  How a line ended: its close code, whether it ever opened, `call.ended`'s reason and the last
  *  error's code, both empty when none came. */
 
-/** What browsers report when a connection breaks. */
-const LOST = 1006;
-const PING_MS = 10_000;
-/** Pings in a row that nothing came after: the connection is dead, though nobody has closed it. */
-const MOST_UNANSWERED = 2;
-/** What may wait in the browser for a slow network: 2 s of audio. */
-const MAX_WAITING_BYTES = 64_000;
-/** How long a hang-up waits for the server's report. */
-const REPORT_MS = 3_000;
+/**
+ * What a transport is given.
+ * @typedef {object} Call
+ * @property {Record<string, string | boolean>} wishes The fields of `start` that say who is called.
+ * @property {import("./sound.js").Sound | null} sound None in a typed call.
+ * @property {(message: Message) => unknown} onMessage
+ * @property {(ending: Ending) => unknown} onEnd Called exactly once.
+ */
 
+/**
+ * What carries a call: it takes the sound's microphone, plays what comes, and passes messages.
+ * @typedef {object} Transport
+ * @property {string} name
+ * @property {(message: Message) => void} send
+ * @property {() => void} hangUp
+ * @property {(stream: MediaStream) => void} changeMicrophone
+ */
+
+/** Whoever waited for WebRTC in vain once does not wait again before the page is loaded anew. */
+let webRtcFailed = false;
+
+/** @implements {Transport} */
 export class Line {
   /**
-   * @param {object} options
-   * @param {Message} options.start
-   * @param {(message: Message) => unknown} options.onMessage
-   * @param {(frame: ArrayBuffer) => unknown} options.onAudio
-   * @param {(ending: Ending) => unknown} options.onEnd Called exactly once.
+   * @param {Call} call
+   * @param {() => void} onFallback No direct connection came about; WebSocket carries the call.
    */
-  constructor({ start, onMessage, onAudio, onEnd }) {
-    this.opened = false;
-    this.reason = "";
-    this.error = "";
-    this.onMessage = onMessage;
-    this.onEnd = onEnd;
-    this.socket = new WebSocket(callUrl());
-    this.socket.binaryType = "arraybuffer";
-    this.socket.onopen = () => {
-      this.opened = true;
-      this.send(start);
-    };
-    this.socket.onmessage = ({ data }) => {
-      this.unanswered = 0;
-      if (typeof data === "string") this.#take(JSON.parse(data));
-      else onAudio(data);
-    };
-    this.socket.onclose = ({ code }) => this.#end(code);
-    this.unanswered = 0;
-    this.pinging = setInterval(() => this.#ping(), PING_MS);
+  constructor(call, onFallback) {
+    /** @type {Transport} */
+    this.transport = mayUseWebRtc(call)
+      ? new WebRtcTransport(call, () => {
+          webRtcFailed = true;
+          onFallback();
+          this.transport = new WebSocketTransport(call);
+        })
+      : new WebSocketTransport(call);
+  }
+
+  get name() {
+    return this.transport.name;
   }
 
   /** @param {Message} message */
   send(message) {
-    if (this.socket.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify(message));
+    this.transport.send(message);
   }
 
-  /** @param {ArrayBuffer} frame */
-  sendAudio(frame) {
-    if (this.socket.readyState !== WebSocket.OPEN) return;
-    // Old audio is worth less than new: what a stalled network cannot take is left out.
-    if (this.socket.bufferedAmount < MAX_WAITING_BYTES) this.socket.send(frame);
-  }
-
-  /** Hang up; the server settles the call and reports before it closes. */
   hangUp() {
-    if (this.socket.readyState !== WebSocket.OPEN) return this.#end(1000);
-    this.send({ type: "hangup" });
-    this.reporting = setTimeout(() => this.#end(1000), REPORT_MS);
+    this.transport.hangUp();
   }
 
-  /** Keeps a typed call open, and notices when the other side has gone. */
-  #ping() {
-    if (this.unanswered++ >= MOST_UNANSWERED) this.#end(LOST);
-    else this.send({ type: "ping" });
-  }
-
-  /** @param {Message} message */
-  #take(message) {
-    if (message.type === "call.ended") this.reason = message.reason;
-    if (message.type === "error") this.error = message.code;
-    this.onMessage(message);
-  }
-
-  /** @param {number} code */
-  #end(code) {
-    clearInterval(this.pinging);
-    clearTimeout(this.reporting);
-    this.socket.onopen = this.socket.onmessage = this.socket.onclose = null;
-    this.socket.close();
-    this.onEnd({ code, opened: this.opened, reason: this.reason, error: this.error });
+  /** @param {MediaStream} stream */
+  changeMicrophone(stream) {
+    this.transport.changeMicrophone(stream);
   }
 }
 
-/** @returns {URL} The door beside this page, also below a proxy's path. */
-function callUrl() {
-  const url = new URL("v1/call", document.baseURI);
-  url.protocol = url.protocol.replace("http", "ws");
-  return url;
+/** @param {Call} call @returns {boolean} `?transport=websocket` is for networks that are known. */
+function mayUseWebRtc({ sound }) {
+  const asked = new URLSearchParams(location.search).get("transport");
+  return Boolean(sound) && !webRtcFailed && asked !== "websocket" && "RTCPeerConnection" in window;
 }

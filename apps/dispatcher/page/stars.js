@@ -1,5 +1,5 @@
 /** The rating at the end of a call: five stars, by pointer, by key, or as understood from speech. */
-import { make } from "./dom.js";
+import { make, takesKeys } from "./dom.js";
 import { say } from "./words.js";
 
 const MOST = 5;
@@ -19,6 +19,11 @@ export class Stars {
     this.hint = hint;
     this.buttons = Array.from({ length: MOST }, (_, i) => star(i + 1, () => onChoice(i + 1)));
     row.append(...this.buttons);
+    document.addEventListener("keydown", (event) => {
+      // While the telephone's keys are shown the digits are theirs.
+      if (card.hidden || event.defaultPrevented || takesKeys(event)) return;
+      if (!this.buttons[0].disabled && /^[1-5]$/.test(event.key)) onChoice(Number(event.key));
+    });
   }
 
   /** @param {boolean} spoken Whether the rating can be said. */
