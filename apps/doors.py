@@ -9,7 +9,7 @@ import structlog
 from fastapi import APIRouter
 
 from apps.core.errors import ConfigError
-from apps.dispatcher.routes import asterisk, calls, realtime, telnyx, twilio, vonage, whip
+from apps.dispatcher.routes import asterisk, calls, realtime, telnyx, tokens, twilio, vonage, whip
 from apps.dispatcher.routes.peer_calls import PeerCalls
 from apps.dispatcher.routes.reception import Reception, is_loopback
 from apps.dispatcher.switchboard import Switchboard
@@ -61,6 +61,7 @@ def routers(
     """
     return (
         calls.router(reception),
+        tokens.router(reception),
         realtime.router(reception, settings.realtime_key),
         _twilio(settings, reception),
         _telnyx(settings, reception),

@@ -6,7 +6,7 @@ import asyncio
 import gc
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from functools import partial
 from pathlib import Path
 
@@ -71,12 +71,14 @@ class Tom:
         switchboard: All calls.
         metrics: The server's metrics.
         choices: Which engine serves each role, and why.
+        operator_token: Opens operators' details from other machines.
     """
 
     app: FastAPI
     switchboard: Switchboard
     metrics: Metrics
     choices: Mapping[str, Choice]
+    operator_token: str = field(repr=False)
 
 
 @asynccontextmanager
@@ -166,7 +168,7 @@ async def run_tom(settings: Settings) -> AsyncGenerator[Tom, None]:
         )
         for choice in choices.values():
             log.info("engine", role=choice.role, engine=choice.engine or "none", why=choice.why)
-        yield Tom(app, switchboard, metrics, choices)
+        yield Tom(app, switchboard, metrics, choices, keys.operator_token)
 
 
 def _recording_key(settings: Settings) -> SealingKey | None:

@@ -150,11 +150,14 @@ def _why_taken(host: str, port: int) -> str:
 
 def _answers(host: str, port: int, path: str) -> bool:
     reachable = "127.0.0.1" if host in ("", "0.0.0.0") else host  # noqa: S104 - compared only
-    try:
-        answer = httpx.get(f"http://{reachable}:{port}{path}", timeout=1.0, trust_env=False)
-    except httpx.HTTPError:
-        return False
-    return answer.status_code == httpx.codes.OK
+    for scheme in ("http", "https"):
+        url = f"{scheme}://{reachable}:{port}{path}"
+        try:  # whether it answers is asked, not who it is
+            answer = httpx.get(url, timeout=1.0, trust_env=False, verify=False)  # noqa: S501
+        except httpx.HTTPError:
+            continue
+        return answer.status_code in (httpx.codes.OK, httpx.codes.FORBIDDEN)
+    return False
 
 
 def _servers(settings: Settings) -> Iterator[Found]:

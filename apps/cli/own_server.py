@@ -16,7 +16,7 @@ from apps.core.errors import EngineUnavailable
 START_S = 120.0
 STOP_S = 45.0
 # Nobody scrapes it, and a metrics port that is set belongs to the server that runs all the time.
-_QUIET = {"PROMETHEUS_ENABLED": "false"}
+_QUIET = {"PROMETHEUS_ENABLED": "false", "TOM_SIP": "false", "TOM_DRAIN_S": "15"}
 
 
 @asynccontextmanager
@@ -35,6 +35,7 @@ async def own_server(environment: Mapping[str, str], log_file: Path) -> AsyncGen
         ready = Path(folder) / "address"
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "apps.cli", "serve", "--host", "127.0.0.1", "--port", "0"),
+            "--no-tls",
             *("--ready-file", str(ready)),
             env={**os.environ, **_QUIET, **environment},
             stdout=log,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import signal
 import socket
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Annotated
@@ -16,7 +17,9 @@ import uvicorn
 from rich.console import Console
 
 from apps.cli.parts import errors_told
+from apps.cli.tls import Certificate, read_certificate
 from apps.core.errors import ConfigError
+from apps.dispatcher.trust import is_loopback
 from apps.main import Tom, run_tom
 from apps.monitor.endpoint import serve_metrics
 from apps.monitor.logs import configure_logging
@@ -37,34 +40,52 @@ def serve(
     sip: Annotated[
         bool, typer.Option("--sip", help="Take calls of telephones by SIP, too; TOM_SIP.")
     ] = False,
+    tls: Annotated[
+        bool, typer.Option("--tls/--no-tls", help="Serve HTTPS, where TOM_TLS_CERT is set.")
+    ] = True,
     ready_file: Annotated[
         Path | None, typer.Option(help="Write the server's address here once it takes calls.")
     ] = None,
 ) -> None:
     """Serve calls: the call page at /, the WebSocket door at /v1/call, /metrics and /readyz.
 
-    Ctrl-C or SIGTERM takes no more calls, lets the live ones say goodbye, and stops; a second one
-    stops at once.
+    Ctrl-C or SIGTERM takes no more calls, lets the live ones finish for TOM_DRAIN_S at most, and
+    stops; a second one stops at once.
     """
     console = Console(stderr=True)
     with errors_told(console):
         given = {"http_host": host, "http_port": port, "sip": sip or None}
         settings = read_settings(**{k: v for k, v in given.items() if v is not None})
         configure_logging(settings.log_level, settings.log_format)
-        asyncio.run(_serve(settings, ready_file))
+        asyncio.run(_serve(settings, ready_file, tls=tls))
 
 
-async def _serve(settings: Settings, ready_file: Path | None) -> None:
+async def _serve(settings: Settings, ready_file: Path | None, *, tls: bool = True) -> None:
+    certificate = read_certificate(settings.tls_cert, settings.tls_key) if tls else None
+    proxies = read_proxies(settings.trusted_proxies)
     listener = _listen(settings.http_host, settings.http_port)
     async with AsyncExitStack() as stack:
         stack.callback(listener.close)
         tom = await stack.enter_async_context(run_tom(settings))
         if settings.prometheus_enabled and settings.prometheus_port is not None:
             await stack.enter_async_context(
-                serve_metrics(tom.metrics, settings.http_host, settings.prometheus_port)
+                serve_metrics(
+                    tom.metrics,
+                    settings.http_host,
+                    settings.prometheus_port,
+                    tom.operator_token,
+                )
             )
-        server = _Server(tom, settings.drain_s)
-        address = _address(settings.http_host, listener.getsockname()[1])
+        server = _Server(tom, settings.drain_s, certificate, proxies)
+        address = _address(
+            settings.http_host, listener.getsockname()[1], tls=certificate is not None
+        )
+        if certificate is None and not proxies and not is_loopback(settings.http_host):
+            log.warning(
+                "no_tls",
+                why="Calls and tokens travel in the clear, and browsers give no microphone.",
+                hint="Set TOM_TLS_CERT and TOM_TLS_KEY, or put a proxy in front.",
+            )
         listener.listen()  # whoever reads the address may call at once
         if ready_file is not None:
             ready_file.write_text(address, encoding="utf-8")
@@ -88,14 +109,39 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _address(host: str, port: int) -> str:
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+def _address(host: str, port: int, *, tls: bool = False) -> str:
+    name = f"[{host}]" if ":" in host else host
+    return f"{'https' if tls else 'http'}://{name}:{port}"
+
+
+def read_proxies(listed: str) -> list[str]:
+    """Return the addresses and networks of TOM_TRUSTED_PROXIES.
+
+    Raises:
+        ConfigError: One is neither.
+    """
+    proxies = [part.strip() for part in listed.split(",") if part.strip()]
+    for proxy in proxies:
+        try:
+            ipaddress.ip_network(proxy)
+        except ValueError:
+            raise ConfigError(
+                f"TOM_TRUSTED_PROXIES names {proxy!r}, which is no address or network.",
+                hint="For example 127.0.0.1, 10.0.0.0/8.",
+            ) from None
+    return proxies
 
 
 class _Server(uvicorn.Server):
     """uvicorn with our own signals: calls are closed politely before the sockets are."""
 
-    def __init__(self, tom: Tom, drain_s: float = 30.0) -> None:
+    def __init__(
+        self,
+        tom: Tom,
+        drain_s: float = 30.0,
+        certificate: Certificate | None = None,
+        proxies: Sequence[str] = (),
+    ) -> None:
         config = uvicorn.Config(
             tom.app,
             ws="websockets-sansio",
@@ -105,9 +151,13 @@ class _Server(uvicorn.Server):
             access_log=False,
             lifespan="off",
             timeout_graceful_shutdown=5,
+            proxy_headers=bool(proxies),
+            forwarded_allow_ips=list(proxies),
+            server_header=False,
+            ssl_context_factory=(lambda *_: certificate.context) if certificate else None,
         )
         super().__init__(config)
-        self._tom, self._drain_s = tom, drain_s
+        self._tom, self._drain_s, self._certificate = tom, drain_s, certificate
 
     async def run(self, listener: socket.socket) -> None:  # type: ignore[override]
         """Serve until a signal; then drain, and stop."""
@@ -119,6 +169,8 @@ class _Server(uvicorn.Server):
 
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, on_signal)
+        if self._certificate is not None:
+            loop.add_signal_handler(signal.SIGHUP, self._certificate.reload)
         serving = asyncio.create_task(self._serve([listener]))
         try:
             await _first_of(asked.wait(), serving)
@@ -127,7 +179,7 @@ class _Server(uvicorn.Server):
             self.should_exit = True
             self.force_exit = forced.is_set()
             await serving
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 loop.remove_signal_handler(number)
 
     async def _drain(self) -> None:

@@ -7,18 +7,32 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import FileResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
 
-from apps.dispatcher.routes.reception import Reception
+from apps.dispatcher.routes.body import LimitBody
+from apps.dispatcher.routes.reception import Reception, for_operators
 from apps.monitor.metrics import Metrics
 
 PAGE = Path(__file__).with_name("page")
-_PAGE_HEADERS = {
-    "Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'",
+MAX_BODY_BYTES = 65_536
+"""Of any request; offers and carriers' forms are a few kilobytes."""
+_POLICY = (
+    "default-src 'self'",
+    "connect-src 'self'",
+    "media-src 'self' blob:",
+    "object-src 'none'",
+    "base-uri 'none'",
+    "form-action 'none'",
+    "frame-ancestors 'none'",
+)
+_HEADERS = {
+    "Content-Security-Policy": "; ".join(_POLICY),
+    "Permissions-Policy": "microphone=(self), camera=(), geolocation=()",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-cache",
+    "Cross-Origin-Opener-Policy": "same-origin",
 }
 
 
@@ -57,6 +71,15 @@ def create_app(
         engines: Tells which engine serves each role now.
     """
     app = FastAPI(title="TOM", docs_url=None, redoc_url=None, openapi_url=None)
+    app.add_middleware(LimitBody, most=MAX_BODY_BYTES)
+    if reception.allowed_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=sorted(reception.allowed_origins),
+            allow_methods=["GET", "POST", "PATCH", "DELETE"],
+            allow_headers=["Authorization", "Content-Type", "If-Match"],
+            expose_headers=["Location", "Link", "ETag", "Retry-After"],
+        )
     switchboard = reception.switchboard
 
     @app.get("/healthz")
@@ -64,23 +87,29 @@ def create_app(
         return {"status": "alive"}
 
     @app.get("/readyz")
-    async def readyz() -> JSONResponse:
+    async def readyz(request: Request) -> JSONResponse:
         roles = engines()
         ready = switchboard.ready and all(r.up or not r.required for r in roles.values())
-        body = {
-            "status": "ready" if ready else "not ready",
-            "live_calls": switchboard.live_calls,
-            "max_calls": switchboard.max_calls,
-            "engines": {
-                role: {"engine": s.engine, "up": s.up, "why": s.why} for role, s in roles.items()
-            },
-        }
+        status = "ready" if ready else "draining" if switchboard.draining else "not ready"
+        body: dict[str, object] = {"status": status}
+        if reception.is_operator(request):
+            body |= {
+                "live_calls": switchboard.live_calls,
+                "max_calls": switchboard.max_calls,
+                "doors": dict(switchboard.calls_by_door),
+                "engines": {
+                    role: {"engine": s.engine, "up": s.up, "why": s.why}
+                    for role, s in roles.items()
+                },
+            }
         return JSONResponse(body, status_code=200 if ready else 503)
 
     @app.get("/metrics")
-    async def metrics_page() -> Response:
+    async def metrics_page(request: Request) -> Response:
         if not metrics_enabled:
             return Response("Metrics are switched off (PROMETHEUS_ENABLED).", status_code=404)
+        if not reception.is_operator(request):
+            return reception.refusal(for_operators())
         body, content_type = metrics.exposition()
         return Response(body, headers={"Content-Type": content_type})
 
@@ -88,11 +117,12 @@ def create_app(
         app.include_router(routes)
 
     @app.middleware("http")
-    async def guard_page(
+    async def add_headers(
         request: Request, answer: Callable[[Request], Awaitable[Response]]
     ) -> Response:
         response = await answer(request)
-        response.headers.update(_PAGE_HEADERS)
+        response.headers.update(_HEADERS)
+        response.headers.setdefault("Cache-Control", "no-cache")
         return response
 
     @app.get("/")

@@ -115,6 +115,14 @@ class Switchboard:
             self.refused(door, error)
             raise
 
+    def has_room(self, door: str) -> bool:
+        """Tell whether `admit` would let another call in; nothing is counted."""
+        try:
+            self._check_room(door)
+        except AtCapacity:
+            return False
+        return True
+
     def refused(self, door: str, error: AtCapacity) -> None:
         """Count a call that a door refused."""
         self.services.metrics.call_refused(door, error.code)
@@ -132,14 +140,17 @@ class Switchboard:
             )
 
     def options(self, door: Door) -> CallOptions:
-        """Return what a call runs with.
+        """Return what a call runs with; raises as `check`."""
+        return self.check(door.request.profile, door.request.language)
+
+    def check(self, profile_id: str, asked: str) -> CallOptions:
+        """Return what a call to a profile in a language would run with; empty takes the default.
 
         Raises:
             ProtocolError: The profile is unknown, or does not speak the language.
         """
-        wanted = door.request.profile or self.default_profile
-        profile = self.services.profiles.get(wanted)
-        language = profile.language(door.request.language) if profile else None
+        profile = self.services.profiles.get(profile_id or self.default_profile)
+        language = profile.language(asked) if profile else None
         if profile is None or language is None:
             raise ProtocolError(
                 "There is no such profile in this language.",
@@ -246,6 +257,12 @@ class Switchboard:
         for line in self._live.values():
             if line.cut is not None and not line.cut.expired():  # it is being ended already
                 line.cut.reschedule(now_s)
+
+    def close(self, call_id: str) -> None:
+        """Close one live call politely; any other is left alone."""
+        line = self._live.get(call_id)
+        if line is not None and line.call is not None:
+            line.call.close(EndReason.CLOSED)
 
     async def idle(self) -> None:
         """Wait until no call is going on."""

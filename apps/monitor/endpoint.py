@@ -9,8 +9,11 @@ import asyncio
 import threading
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from hmac import compare_digest
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_address
 from socket import AF_INET, AF_INET6
+from urllib.parse import urlsplit
 
 import structlog
 
@@ -24,13 +27,16 @@ _POLL_S = 0.05
 
 
 @asynccontextmanager
-async def serve_metrics(metrics: Metrics, host: str, port: int) -> AsyncGenerator[int, None]:
+async def serve_metrics(
+    metrics: Metrics, host: str, port: int, token: str
+) -> AsyncGenerator[int, None]:
     """Serve ``GET /metrics`` for as long as the block lasts.
 
     Args:
         metrics: What is served.
         host: Address to listen on.
         port: Port to listen on; 0 picks a free one.
+        token: Other machines have to send it as ``Authorization: Bearer ...``.
 
     Yields:
         The port.
@@ -40,7 +46,7 @@ async def serve_metrics(metrics: Metrics, host: str, port: int) -> AsyncGenerato
     """
     server_class = _Server6 if ":" in host else _Server
     try:
-        server = server_class((host, port), _handler(metrics))
+        server = server_class((host, port), _handler(metrics, token))
     except OSError as error:
         raise ConfigError(
             f"Metrics cannot be served on {host}:{port}: {error.strerror}.",
@@ -77,7 +83,16 @@ def _shut_down(server: ThreadingHTTPServer, thread: threading.Thread) -> None:
     server.server_close()
 
 
-def _handler(metrics: Metrics) -> type[BaseHTTPRequestHandler]:
+def _is_own(host: str) -> bool:
+    """Tell whether a Host header means this machine: pages can make other names point here."""
+    try:
+        name = urlsplit(f"//{host}").hostname
+        return name == "localhost" or ip_address(name or "").is_loopback
+    except ValueError:
+        return False
+
+
+def _handler(metrics: Metrics, token: str) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         timeout = _SLOW_CLIENT_S
         server_version = "tom"
@@ -87,12 +102,26 @@ def _handler(metrics: Metrics) -> type[BaseHTTPRequestHandler]:
             if self.path.partition("?")[0] != "/metrics":
                 self.send_error(404)
                 return
+            if not self._may():
+                self.send_error(403)
+                return
             body, content_type = metrics.exposition()
             self.send_response(200)
             self.send_header("Content-Type", content_type)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
+
+        def _may(self) -> bool:
+            """Tell whether the scraper is on this machine, or has the token."""
+            if ip_address(self.client_address[0]).is_loopback and _is_own(
+                self.headers.get("Host", "localhost")
+            ):
+                return True
+            scheme, _, given = self.headers.get("Authorization", "").partition(" ")
+            return scheme.lower() == "bearer" and compare_digest(
+                given.strip().encode(), token.encode()
+            )
 
         def log_message(self, format: str, *args: object) -> None:
             """Say nothing: a scrape every few seconds is no news, and clients have addresses."""

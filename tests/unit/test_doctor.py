@@ -156,7 +156,7 @@ def test_an_address_that_is_not_this_machines_fails():
 
 
 async def test_a_port_on_which_tom_answers_is_fine():
-    async with serve_metrics(Metrics(), "127.0.0.1", 0) as port:
+    async with serve_metrics(Metrics(), "127.0.0.1", 0, "t" * 32) as port:
         http, metrics = look("ports", prometheus_port=port)
     assert (http.status, metrics.status) == ("ok", "ok")
     assert metrics.sentence == f"TOM is running at 127.0.0.1:{port}."

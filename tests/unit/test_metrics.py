@@ -228,7 +228,7 @@ def test_the_convenience_functions_change_the_process_own_metrics():
 
 async def test_a_port_of_their_own_serves_the_metrics_and_nothing_else(metrics):
     metrics.barge_in()
-    async with serve_metrics(metrics, "127.0.0.1", 0) as port:
+    async with serve_metrics(metrics, "127.0.0.1", 0, "t" * 32) as port:
         at = f"http://127.0.0.1:{port}"
         async with httpx.AsyncClient(base_url=at, trust_env=False) as client:
             found = await client.get("/metrics")
@@ -241,8 +241,23 @@ async def test_a_port_of_their_own_serves_the_metrics_and_nothing_else(metrics):
             await client.get("/metrics")
 
 
+async def test_other_machines_need_the_operator_token_for_the_metrics(metrics):
+    """A name that was made to point at this machine stands for another machine here."""
+    foreign = {"Host": "rebound.example:9100"}
+    async with (
+        serve_metrics(metrics, "127.0.0.1", 0, "t" * 32) as port,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client,
+    ):
+        refused = await client.get("/metrics", headers=foreign)
+        wrong = await client.get("/metrics", headers={**foreign, "Authorization": "Bearer x"})
+        token = {**foreign, "Authorization": f"Bearer {'t' * 32}"}
+        allowed = await client.get("/metrics", headers=token)
+    assert [answer.status_code for answer in (refused, wrong, allowed)] == [403, 403, 200]
+    assert "tom_" not in refused.text
+
+
 async def test_a_port_that_answers_goes_on_while_the_event_loop_hangs(metrics):
-    async with serve_metrics(metrics, "127.0.0.1", 0) as port:
+    async with serve_metrics(metrics, "127.0.0.1", 0, "t" * 32) as port:
         with httpx.Client(trust_env=False, timeout=5) as client:
             found = client.get(f"http://127.0.0.1:{port}/metrics")  # noqa: ASYNC212 - blocks it
     assert found.status_code == 200
@@ -254,7 +269,7 @@ async def test_a_scrape_that_fails_is_not_printed_with_its_address(metrics, capf
 
     monkeypatch.setattr(metrics, "exposition", broken)
     async with (
-        serve_metrics(metrics, "127.0.0.1", 0) as port,
+        serve_metrics(metrics, "127.0.0.1", 0, "t" * 32) as port,
         httpx.AsyncClient(trust_env=False) as client,
     ):
         with pytest.raises(httpx.RemoteProtocolError):
@@ -263,9 +278,9 @@ async def test_a_scrape_that_fails_is_not_printed_with_its_address(metrics, capf
 
 
 async def test_a_taken_metrics_port_is_a_clear_error(metrics):
-    async with serve_metrics(metrics, "127.0.0.1", 0) as port:
+    async with serve_metrics(metrics, "127.0.0.1", 0, "t" * 32) as port:
         with pytest.raises(ConfigError, match=str(port)) as error:
-            async with serve_metrics(metrics, "127.0.0.1", port):
+            async with serve_metrics(metrics, "127.0.0.1", port, "t" * 32):
                 pass
     assert "PROMETHEUS_PORT" in error.value.hint
 

@@ -6,7 +6,7 @@ from functools import partial
 
 from fastapi import APIRouter, WebSocket
 
-from apps.dispatcher.routes.reception import Reception, is_same_origin
+from apps.dispatcher.routes.reception import Reception
 from apps.dispatcher.routes.socket import StarletteSocket
 from apps.voice.doors.websocket import WebSocketDoor
 
@@ -17,13 +17,18 @@ def router(reception: Reception) -> APIRouter:
 
     @routes.websocket("/v1/call")
     async def call(websocket: WebSocket) -> None:
-        headers = websocket.headers
-        if not is_same_origin(headers.get("origin"), headers.get("host")):
+        if not reception.allows_page(websocket):
             await websocket.close(1008, "foreign origin")  # before accepting: HTTP 403
             return
         await websocket.accept()
         socket = StarletteSocket(websocket)
-        may_observe = partial(reception.is_operator, websocket)
-        await reception.serve(socket, WebSocketDoor.accept(socket, may_observe))
+
+        async def accepting() -> WebSocketDoor:
+            may_observe = partial(reception.may_observe, websocket)
+            door = await WebSocketDoor.accept(socket, may_observe)
+            door.request = reception.authorise(websocket, door.request, door.token)
+            return door
+
+        await reception.serve(socket, accepting(), peer=websocket, door=WebSocketDoor.name)
 
     return routes

@@ -231,6 +231,15 @@ class Reception:
         return JSONResponse({"error": error.as_dict()}, status_code=status, headers=headers)
 
 
+def for_operators() -> ProtocolError:
+    """Return what somebody is told who is no operator."""
+    return ProtocolError(
+        "This is for operators.",
+        hint="Send the operator token as `Authorization: Bearer ...`, or ask from this machine.",
+        code="forbidden",
+    )
+
+
 def address_of(peer: HTTPConnection) -> str:
     """Return a peer's address: behind a proxy of TOM_TRUSTED_PROXIES, the one it forwards."""
     return peer.client.host if peer.client else ""

@@ -104,6 +104,11 @@ class WebSocketDoor:
             )
         return cls(socket, message, observe=observe)
 
+    @property
+    def token(self) -> str:
+        """The token that the caller sent."""
+        return self._start.token
+
     async def events(self) -> AsyncGenerator[DoorEvent, None]:
         """Yield what comes from the caller; bad input is answered with an error and dropped."""
         while True:
