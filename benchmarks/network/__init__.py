@@ -1,0 +1,1 @@
+"""A bad network on loopback, seeded, and what RTP makes of it."""

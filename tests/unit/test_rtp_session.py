@@ -1,0 +1,320 @@
+"""RTP sessions on real sockets: two ends, a bad network between them, hold, NAT and strangers."""
+
+import asyncio
+import socket
+from contextlib import asynccontextmanager
+
+import numpy as np
+import pytest
+
+from apps.core.audio import FRAME_BYTES, level_dbfs
+from apps.core.errors import AtCapacity
+from apps.voice.doors.base import CallerAudio, CallerDigit, CallerHungUp
+from apps.voice.rtp.codecs import codec_named
+from apps.voice.rtp.negotiation import (
+    Abilities,
+    Local,
+    accept,
+    negotiate,
+    write_answer,
+    write_offer,
+)
+from apps.voice.rtp.packet import RtpPacket, build_rtp, is_rtcp, read_rtp
+from apps.voice.rtp.rtcp import Bye, Report, read_rtcp
+from apps.voice.rtp.sdp import Direction, read_sdp
+from apps.voice.rtp.sender import Numbers, Sender
+from apps.voice.rtp.session import MAX_QUEUED_FRAMES, RtpOptions, RtpSession
+from benchmarks.network.trouble import BAD, FORTH, GOOD, Fates, Network
+from benchmarks.network.udp_proxy import UdpProxy
+from tests.unit.test_rtp_receiver import key_press
+
+HOST = "127.0.0.1"
+TONE = (np.sin(2 * np.pi * 200 * np.arange(320) / 16_000) * 8000).astype("<i2").tobytes()
+
+
+class End:
+    """One end of a call and what it was told."""
+
+    def __init__(self):
+        self.events = []
+        self.handed_ms = 0.0
+        self.session = None
+
+    def tell(self, event):
+        self.events.append(event)
+        if isinstance(event, CallerAudio):
+            self.handed_ms += len(event.pcm) / 32
+
+    @property
+    def pcm(self):
+        return b"".join(event.pcm for event in self.events if isinstance(event, CallerAudio))
+
+    @property
+    def digits(self):
+        return "".join(event.digit for event in self.events if isinstance(event, CallerDigit))
+
+    async def opened(self, **options):
+        options = {"ports": (20_000, 29_999)} | options
+        self.session = await RtpSession.open(RtpOptions(HOST, **options), self.tell)
+        return self
+
+    def local(self, key=1):
+        return Local(HOST, self.session.local_port, bytes([key] * 30))
+
+
+def agree(here, there, codec="PCMU", srtp="off", direction=Direction.SENDRECV):
+    """Both ends' agreement."""
+    abilities = Abilities((codec,), srtp)
+    offer = read_sdp(write_offer(here.local(), abilities, direction))
+    answered = negotiate(offer, abilities, bytes([2] * 30))
+    answer = read_sdp(write_answer(offer, answered, there.local(key=2)))
+    return accept(answer, here.local(), abilities), answered
+
+
+@asynccontextmanager
+async def two_ends(**options):
+    here, there = await End().opened(**options), await End().opened(**options)
+    try:
+        yield here, there
+    finally:
+        here.session.close()
+        there.session.close()
+
+
+async def speak(end, seconds):
+    """Speak a tone in real time."""
+    loop = asyncio.get_running_loop()
+    begun = loop.time()
+    for i in range(round(seconds * 50)):
+        end.session.play(TONE)
+        await asyncio.sleep(max(0.0, begun + (i + 1) * 0.02 - loop.time()))
+
+
+@pytest.mark.parametrize(
+    ("codec", "srtp"), [("PCMU", "off"), ("G722", "required"), ("OPUS", "required")]
+)
+async def test_two_ends_hear_each_other(codec, srtp):
+    async with two_ends() as (here, there):
+        ours, theirs = agree(here, there, codec, srtp)
+        here.session.connect(ours)
+        there.session.connect(theirs)
+        await asyncio.gather(speak(here, 0.4), speak(there, 0.4))
+        for end in (here, there):
+            assert level_dbfs(end.pcm[FRAME_BYTES * 8 : FRAME_BYTES * 12]) == pytest.approx(
+                level_dbfs(TONE), abs=1
+            )
+            statistics = end.session.statistics
+            assert statistics.received >= 18
+            assert (statistics.lost, statistics.foreign) == (0, 0)
+
+
+async def test_silence_is_sent_between_words_and_flushed_words_never_leave():
+    async with two_ends() as (here, there):
+        ours, theirs = agree(here, there)
+        here.session.connect(ours)
+        there.session.connect(theirs)
+        for _ in range(MAX_QUEUED_FRAMES + 20):
+            here.session.play(TONE)
+        assert here.session.unsent_ms == MAX_QUEUED_FRAMES * 20
+        here.session.flush()
+        assert here.session.unsent_ms == 0
+        await asyncio.sleep(0.2)
+        assert there.handed_ms >= 140
+        assert level_dbfs(there.pcm) == -100
+
+
+class Telephone(asyncio.DatagramProtocol):
+    """A plain peer that sends to one address, whatever comes, and counts what does."""
+
+    def __init__(self):
+        self.heard = 0
+        self._sender = Sender(codec_named("PCMU"), 0, Numbers(7, 65_500, 0))
+
+    def connection_made(self, transport):
+        self.transport = transport
+
+    def datagram_received(self, data, addr):
+        self.heard += not is_rtcp(data)
+
+    async def speak(self, target, seconds):
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        for i in range(round(seconds * 50)):
+            self.transport.sendto(self._sender.frame(TONE), target)
+            await asyncio.sleep(max(0.0, begun + (i + 1) * 0.02 - loop.time()))
+
+
+@asynccontextmanager
+async def behind_a_proxy():
+    """A telephone, a proxy, and a session that knows a private address of the telephone's."""
+    end = await End().opened()
+    loop = asyncio.get_running_loop()
+    transport, telephone = await loop.create_datagram_endpoint(Telephone, local_addr=(HOST, 0))
+    offer = read_sdp(write_offer(Local("192.0.2.7", 4000, bytes(30)), Abilities(("PCMU",))))
+    async with UdpProxy((HOST, end.session.local_port), seed=5, network=GOOD) as proxy:
+        end.session.connect(negotiate(offer, Abilities(), bytes(30)), signalled_from=HOST)
+        yield telephone, proxy, end
+    transport.close()
+    end.session.close()
+
+
+async def test_the_bad_network_adds_little_delay_and_leaves_none():
+    """The delay is by how much the audio that was handed on is behind the time that passed."""
+    async with behind_a_proxy() as (telephone, proxy, end):
+        loop = asyncio.get_running_loop()
+        begun = loop.time()
+        speaking = asyncio.create_task(telephone.speak(proxy.address, 3.9))
+
+        async def behind_ms(from_s, to_s):
+            seen = []
+            while loop.time() - begun < to_s:
+                await asyncio.sleep(0.005)
+                if loop.time() - begun >= from_s:
+                    seen.append((loop.time() - begun) * 1000 - end.handed_ms)
+            return float(np.median(seen))
+
+        before = await behind_ms(0.2, 0.7)
+        proxy.network = BAD
+        bad = await behind_ms(0.8, 2.4)
+        proxy.network = GOOD
+        after = await behind_ms(3.2, 3.8)
+        await speaking
+        statistics, tally = end.session.statistics, proxy.tallies[FORTH]
+    assert tally.lost > 0
+    assert bad - before <= 80
+    assert after - before <= 20
+    assert tally.lost <= statistics.lost <= tally.lost + 0.05 * statistics.received
+
+
+async def test_a_peer_behind_nat_is_answered_where_it_is():
+    async with behind_a_proxy() as (telephone, proxy, end):
+        await asyncio.gather(telephone.speak(proxy.address, 0.3), speak(end, 0.3))
+        await asyncio.sleep(0.05)
+        assert telephone.heard >= 10
+        assert end.handed_ms >= 200
+
+
+async def test_hold_stops_sending_and_resuming_goes_on_with_the_same_stream():
+    async with two_ends(silent_timeout_s=0.15) as (here, there):
+        here.session.connect(agree(here, there)[0])
+        there.session.connect(agree(here, there)[1])
+        await speak(there, 0.1)
+        there.session.connect(agree(here, there, direction=Direction.INACTIVE)[1])
+        await asyncio.sleep(0.05)
+        sent = there.session.statistics.sent
+        await speak(there, 0.25)
+        assert there.session.statistics.sent == sent
+        assert there.session.unsent_ms == 0
+        assert not any(isinstance(event, CallerHungUp) for event in there.events)
+        there.session.connect(agree(here, there)[1])
+        lost = here.session.statistics.lost
+        await speak(there, 0.1)
+        assert there.session.statistics.sent > sent
+        assert here.session.statistics.lost == lost
+
+
+async def test_a_peer_that_sends_nothing_is_told_of_once():
+    end = await End().opened(silent_timeout_s=0.1)
+    end.session.connect(agree(end, end)[1])
+    end.session._receiver.latch.described = (HOST, 9)
+    await asyncio.sleep(0.3)
+    end.session.close()
+    assert end.events == [CallerHungUp(failed=True)]
+
+
+async def test_keys_are_heard_and_strangers_are_not():
+    end = await End().opened()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
+        peer.bind((HOST, 0))
+        offer = read_sdp(write_offer(Local(HOST, peer.getsockname()[1], bytes(30)), Abilities()))
+        end.session.connect(negotiate(offer, Abilities(("PCMU",)), bytes(30)))
+        target = (HOST, end.session.local_port)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+            stranger.bind(("127.0.0.2", 0))
+            for i in range(20):
+                peer.sendto(build_rtp(RtpPacket(0, i, 160 * i, 5, b"\x20" * 160)), target)
+                stranger.sendto(build_rtp(RtpPacket(0, i, 160 * i, 6, b"\x90" * 160)), target)
+                await asyncio.sleep(0)
+            for packet in key_press(20, 160 * 20, event=9, ssrc=5):
+                peer.sendto(packet, target)
+            await asyncio.sleep(0.1)
+    statistics = end.session.statistics
+    end.session.close()
+    assert end.digits == "9"
+    assert (statistics.received, statistics.foreign) == (28, 20)
+
+
+async def test_reports_go_to_the_port_above_and_end_with_goodbye():
+    end = await End().opened()
+    loop = asyncio.get_running_loop()
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as rtp,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as rtcp,
+    ):
+        for each in (rtp, rtcp):
+            each.bind((HOST, 0))
+            each.setblocking(False)
+        body = write_offer(Local(HOST, rtp.getsockname()[1], bytes(30)), Abilities(("PCMA",)))
+        body = body.replace(b"a=rtcp-mux", b"a=rtcp:%d" % rtcp.getsockname()[1])
+        end.session.connect(negotiate(read_sdp(body), Abilities(), bytes(30)))
+        packet = read_rtp(await loop.sock_recv(rtp, 2000))
+        end.session.close()
+        report, bye = read_rtcp(await loop.sock_recv(rtcp, 2000))
+    assert (packet.payload_type, len(packet.payload)) == (8, 160)
+    assert isinstance(report, Report)
+    assert bye == Bye(packet.ssrc)
+    assert not is_rtcp(build_rtp(packet))
+
+
+async def test_ports_are_even_and_end():
+    end = await End().opened(ports=(28_001, 28_005))
+    other = await End().opened(ports=(28_001, 28_005))
+    assert {end.session.local_port, other.session.local_port} == {28_002, 28_004}
+    with pytest.raises(AtCapacity) as caught:
+        await End().opened(ports=(28_001, 28_005))
+    assert caught.value.code == "no_ports"
+    end.session.close()
+    other.session.close()
+    end.session.close()
+
+
+def test_a_packets_fate_follows_from_the_seed():
+    first, again, other = (Fates(seed, FORTH) for seed in (1, 1, 2))
+    fates = [first.next(BAD, 0) for _ in range(2000)]
+    assert fates == [again.next(BAD, 0) for _ in range(2000)]
+    assert fates != [other.next(BAD, 0) for _ in range(2000)]
+    delays = [fate for fate in fates if fate is not None]
+    assert 1 - len(delays) / 2000 == pytest.approx(0.05, abs=0.015)
+    assert (min(delays) >= 0, max(delays)) == (True, 120)
+    assert np.sqrt(np.mean(np.square(delays))) == pytest.approx(40, abs=3)
+
+
+def test_a_network_that_keeps_the_order_lets_nobody_overtake():
+    fates = Fates(3, FORTH)
+    network = Network(jitter_sd_ms=40, reorder=False)
+    leaves = [fates.next(network, 20 * i) for i in range(200)]
+    assert leaves == sorted(leaves)
+
+
+async def test_the_proxy_carries_each_clients_answers_back_to_it():
+    loop = asyncio.get_running_loop()
+    sockets = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(3)]
+    for each in sockets:
+        each.bind((HOST, 0))
+        each.setblocking(False)
+    server, *clients = sockets
+    async with UdpProxy(server.getsockname(), network=GOOD) as proxy:
+        for i, client in enumerate(clients):
+            client.sendto(b"from %d" % i, proxy.address)
+        for _ in clients:
+            data, source = await loop.sock_recvfrom(server, 100)
+            server.sendto(b"back " + data, source)
+        answers = [await loop.sock_recv(client, 100) for client in clients]
+        lost = Network(loss=1.0)
+        proxy.network = lost
+        clients[0].sendto(b"never", proxy.address)
+        await asyncio.sleep(0.05)
+        assert (proxy.tallies[FORTH].carried, proxy.tallies[FORTH].lost) == (2, 1)
+    for each in sockets:
+        each.close()
+    assert answers == [b"back from 0", b"back from 1"]
