@@ -5,7 +5,6 @@ from __future__ import annotations
 import hmac
 
 from fastapi import APIRouter, WebSocket
-from fastapi.responses import JSONResponse
 
 from apps.core.errors import AtCapacity, ProtocolError, TomError
 from apps.dispatcher.routes.reception import Reception, bearer, is_local
@@ -35,8 +34,7 @@ def router(reception: Reception, key: str = "") -> APIRouter:
         given = sent_key(websocket)
         grant = reception.grant(given)
         if grant is None and not may_call(reception, websocket, given, key):
-            refusal = error_event(TomError("The API key is not right.", code="invalid_api_key"))
-            await websocket.send_denial_response(JSONResponse(refusal, status_code=401))
+            await websocket.close(1008, "invalid API key")  # before accepting: HTTP 403
             return
         offered = websocket.scope.get("subprotocols", [])
         await websocket.accept(SUBPROTOCOL if SUBPROTOCOL in offered else None)

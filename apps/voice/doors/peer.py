@@ -32,6 +32,7 @@ _CLOSE_CODES = {
     "timeout": CLOSE_TIMEOUT,
     "unsupported_rate": CLOSE_UNSUPPORTED,
     "unknown_profile": CLOSE_UNKNOWN_PROFILE,
+    "model_not_found": CLOSE_UNKNOWN_PROFILE,
     "internal": CLOSE_INTERNAL,
 }
 
