@@ -136,6 +136,11 @@ class Metrics:
             "Time that a used one spared its caller.",
             TURN_BUCKETS_S,
         )
+        self._outgoing = self._counter(
+            "tom_outgoing_attempts_total",
+            "Attempts at outgoing calls, by what became of them.",
+            "outcome",
+        )
         self._fillers = self._counter(
             "tom_fillers_total", "Times that a caller was asked for a moment's patience."
         )
@@ -241,6 +246,15 @@ class Metrics:
     def call_refused(self, door: str, reason: str) -> None:
         """Count a call that was not taken, e.g. ``busy`` or ``draining``."""
         self._refused.labels(door, reason).inc()
+
+    def know_outgoing(self, results: Iterable[str]) -> None:
+        """Begin the series of every result of an outgoing call at 0."""
+        for result in results:
+            self._outgoing.labels(result)
+
+    def outgoing_attempt(self, result: str) -> None:
+        """Count an attempt at an outgoing call, by what became of it or why it was refused."""
+        self._outgoing.labels(result).inc()
 
     def turn_stage(self, stage: Stage, ms: float) -> None:
         """Observe how long a stage of a turn took, in milliseconds."""

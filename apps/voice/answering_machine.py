@@ -23,6 +23,7 @@ _TONE_SHARE = 0.7
 _TONE_DBFS = -42.0
 _BAND_HZ = (200.0, 3400.0)
 _SPREAD_BINS = 2
+_SECOND = 0.1
 _STEADY = 0.03
 
 
@@ -176,8 +177,9 @@ def _judge(screen: Screen, now_ms: float, options: ScreenOptions) -> Callee | No
 class ToneFinder:
     """Finds windows that are a single tone in a stream of 16 kHz PCM.
 
-    A window is one when seven tenths of its power in the telephone band lie at one pitch; that is
-    true of no vowel, whose power lies at multiples of its pitch, nor of a key's two tones.
+    A window is one when seven tenths of its power in the telephone band lie at one pitch and no
+    other comes within 10 dB of it; that is true of no vowel, whose power lies at multiples of its
+    pitch, nor of a key's two tones.
     """
 
     def __init__(self) -> None:
@@ -203,7 +205,10 @@ class ToneFinder:
         near = power[peak - _SPREAD_BINS : peak + _SPREAD_BINS + 1]
         share = near.sum() / power[self._low - _SPREAD_BINS : self._high].sum()
         hz = self._bin_hz * (peak + _between(power[peak - 1 : peak + 2]))
-        return hz if share >= _TONE_SHARE and BEEP_HZ[0] <= hz <= BEEP_HZ[1] else None
+        top = float(power[peak])
+        near[:] = 0.0
+        alone = power[self._low : self._high].max() < _SECOND * top
+        return hz if share >= _TONE_SHARE and alone and BEEP_HZ[0] <= hz <= BEEP_HZ[1] else None
 
 
 def _between(three: NDArray[np.float64]) -> float:

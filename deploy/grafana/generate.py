@@ -117,6 +117,7 @@ def calls() -> list[Panel]:
     ended = "sum by (reason) (increase(tom_calls_total[$__rate_interval]))"
     refused = "sum by (reason) (increase(tom_calls_refused_total[$__rate_interval]))"
     asked = "sum(increase(tom_questions_total[$__range]))"
+    dialled = "sum by (outcome) (increase(tom_outgoing_attempts_total[$__rate_interval]))"
     missed = 'sum(increase(tom_questions_total{covered="no"}[$__range]))'
     return [
         number("Live calls", "Calls going on now.", "sum(tom_live_calls)"),
@@ -133,6 +134,12 @@ def calls() -> list[Panel]:
         ),
         lines("Calls by end", "Why calls ended.", [Query(ended, "{{reason}}")], stacked=True),
         lines("Calls refused", "Why calls were not taken.", [Query(refused, "{{reason}}")]),
+        lines(
+            "Outgoing calls",
+            "What became of each attempt, refused ones included.",
+            [Query(dialled, "{{outcome}}")],
+            stacked=True,
+        ),
     ]
 
 

@@ -18,7 +18,7 @@ from apps.store.consents import Standing
 
 _STEP = timedelta(minutes=15)
 _LOOK_AHEAD = timedelta(days=15)
-RETRIED = ("busy", "no_answer", "machine")
+RETRIED = ("busy", "no_answer", "machine", "no_line")
 """Results after which it is worth trying again: nobody was talked to, and nobody declined."""
 
 

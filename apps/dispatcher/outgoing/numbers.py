@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterable
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-_E164 = re.compile(r"\+[1-9]\d{6,14}")
+_E164 = re.compile(r"\+[1-9][0-9]{6,14}")
 _WRITTEN = re.compile(r"[ ()/.\-\u00a0]+")
 _SIP = re.compile(
-    r"sips?:[A-Za-z0-9_.!~*'()&=+$,;?/%-]{1,64}@(?:[A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])"
-    r"(?::\d{1,5})?(?:;transport=(?:udp|tcp|tls))?"
+    r"sips?:[A-Za-z0-9_.!~*'()&=+$%-]{1,64}@(?:[A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])"
+    r"(?::[0-9]{1,5})?(?:;transport=(?:udp|tcp|tls))?"
 )
 
 

@@ -1,0 +1,305 @@
+"""All outgoing calls of one process: decided, dialled, screened, held, tried again, and noted.
+
+What may be dialled, and when again, is decided in `decide.py`; who picked up, in
+`apps/voice/answering_machine.py`. Every attempt is stored with its decision before it is dialled.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections import OrderedDict
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Literal
+
+import structlog
+
+from apps.core.errors import AtCapacity, DialFailed, TomError, UnknownCall
+from apps.dispatcher.outgoing.decide import (
+    Dial,
+    OutgoingRequest,
+    Refuse,
+    Rules,
+    decide,
+    retry_at,
+)
+from apps.dispatcher.outgoing.ledger import DOOR, Entry, Ledger
+from apps.dispatcher.outgoing.message import leave_message
+from apps.dispatcher.outgoing.screening import ScreenedDoor
+from apps.dispatcher.outgoing.status import CallStatus, Refused
+from apps.dispatcher.switchboard import Switchboard
+from apps.store.outgoing import DIALLED
+from apps.voice.answering_machine import Callee, ScreenOptions
+from apps.voice.doors.base import CallRequest, Dialer, Door
+
+MachinePolicy = Literal["hangup", "message", "ignore"]
+MACHINE_S = 60.0
+"""A machine that has neither beeped nor fallen silent by then is given up."""
+KEPT = 1000
+"""So many calls are remembered; of older ones that are over the store knows the attempts."""
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class _Call:
+    """One outgoing call and its task.
+
+    Attributes:
+        request: What was asked for.
+        status: Where it stands.
+        entry: How the ledger knows it.
+        dial: The latest decision to dial.
+        live: The id of the call that is held with the callee, once there is one.
+        task: Makes the call.
+    """
+
+    request: OutgoingRequest
+    status: CallStatus
+    entry: Entry
+    dial: Dial
+    live: str = ""
+    task: asyncio.Task[None] | None = None
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more comes of it."""
+        return self.status.state == "ended"
+
+
+class OutgoingCalls:
+    """The outgoing calls of one process; use as ``async with``.
+
+    Args:
+        switchboard: Holds the calls once somebody has picked up.
+        dialers: The ways out by name, the preferred one first.
+        rules: What the operator has set.
+        machines: What is done where a machine picks up.
+        caller_id: The number that callees see; empty for the dialer's own.
+        ring_s: So long it may ring.
+        screening: How people and machines are told apart.
+    """
+
+    def __init__(
+        self,
+        switchboard: Switchboard,
+        dialers: Mapping[str, Dialer],
+        rules: Rules,
+        *,
+        machines: MachinePolicy = "hangup",
+        caller_id: str = "",
+        ring_s: float = 30.0,
+        screening: ScreenOptions | None = None,
+    ) -> None:
+        self._switchboard, self._dialers, self._rules = switchboard, dialers, rules
+        self._machines, self._caller_id, self._ring_s = machines, caller_id, ring_s
+        self._screening = screening or ScreenOptions()
+        self._services = switchboard.services
+        self._ledger = Ledger(switchboard, list(dialers))
+        self._calls: OrderedDict[str, _Call] = OrderedDict()
+        self._deciding = asyncio.Lock()
+        switchboard.on_drain.append(self.drain)
+
+    async def __aenter__(self) -> OutgoingCalls:
+        """Begin without any call."""
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """End every call."""
+        tasks = [call.task for call in self._calls.values() if call.task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    # --- what an operator does
+
+    async def place(self, request: OutgoingRequest, key: str = "") -> CallStatus:
+        """Decide about a call and begin it.
+
+        Args:
+            request: The call.
+            key: An idempotency key: a call that was dialled under it already is not made again.
+
+        Raises:
+            Refused: It may not be made, or not now.
+            StoreError: What is known of the callee cannot be read; nobody is called then.
+            TomError: The key belongs to another call (``key_reused``).
+        """
+        derived = self._services.router.call_ref(f"key\0{key}")[:16]
+        call_id = "out_" + (derived if key else secrets.token_hex(8))
+        async with self._deciding:
+            if key and (known := await self._known(call_id, request)) is not None:
+                return known
+            entry = self._ledger.entry(call_id, request)
+            number = len(await self._ledger.attempts(call_id)) + 1
+            decision = await self._decide(request, entry, number)
+            if isinstance(decision, Refuse):
+                raise Refused(decision)
+            call = _Call(request, CallStatus(call_id), entry, decision)
+            self._calls[call_id] = call
+            self._forget_old()
+            call.task = asyncio.create_task(self._run(call, number), name="outgoing call")
+        return call.status
+
+    async def status(self, call_id: str) -> CallStatus:
+        """Return where a call stands.
+
+        Raises:
+            UnknownCall: There is no such call.
+        """
+        if (call := self._calls.get(call_id)) is not None:
+            return call.status
+        dialled = [a for a in await self._ledger.attempts(call_id) if a.decision == DIALLED]
+        if not dialled:
+            raise UnknownCall("There is no such outgoing call.")
+        result = dialled[-1].result or "interrupted"
+        return CallStatus(call_id, "ended", attempt=len(dialled), result=result)
+
+    async def cancel(self, call_id: str) -> CallStatus:
+        """End a call: one that rings stops ringing, one that is held says goodbye first.
+
+        Raises:
+            UnknownCall: There is no such call.
+        """
+        status = await self.status(call_id)
+        call = self._calls.get(call_id)
+        if call is not None and call.task is not None:
+            if status.state == "live":
+                self._switchboard.close(call.live)
+            elif not call.over:
+                call.task.cancel()
+                await asyncio.wait([call.task])
+        return status
+
+    def drain(self) -> None:
+        """Stop what rings or waits to be tried again; calls that were picked up go on."""
+        for call in self._calls.values():
+            if call.task is not None and call.status.state in ("dialling", "waiting"):
+                call.task.cancel()
+
+    # --- one call
+
+    async def _run(self, call: _Call, number: int) -> None:
+        """Make one call, with its further attempts, to its end."""
+        result = "failed"
+        try:
+            while True:
+                result = await self._attempt(call, number)
+                now = self._services.clock()
+                again = retry_at(result, call.status.attempt, self._rules, now)
+                if again is None:
+                    return
+                call.status.wait(result, again)
+                await asyncio.sleep((again - now).total_seconds())
+                number += 1
+                async with self._deciding:
+                    decision = await self._decide(call.request, call.entry, number, call)
+                if isinstance(decision, Refuse):
+                    return
+                call.dial = decision
+        except asyncio.CancelledError:
+            result = "cancelled"
+            raise
+        except Exception:
+            result = "failed"
+            log.exception("outgoing_call_crashed")
+        finally:
+            call.status.end(result)
+
+    async def _attempt(self, call: _Call, number: int) -> str:
+        """Dial once and stay with what comes of it; returns its result."""
+        call.status.dial()
+        call.live, result = "", "failed"
+        try:
+            with self._switchboard.reserve(DOOR) as line:
+                door = await self._dialers[call.dial.via].dial(
+                    call.dial.target, caller_id=self._caller_id, timeout_s=self._ring_s
+                )
+                result = await self._answered(call, door, line)
+        except DialFailed as error:
+            log.info("dial_failed", via=call.dial.via, code=error.code, reason=error.message)
+            result = error.code
+        except AtCapacity:
+            result = "no_line"
+        except asyncio.CancelledError:
+            result = "cancelled"
+            raise
+        finally:
+            await self._ledger.end(call.entry, number, result, call.live)
+        return result
+
+    async def _answered(self, call: _Call, door: Door, line: str) -> str:
+        """Find out who picked up, and talk to them; returns the result."""
+        dial = call.dial
+        call.status.state = "answered"
+        cares = self._machines != "ignore"
+        screened = ScreenedDoor(
+            door,
+            CallRequest(dial.profile.id, dial.language, dial.target, "outgoing", dial.purpose),
+            self._services.new_vad(),
+            self._screening if cares else None,
+            call.status.told,
+        )
+        try:
+            verdict = await screened.verdict()
+            if verdict is None:
+                return "hung_up"
+            if cares and verdict.callee in (Callee.MACHINE, Callee.BEEP):
+                return await self._machine(call, screened, verdict.callee)
+            call.status.state, call.live = "live", line
+            await self._switchboard.take(screened, line)
+            if screened.beeped:
+                return await self._machine(call, screened, Callee.BEEP)
+            return "answered"
+        finally:
+            with suppress(Exception):  # what the switchboard closed is closed
+                await screened.hang_up("over")
+
+    async def _machine(self, call: _Call, door: ScreenedDoor, callee: Callee) -> str:
+        """Leave a machine its message, if it is to have one; returns the result."""
+        if self._machines != "message":
+            return "machine"
+        call.status.state = "leaving_message"
+        try:
+            async with asyncio.timeout(MACHINE_S):
+                if callee is Callee.MACHINE and await door.verdict() is None:
+                    return "machine"
+        except TimeoutError:
+            return "machine"
+        options = self._switchboard.options(door)
+        return "message_left" if await leave_message(door, options, self._services) else "machine"
+
+    # --- deciding
+
+    async def _decide(
+        self, request: OutgoingRequest, entry: Entry, number: int, mine: _Call | None = None
+    ) -> Dial | Refuse:
+        """Decide about an attempt, and note the decision."""
+        now = self._services.clock()
+        others = [c for c in self._calls.values() if c is not mine and not c.over]
+        calling = any(other.entry.subject == entry.subject for other in others)
+        facts = await self._ledger.facts(request, entry, now, on_the_line=calling)
+        decision = decide(request, facts, self._rules, now)
+        await self._ledger.note(request, entry, number, decision, now)
+        return decision
+
+    async def _known(self, call_id: str, request: OutgoingRequest) -> CallStatus | None:
+        """Return the call that was dialled under a key already; None when there was none."""
+        call = self._calls.get(call_id)
+        if call is not None and call.request != request:
+            raise TomError(
+                "This idempotency key belongs to another call.",
+                hint="Take a new key for a new call.",
+                code="key_reused",
+            )
+        try:
+            return await self.status(call_id)
+        except UnknownCall:
+            return None
+
+    def _forget_old(self) -> None:
+        over = [call_id for call_id, call in self._calls.items() if call.over]
+        for call_id in over[: max(0, len(self._calls) - KEPT)]:
+            del self._calls[call_id]
