@@ -261,3 +261,17 @@ def test_speech_behind_silence_is_marked():
     assert [packet.marker for packet in packets] == [False, True, False, False, True]
     assert [packet.sequence for packet in packets] == [10, 11, 12, 13, 14]
     assert [packet.timestamp for packet in packets] == [1000 + 160 * i for i in range(5)]
+
+
+def test_a_key_that_stays_goes_on_when_the_other_is_changed():
+    changed = replace(KEYS[1], key=bytes([3] * 30))
+    here = Srtp(KEYS[0], KEYS[1])
+    there = Srtp(KEYS[1], KEYS[0])
+    sending = sender(sequence=65_500)
+    for packet in map(sending.frame, tone(60)):
+        assert there.unprotect(here.protect(packet)) == packet
+    again = Srtp(KEYS[0], changed, here)
+    packet = sending.frame(None)
+    assert there.unprotect(again.protect(packet)) == packet
+    with pytest.raises(ProtocolError):
+        again.unprotect(there.protect(sending.frame(None)))

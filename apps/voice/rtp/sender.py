@@ -14,7 +14,7 @@ class Numbers:
 
     Attributes:
         ssrc: The stream's name, 32 random bits.
-        sequence: Of the next packet; the first is random.
+        sequence: Of the next packet; the first is random, below 2**15 (RFC 3711, 3.3.1).
         timestamp: Of the next packet; the first is random.
         packets: Sent so far.
         payload_bytes: In these.

@@ -22,7 +22,6 @@ import secrets
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 from apps.core.audio import FRAME_MS
 from apps.core.clock import loop_ms
@@ -31,6 +30,7 @@ from apps.voice.doors.base import CallerHungUp, DoorEvent
 from apps.voice.rtp.codecs import codec_named
 from apps.voice.rtp.latch import Latch
 from apps.voice.rtp.negotiation import Negotiated
+from apps.voice.rtp.options import RtpOptions, RtpStatistics
 from apps.voice.rtp.packet import is_rtcp
 from apps.voice.rtp.ports import open_pair
 from apps.voice.rtp.receiver import Counts, Receiver
@@ -39,53 +39,11 @@ from apps.voice.rtp.sdp import Address
 from apps.voice.rtp.sender import Numbers, Sender
 from apps.voice.rtp.srtp import Srtp
 
+__all__ = ["MAX_QUEUED_FRAMES", "RtpOptions", "RtpSession", "RtpStatistics"]
+
 MAX_QUEUED_FRAMES = 1000 // FRAME_MS
 # After a stall of this machine speech is made up for; silence is not.
 _MADE_UP_MS = 2 * FRAME_MS
-
-
-@dataclass(frozen=True, slots=True)
-class RtpOptions:
-    """How RTP sessions are opened.
-
-    Attributes:
-        host: The address to listen on.
-        ports: The first and the last port that may be used; RTP takes the even ones, RTCP the
-            one above.
-        any_source: Take media from any host until the right one is known, not only from those
-            that the peer's description or its signalling came from.
-        silent_timeout_s: A peer that sends nothing for so long is gone.
-    """
-
-    host: str = "0.0.0.0"  # noqa: S104 - a telephone server listens everywhere
-    ports: tuple[int, int] = (10_000, 10_999)
-    any_source: bool = False
-    silent_timeout_s: float = 30.0
-
-
-@dataclass(frozen=True, slots=True)
-class RtpStatistics:
-    """How a call's media did so far.
-
-    Attributes:
-        sent: Packets sent.
-        received: Packets of the peer that were taken.
-        lost: Packets of the peer that never came, or too late.
-        foreign: Packets that were not the peer's, or of no use.
-        jitter_ms: RFC 3550's interarrival jitter.
-        wait_ms: How long a missing packet is waited for now.
-        remote_loss: What the peer said it lost of ours lately, 0 to 1.
-        round_trip_ms: By the peer's reports; None without.
-    """
-
-    sent: int = 0
-    received: int = 0
-    lost: int = 0
-    foreign: int = 0
-    jitter_ms: float = 0.0
-    wait_ms: float = 0.0
-    remote_loss: float = 0.0
-    round_trip_ms: float | None = None
 
 
 class RtpSession:
@@ -94,7 +52,7 @@ class RtpSession:
     def __init__(self, options: RtpOptions, on_event: Callable[[DoorEvent], None]) -> None:
         self._options, self._on_event = options, on_event
         self._queue: deque[bytes] = deque(maxlen=MAX_QUEUED_FRAMES)
-        self._numbers = Numbers(secrets.randbits(32), secrets.randbits(16), secrets.randbits(32))
+        self._numbers = Numbers(secrets.randbits(32), secrets.randbits(15), secrets.randbits(32))
         self._counts, self._reports = Counts(), Reports(self._numbers)
         self._agreed: Negotiated | None = None
         self._signalled_from = ""
@@ -137,7 +95,7 @@ class RtpSession:
         if self._receiver is None or before is None or _spoken(before) != _spoken(negotiated):
             if before is None or before.keys != negotiated.keys:
                 keys = negotiated.keys
-                self._srtp = Srtp(keys.sending, keys.receiving) if keys else None
+                self._srtp = Srtp(keys.sending, keys.receiving, self._srtp) if keys else None
             codec = codec_named(negotiated.codec.name)
             if self._receiver is not None:
                 self._counts.lost = self._receiver.lost

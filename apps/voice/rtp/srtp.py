@@ -66,11 +66,22 @@ class Srtp:
     Args:
         sending: Our key.
         receiving: The peer's key.
+        before: What the call used so far. A key that stays goes on where it was: begun anew, it
+            would encrypt two packets alike.
     """
 
-    def __init__(self, sending: Crypto, receiving: Crypto) -> None:
-        self._out = Session(_policy(sending, Policy.SSRC_ANY_OUTBOUND))
-        self._in = Session(_policy(receiving, Policy.SSRC_ANY_INBOUND))
+    def __init__(self, sending: Crypto, receiving: Crypto, before: Srtp | None = None) -> None:
+        self._sending, self._receiving = sending, receiving
+        self._out: Session
+        self._in: Session
+        if before is not None and before._sending == sending:
+            self._out = before._out
+        else:
+            self._out = Session(_policy(sending, Policy.SSRC_ANY_OUTBOUND))
+        if before is not None and before._receiving == receiving:
+            self._in = before._in
+        else:
+            self._in = Session(_policy(receiving, Policy.SSRC_ANY_INBOUND))
 
     def protect(self, packet: bytes) -> bytes:
         """Return an RTP packet encrypted and signed."""
