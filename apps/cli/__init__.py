@@ -9,8 +9,10 @@ from apps.cli.calls import calls_app
 from apps.cli.config import config_app
 from apps.cli.demo import demo
 from apps.cli.doctor import doctor
+from apps.cli.link import link
 from apps.cli.models import models_app
 from apps.cli.prompt import prompt
+from apps.cli.recordings import recordings_app
 from apps.cli.replay import replay
 from apps.cli.rl import rl_app
 from apps.cli.serve import serve
@@ -29,9 +31,11 @@ app.command()(chat)
 app.command()(prompt)
 app.command()(replay)
 app.command()(timeline)
+app.command()(link)
 app.command()(doctor)
 app.add_typer(config_app, name="config")
 app.add_typer(calls_app, name="calls")
+app.add_typer(recordings_app, name="recordings")
 app.add_typer(rl_app, name="rl")
 app.add_typer(models_app, name="models")
 

@@ -194,6 +194,14 @@ def find_calls(conn: Connection, prefix: str, *, tenant: str = DEFAULT_TENANT) -
     return [row.call_ref for row in rows]
 
 
+def calls_of_subject(conn: Connection, subject: str, *, tenant: str = DEFAULT_TENANT) -> list[str]:
+    """Return the references of the calls that one caller made, by their pseudonymous key."""
+    rows = conn.execute(
+        select(calls.c.call_ref).where(calls.c.tenant == tenant, calls.c.subject == subject)
+    )
+    return [row.call_ref for row in rows]
+
+
 def delete_call(conn: Connection, call_ref: str) -> bool:
     """Let go of a call: its events and transcripts go, its learning is cut loose from it.
 
