@@ -9,7 +9,21 @@ import structlog
 from fastapi import APIRouter
 
 from apps.core.errors import ConfigError
-from apps.dispatcher.routes import asterisk, calls, realtime, telnyx, tokens, twilio, vonage, whip
+from apps.dispatcher.outgoing.calls import OutgoingCalls
+from apps.dispatcher.outgoing.decide import REFUSALS, Rules, read_holidays
+from apps.dispatcher.outgoing.status import RESULTS
+from apps.dispatcher.outgoing.twilio import TwilioDialer
+from apps.dispatcher.routes import (
+    asterisk,
+    calls,
+    outgoing,
+    realtime,
+    telnyx,
+    tokens,
+    twilio,
+    vonage,
+    whip,
+)
 from apps.dispatcher.routes.peer_calls import PeerCalls
 from apps.dispatcher.routes.reception import Reception, is_loopback
 from apps.dispatcher.switchboard import Switchboard
@@ -17,8 +31,10 @@ from apps.dispatcher.trust import AddressLimits, is_origin
 from apps.settings import Settings
 from apps.voice.doors.asterisk.desk import Desk
 from apps.voice.doors.asterisk.listener import AudioSocketListener
+from apps.voice.doors.base import Dialer
 from apps.voice.doors.carriers.handovers import TelnyxCalls, TwilioCalls, VonageCalls
 from apps.voice.doors.carriers.signatures import rsa_key, telnyx_key
+from apps.voice.doors.sip.dial import SipDialer
 from apps.voice.doors.sip.listen import sip_listener
 from apps.voice.doors.sip.options import (
     SipOptions,
@@ -44,6 +60,7 @@ DOORS = (
     "sip",
     "realtime",
     "webrtc",
+    "outgoing",
 )
 """Every door there is, by the name that metrics and the store know it by."""
 
@@ -52,9 +69,20 @@ log = structlog.get_logger(__name__)
 
 
 def routers(
-    settings: Settings, reception: Reception, desk: Desk, stack: AsyncExitStack
+    settings: Settings,
+    reception: Reception,
+    desk: Desk,
+    dialers: Mapping[str, Dialer],
+    stack: AsyncExitStack,
 ) -> Sequence[APIRouter]:
-    """Return the routes of every door that comes in over HTTP.
+    """Return the routes of every door that comes in over HTTP, and of the calls that go out.
+
+    Args:
+        settings: All settings.
+        reception: What the doors share.
+        desk: What Asterisk announced.
+        dialers: The ways out that `listen` returned.
+        stack: Closed when the server stops.
 
     Raises:
         ConfigError: A door's key cannot be used.
@@ -68,13 +96,17 @@ def routers(
         _vonage(settings, reception),
         asterisk.router(reception, desk, password=settings.asterisk_password),
         _whip(settings, reception, stack),
+        _outgoing(settings, reception, dialers, stack),
     )
 
 
 async def listen(
     settings: Settings, reception: Reception, desk: Desk, stack: AsyncExitStack
-) -> None:
+) -> Mapping[str, Dialer]:
     """Open the doors that are no HTTP routes, until the stack is closed.
+
+    Returns:
+        The ways out that stand with them.
 
     Raises:
         ConfigError: An address cannot be listened on.
@@ -89,11 +121,54 @@ async def listen(
             audiosocket.listen(settings.audiosocket_host, settings.audiosocket_port)
         )
         log.info("listening", door="audiosocket", host=settings.audiosocket_host, port=port)
-    if settings.sip:
-        switchboard = reception.switchboard
-        await stack.enter_async_context(
-            sip_listener(_sip_options(settings), switchboard.take, switchboard.admit)
+    if not settings.sip:
+        return {}
+    switchboard = reception.switchboard
+    endpoint = await stack.enter_async_context(
+        sip_listener(_sip_options(settings), switchboard.take, switchboard.admit)
+    )
+    return {"sip": SipDialer(endpoint)}
+
+
+def _outgoing(
+    settings: Settings,
+    reception: Reception,
+    dialers: Mapping[str, Dialer],
+    stack: AsyncExitStack,
+) -> APIRouter:
+    """Return the routes by which calls are made.
+
+    Raises:
+        ConfigError: TOM_OUTGOING_HOLIDAYS names something that is no day.
+    """
+    ways = dict(dialers)
+    account, token = settings.twilio_account_sid, settings.twilio_auth_token
+    if account and token and settings.public_url and settings.outgoing_caller_id:
+        ways["twilio"] = TwilioDialer(
+            reception.expected,
+            base_url=settings.twilio_api_url,
+            account_sid=account,
+            auth_token=token,
+            stream_url=f"ws{settings.public_url.removeprefix('http').rstrip('/')}/twilio",
         )
+    prefixes = (part.strip() for part in settings.outgoing_prefixes.split(","))
+    made = OutgoingCalls(
+        reception.switchboard,
+        ways,
+        Rules(
+            prefixes=tuple(part for part in prefixes if part),
+            holidays=read_holidays(settings.outgoing_holidays),
+            max_per_day=settings.outgoing_max_per_day,
+            retries=settings.outgoing_retries,
+            retry_s=settings.outgoing_retry_s,
+        ),
+        machines=settings.answering_machine,
+        caller_id=settings.outgoing_caller_id,
+        ring_s=settings.outgoing_ring_s,
+    )
+    stack.push_async_exit(made)
+    reception.switchboard.services.metrics.know_outgoing([*RESULTS, *REFUSALS])
+    return outgoing.router(reception, made)
 
 
 def _sip_options(settings: Settings) -> SipOptions:

@@ -158,10 +158,10 @@ async def run_tom(settings: Settings) -> AsyncGenerator[Tom, None]:
                 metrics.watch_engine(role, choice.engine, partial(serves, role))
         reception = make_reception(settings, switchboard, keys.operator_token)
         desk = Desk()
-        await listen(settings, reception, desk, stack)
+        dialers = await listen(settings, reception, desk, stack)
         app = create_app(
             reception,
-            routers=routers(settings, reception, desk, stack),
+            routers=routers(settings, reception, desk, dialers, stack),
             metrics=metrics,
             metrics_enabled=settings.prometheus_enabled,
             engines=engines,

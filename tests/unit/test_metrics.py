@@ -299,6 +299,7 @@ def observe_everything(metrics: Metrics) -> None:
     metrics.turn_stage("total", 500)
     metrics.question_asked(covered=True)
     metrics.barge_in()
+    metrics.outgoing_attempt("busy")
     metrics.no_input()
     metrics.handover()
     metrics.watch_engine("stt.en", "fake", lambda: True)
