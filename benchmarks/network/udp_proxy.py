@@ -15,10 +15,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
+from typing import Any
 
 from benchmarks.network.trouble import BACK, BAD, FORTH, Fates, Network
 
@@ -109,6 +110,12 @@ class UdpProxy:
         host, port = self._front.get_extra_info("sockname")[:2]
         return host, port
 
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run something for as long as the proxy lasts."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
     def _from_client(self, data: bytes, source: Address) -> None:
         client = self._clients.get(source)
         if client is None:
@@ -117,9 +124,7 @@ class UdpProxy:
             number = self._seed * MAX_CLIENTS + len(self._clients)
             client = _Client(Fates(number, FORTH), Fates(number, BACK))
             self._clients[source] = client
-            task = asyncio.create_task(self._connect(client, source))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self.spawn(self._connect(client, source))
         if client.transport is None:
             client.early.append(data)
         else:
@@ -127,7 +132,7 @@ class UdpProxy:
 
     async def _connect(self, client: _Client, source: Address) -> None:
         def answer(data: bytes, _server: Address) -> None:
-            self._carry(data, BACK, client.back, self._front, source)
+            self.answer(data, client.back, source)
 
         loop = asyncio.get_running_loop()
         client.transport, _ = await loop.create_datagram_endpoint(
@@ -136,6 +141,10 @@ class UdpProxy:
         for data in client.early:
             self._carry(data, FORTH, client.forth, client.transport, self._server)
         client.early.clear()
+
+    def answer(self, data: bytes, fates: Fates, source: Address) -> None:
+        """Carry what the server sent back to a client."""
+        self._carry(data, BACK, fates, self._front, source)
 
     def _carry(
         self,
@@ -164,23 +173,9 @@ def _address(text: str) -> Address:
     return host, int(port)
 
 
-async def _run(arguments: argparse.Namespace) -> None:
-    network = Network(
-        loss=arguments.loss,
-        delay_ms=arguments.delay_ms,
-        jitter_sd_ms=arguments.jitter_sd_ms,
-        max_jitter_ms=arguments.max_jitter_ms,
-        reorder=not arguments.in_order,
-    )
-    proxy = UdpProxy(arguments.to, seed=arguments.seed, network=network, listen=arguments.listen)
-    async with proxy:
-        print("listening on {}:{}".format(*proxy.address), flush=True)
-        await asyncio.Event().wait()
-
-
-def main() -> None:
-    """Run a proxy until it is interrupted."""
-    parser = argparse.ArgumentParser(description="A UDP proxy that loses and delays packets.")
+def arguments_of(description: str) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--listen", type=_address, default=("127.0.0.1", 0))
     parser.add_argument("--to", type=_address, required=True)
     parser.add_argument("--seed", type=int, default=0)
@@ -189,9 +184,29 @@ def main() -> None:
     parser.add_argument("--jitter-sd-ms", type=float, default=BAD.jitter_sd_ms)
     parser.add_argument("--max-jitter-ms", type=float, default=BAD.max_jitter_ms)
     parser.add_argument("--in-order", action="store_true")
-    with suppress(KeyboardInterrupt):
-        asyncio.run(_run(parser.parse_args()))
+    return parser.parse_args()
+
+
+def network_of(arguments: argparse.Namespace) -> Network:
+    """Return the network that the command line asks for."""
+    return Network(
+        loss=arguments.loss,
+        delay_ms=arguments.delay_ms,
+        jitter_sd_ms=arguments.jitter_sd_ms,
+        max_jitter_ms=arguments.max_jitter_ms,
+        reorder=not arguments.in_order,
+    )
+
+
+async def _run() -> None:
+    arguments = arguments_of("A UDP proxy that loses and delays packets.")
+    network = network_of(arguments)
+    proxy = UdpProxy(arguments.to, seed=arguments.seed, network=network, listen=arguments.listen)
+    async with proxy:
+        print("listening on {}:{}".format(*proxy.address), flush=True)
+        await asyncio.Event().wait()
 
 
 if __name__ == "__main__":
-    main()
+    with suppress(KeyboardInterrupt):
+        asyncio.run(_run())

@@ -24,7 +24,7 @@ from apps.voice.rtp.rtcp import Bye, Report, read_rtcp
 from apps.voice.rtp.sdp import Direction, read_sdp
 from apps.voice.rtp.sender import Numbers, Sender
 from apps.voice.rtp.session import MAX_QUEUED_FRAMES, RtpOptions, RtpSession
-from benchmarks.network.trouble import BAD, FORTH, GOOD, Fates, Network
+from benchmarks.network.trouble import BAD, FORTH, GOOD
 from benchmarks.network.udp_proxy import UdpProxy
 from tests.unit.test_rtp_receiver import key_press
 
@@ -276,45 +276,3 @@ async def test_ports_are_even_and_end():
     end.session.close()
     other.session.close()
     end.session.close()
-
-
-def test_a_packets_fate_follows_from_the_seed():
-    first, again, other = (Fates(seed, FORTH) for seed in (1, 1, 2))
-    fates = [first.next(BAD, 0) for _ in range(2000)]
-    assert fates == [again.next(BAD, 0) for _ in range(2000)]
-    assert fates != [other.next(BAD, 0) for _ in range(2000)]
-    delays = [fate for fate in fates if fate is not None]
-    assert 1 - len(delays) / 2000 == pytest.approx(0.05, abs=0.015)
-    assert (min(delays) >= 0, max(delays)) == (True, 120)
-    assert np.sqrt(np.mean(np.square(delays))) == pytest.approx(40, abs=3)
-
-
-def test_a_network_that_keeps_the_order_lets_nobody_overtake():
-    fates = Fates(3, FORTH)
-    network = Network(jitter_sd_ms=40, reorder=False)
-    leaves = [fates.next(network, 20 * i) for i in range(200)]
-    assert leaves == sorted(leaves)
-
-
-async def test_the_proxy_carries_each_clients_answers_back_to_it():
-    loop = asyncio.get_running_loop()
-    sockets = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(3)]
-    for each in sockets:
-        each.bind((HOST, 0))
-        each.setblocking(False)
-    server, *clients = sockets
-    async with UdpProxy(server.getsockname(), network=GOOD) as proxy:
-        for i, client in enumerate(clients):
-            client.sendto(b"from %d" % i, proxy.address)
-        for _ in clients:
-            data, source = await loop.sock_recvfrom(server, 100)
-            server.sendto(b"back " + data, source)
-        answers = [await loop.sock_recv(client, 100) for client in clients]
-        lost = Network(loss=1.0)
-        proxy.network = lost
-        clients[0].sendto(b"never", proxy.address)
-        await asyncio.sleep(0.05)
-        assert (proxy.tallies[FORTH].carried, proxy.tallies[FORTH].lost) == (2, 1)
-    for each in sockets:
-        each.close()
-    assert answers == [b"back from 0", b"back from 1"]
