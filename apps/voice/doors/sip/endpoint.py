@@ -21,7 +21,7 @@ from apps.voice.doors.sip.media import check_offer
 from apps.voice.doors.sip.message import Request
 from apps.voice.doors.sip.options import SipOptions
 from apps.voice.doors.sip.stack import ACCEPT, ALLOW, SUPPORTED, Stack
-from apps.voice.doors.sip.transport import Peer
+from apps.voice.doors.sip.transport import Peer, is_loopback
 
 log = structlog.get_logger(__name__)
 
@@ -219,7 +219,7 @@ class SipEndpoint:
             return 406, (ACCEPT,)
         if session_timer.too_small(request):
             return 422, (("min-se", str(session_timer.MIN_SE_S)),)
-        if not self._limits.allows(incoming.flow.peer[0], loop_ms()):
+        if self._calls_too_much(incoming.flow.peer[0]):
             return 480, (("retry-after", "60"),)
         try:
             check_offer(request.body, self.options.abilities)
@@ -227,6 +227,18 @@ class SipEndpoint:
         except TomError as error:
             return _refusal_for(error)
         return None
+
+    def _calls_too_much(self, host: str) -> bool:
+        """Tell whether an address that nobody vouches for begins more calls than it may.
+
+        An exchange brings many callers from one address: it has a password, is named among the
+        allowed peers, is the provider, or runs on this machine.
+        """
+        account = self.options.account
+        is_provider = account is not None and account.registrar.host == host
+        if self._guard is not None or self.options.allowed or is_provider or is_loopback(host):
+            return False
+        return not self._limits.allows(host, loop_ms())
 
     async def _hold(self, call: SipCall, door: SipDoor) -> None:
         """Stay with a call to its end."""

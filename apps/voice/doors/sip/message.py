@@ -49,6 +49,7 @@ REASONS = {
     416: "Unsupported URI Scheme",
     420: "Bad Extension",
     422: "Session Interval Too Small",
+    480: "Temporarily Unavailable",
     481: "Call/Transaction Does Not Exist",
     482: "Loop Detected",
     486: "Busy Here",
@@ -118,7 +119,11 @@ class Message:
         return int(match[0]) if match else None
 
     def _encode(self, first_line: str) -> bytes:
-        lines = [f"{spelt(name)}: {value}\r\n" for name, value in self.headers.lines]
+        lines = [
+            f"{spelt(name)}: {value}\r\n"
+            for name, value in self.headers.lines
+            if name != "content-length"
+        ]
         length = f"Content-Length: {len(self.body)}\r\n\r\n"
         return (first_line + "\r\n" + "".join(lines) + length).encode() + self.body
 
@@ -204,7 +209,7 @@ def _read_request(first: str, headers: Headers, rest: bytes) -> Request:
         raise BadMessage("A request's CSeq names another method.")
     if "?" in match[2]:
         raise BadMessage("A request's URI holds headers.")
-    if (hops := headers.get("max-forwards")) and not re.fullmatch(r"\d{1,3}", hops, re.ASCII):
+    if (hops := headers.get("max-forwards")) and not re.fullmatch(r"0{0,5}\d{1,3}", hops, re.ASCII):
         raise BadMessage("Max-Forwards is not right.")
     return request
 

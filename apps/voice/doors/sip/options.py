@@ -29,7 +29,7 @@ class Account:
 
     registrar: Uri
     user: str
-    password: str
+    password: str = field(repr=False)
     auth_user: str = ""
     expires_s: int = 600
 
