@@ -22,7 +22,7 @@ from apps.voice.doors.base import (
 )
 from apps.voice.doors.peer import MAX_ERRORS
 from apps.voice.doors.realtime.door import SETTLE_S, TRANSFER_S, RealtimeDoor
-from apps.voice.doors.realtime.messages import CreateItem, read_event, read_item
+from apps.voice.doors.realtime.messages import TYPES, CreateItem, read_event, read_item
 from apps.voice.doors.realtime.session import Session, update
 from apps.voice.g711 import alaw_encode, ulaw_encode
 from tests.realtime_client import event
@@ -345,14 +345,9 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner),
     max_leaves=8,
 )
-KINDS = st.sampled_from(
-    "session.update conversation.item.create response.create response.cancel "
-    "input_audio_buffer.append conversation.item.truncate conversation.item.delete".split()
-)
-NAMES = st.sampled_from(
-    "type event_id session item response audio item_id content_index audio_end_ms role content "
-    "text id call_id output input format".split()
-)
+KINDS = st.sampled_from(TYPES)
+FIELDS = "event_id session item response audio item_id content_index audio_end_ms role content"
+NAMES = st.sampled_from([*FIELDS.split(), "type", "text", "id", "call_id", "output", "input"])
 NESTED = st.recursive(JSON, lambda inner: st.dictionaries(NAMES, inner, max_size=4), max_leaves=10)
 
 
