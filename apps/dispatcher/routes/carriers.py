@@ -15,7 +15,7 @@ from apps.core.errors import ProtocolError
 from apps.dispatcher.routes.reception import is_local
 from apps.voice.doors.base import CallRequest
 from apps.voice.doors.carriers.messages import Admitted, StreamStart
-from apps.voice.doors.carriers.requests import read_request, read_token
+from apps.voice.doors.carriers.requests import caller_of, read_request, read_token
 from apps.voice.doors.carriers.tickets import Ticket, TicketOffice
 
 MAX_BODY_BYTES = 64 * 1024
@@ -78,7 +78,7 @@ def asked_for(peer: HTTPConnection, caller: str) -> CallRequest:
     Raises:
         ProtocolError: The query is not right; code ``bad_message``.
     """
-    return read_request({**peer.query_params, "caller": caller[:100], "answers": ""})
+    return read_request({**peer.query_params, "caller": caller_of(caller), "answers": ""})
 
 
 def xml(document: str) -> Response:

@@ -6,11 +6,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from apps.core.errors import ProtocolError
+from apps.core.person import telephone_number
 from apps.voice.doors.base import CallRequest
 
 _LANGUAGES = ("", "de", "en")
 _FIELDS = ("profile", "language", "caller", "answers")
 MAX_PARAMETER_CHARS = 1000
+_INTERNATIONAL_DIGITS = 8
+"""Carriers write a number of so many digits in full, whether they begin it with + or not."""
+_WITHHELD = ("+266696687", "+7378742833", "+2562533", "+8566696", "+86282452253")
+"""ANONYMOUS, RESTRICTED, BLOCKED, UNKNOWN and UNAVAILABLE on a keypad: Twilio writes them so."""
 
 
 def read_request(given: object) -> CallRequest:
@@ -38,6 +43,25 @@ def read_request(given: object) -> CallRequest:
         hint="profile, language (de or en) and caller are the parameters that TOM reads.",
         code="bad_message",
     )
+
+
+def caller_of(told: object) -> str:
+    """Return who calls, as their carrier tells it: the same caller the same way by every carrier.
+
+    Args:
+        told: A number, with or without its ``+``, a SIP address, or a word for that it is withheld.
+
+    Returns:
+        Empty where it is withheld: two callers who hide are not the same one.
+    """
+    if not isinstance(told, str) or len(told) > 100:
+        return ""
+    if told.lower().startswith(("sip:", "sips:")):
+        return told
+    number = telephone_number(told)
+    if len(number) >= _INTERNATIONAL_DIGITS and not number.startswith(("+", "0")):
+        number = f"+{number}"
+    return "" if number in _WITHHELD else number
 
 
 def read_token(given: Mapping[Any, Any]) -> str:
