@@ -145,9 +145,9 @@ class Telephone(asyncio.DatagramProtocol):
 
 
 @asynccontextmanager
-async def behind_a_proxy():
+async def behind_a_proxy(**options):
     """A telephone, a proxy, and a session that knows a private address of the telephone's."""
-    end = await End().opened()
+    end = await End().opened(**options)
     loop = asyncio.get_running_loop()
     transport, telephone = await loop.create_datagram_endpoint(Telephone, local_addr=(HOST, 0))
     offer = read_sdp(write_offer(Local("192.0.2.7", 4000, bytes(30)), Abilities(("PCMU",))))
@@ -220,6 +220,25 @@ async def test_a_peer_that_sends_nothing_is_told_of_once():
     await asyncio.sleep(0.3)
     end.session.close()
     assert end.events == [CallerHungUp(failed=True)]
+
+
+async def test_a_peer_that_suppresses_its_silence_is_not_taken_for_gone():
+    async with behind_a_proxy(silent_timeout_s=0.2) as (telephone, proxy, end):
+        await telephone.speak(proxy.address, 0.1)
+        for i in range(10):  # comfort noise, which was not agreed on
+            noise = build_rtp(RtpPacket(13, 65_505 + i, 800 + 160 * i, 7, b"\x40"))
+            telephone.transport.sendto(noise, proxy.address)
+            await asyncio.sleep(0.05)
+        assert not any(isinstance(event, CallerHungUp) for event in end.events)
+        await asyncio.sleep(0.3)
+        assert end.events.count(CallerHungUp(failed=True)) == 1
+
+
+async def test_what_is_no_frame_cannot_be_played():
+    end = await End().opened()
+    with pytest.raises(ValueError, match="640"):
+        end.session.play(b"\0" * 320)
+    end.session.close()
 
 
 async def test_keys_are_heard_and_strangers_are_not():

@@ -103,6 +103,7 @@ class Receiver:
         self._concealment, self._dtmf = Concealment(), DtmfReceiver()
         self._peer_flood, self._other_flood = _Flood(), _Flood()
         self.heard_ms = 0.0
+        """When the peer last gave a sign of life."""
 
     @property
     def reception(self) -> Reception | None:
@@ -127,7 +128,6 @@ class Receiver:
                 ``unknown_payload``; nothing has changed.
         """
         packet = self._checked(data, source, now_ms)
-        self.heard_ms = now_ms
         self.counts.received += 1
         events: list[DoorEvent] = []
         clock_hz = self._events.get(packet.payload_type)
@@ -158,6 +158,8 @@ class Receiver:
         if not flood.admits(now_ms):
             raise ProtocolError("Packets come too fast.", code="too_fast")
         packet = read_rtp(self._srtp.unprotect(data) if self._srtp else data)
+        if source == self.latch.source:
+            self.heard_ms = now_ms  # comfort noise, too, is a sign of life
         if packet.payload_type != self.agreed.receive_type:
             if packet.payload_type not in self._events:
                 raise ProtocolError("A payload type was not agreed on.", code="unknown_payload")

@@ -23,7 +23,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 
-from apps.core.audio import FRAME_MS
+from apps.core.audio import FRAME_BYTES, FRAME_MS
 from apps.core.clock import loop_ms
 from apps.core.errors import ProtocolError
 from apps.voice.doors.base import CallerHungUp, DoorEvent
@@ -108,7 +108,13 @@ class RtpSession:
             self._tick()
 
     def play(self, frame: bytes) -> None:
-        """Queue one 20 ms frame of 16 kHz PCM; never waits. The oldest of too many are dropped."""
+        """Queue one 20 ms frame of 16 kHz PCM; never waits. The oldest of too many are dropped.
+
+        Raises:
+            ValueError: It is no whole frame.
+        """
+        if len(frame) != FRAME_BYTES:
+            raise ValueError(f"a frame has {FRAME_BYTES} bytes, not {len(frame)}")
         self._queue.append(frame)
 
     def flush(self) -> None:
@@ -248,6 +254,8 @@ class RtpSession:
                 raise ProtocolError("A report is not the peer's.", code="not_the_peer")
             opened = self._srtp.unprotect_rtcp(data) if self._srtp else data
             self._reports.take(opened, time.time())
+            if self._receiver is not None:
+                self._receiver.heard_ms = loop_ms()
         except ProtocolError:
             self._counts.foreign += 1
 
