@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 
 import structlog
@@ -18,6 +18,7 @@ from apps.dispatcher.routes import (
     calls,
     outgoing,
     realtime,
+    rtvi,
     telnyx,
     tokens,
     twilio,
@@ -61,6 +62,7 @@ DOORS = (
     "realtime",
     "webrtc",
     "outgoing",
+    "rtvi",
 )
 """Every door there is, by the name that metrics and the store know it by."""
 
@@ -96,6 +98,7 @@ def routers(
         _vonage(settings, reception),
         asterisk.router(reception, desk, password=settings.asterisk_password),
         _whip(settings, reception, stack),
+        _rtvi(settings, reception, stack),
         _outgoing(settings, reception, dialers, stack),
     )
 
@@ -208,12 +211,18 @@ def _sip_options(settings: Settings) -> SipOptions:
 def _whip(settings: Settings, reception: Reception, stack: AsyncExitStack) -> APIRouter:
     peers = PeerCalls(reception, "webrtc")
     stack.push_async_callback(peers.aclose)
+    return whip.router(reception, peers, _ice_servers(settings, reception))
+
+
+def _rtvi(settings: Settings, reception: Reception, stack: AsyncExitStack) -> APIRouter:
+    peers = PeerCalls(reception, "rtvi")
+    stack.push_async_callback(peers.aclose)
+    return rtvi.router(reception, peers, _ice_servers(settings, reception))
+
+
+def _ice_servers(settings: Settings, reception: Reception) -> Callable[[], Sequence[IceServer]]:
     servers = read_ice_servers(settings.ice_servers)
-
-    def ice_servers() -> Sequence[IceServer]:
-        return with_credentials(servers, settings.turn_secret, reception.now_s())
-
-    return whip.router(reception, peers, ice_servers)
+    return lambda: with_credentials(servers, settings.turn_secret, reception.now_s())
 
 
 def _twilio(settings: Settings, reception: Reception) -> APIRouter:

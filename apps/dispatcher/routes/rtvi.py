@@ -1,0 +1,189 @@
+"""The route of RTVI clients: Pipecat's small WebRTC transport. docs/doors/rtvi.md."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import Annotated, Any, Literal, TypeVar
+
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from apps.core.errors import ProtocolError, TomError
+from apps.dispatcher.routes.peer_calls import PeerCalls
+from apps.dispatcher.routes.reception import Reception
+from apps.voice.doors.base import CallRequest
+from apps.voice.doors.rtvi.door import CHANNEL, RtviDoor
+from apps.voice.doors.rtvi.sdp import declining, without_video
+from apps.voice.doors.webrtc.ice import IceServer
+from apps.voice.doors.webrtc.offers import MAX_CANDIDATES
+from apps.voice.doors.webrtc.peer import Peer
+
+MAX_BODY_BYTES = 64 * 1024
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class Wishes(_Body):
+    """What the client's application asks for: its `requestData`."""
+
+    profile: str = Field("", max_length=40)
+    language: Literal["", "de", "en"] = ""
+
+
+class Offer(_Body):
+    """A session description, and the call that it belongs to, where there is one."""
+
+    sdp: str
+    type: Literal["offer"]
+    pc_id: str | None = Field(None, max_length=100)
+    restart_pc: bool | None = False
+    wishes: Annotated[Wishes, Field(alias="requestData")] = Wishes()
+
+
+class Candidate(_Body):
+    """A candidate as a browser gives it out; empty after the last."""
+
+    candidate: str = Field(max_length=1000)
+
+
+class Candidates(_Body):
+    """Candidates that were found after the offer."""
+
+    pc_id: str = Field(max_length=100)
+    candidates: list[Candidate] = Field(max_length=MAX_CANDIDATES)
+
+
+Model = TypeVar("Model", bound=_Body)
+
+
+def router(
+    reception: Reception, calls: PeerCalls, ice_servers: Callable[[], Sequence[IceServer]] = tuple
+) -> APIRouter:
+    """Return the routes under /api/offer.
+
+    Args:
+        reception: Takes the calls.
+        calls: Keeps them.
+        ice_servers: Tells the STUN and TURN servers.
+    """
+    routes = APIRouter()
+    rtvi = _Rtvi(reception, calls, ice_servers)
+    handlers = (("POST", rtvi.call), ("PATCH", rtvi.trickle), ("OPTIONS", rtvi.options))
+    for method, handler in handlers:
+        routes.add_route("/api/offer", partial(rtvi.guarded, handler), methods=[method])
+    return routes
+
+
+class _Rtvi:
+    """The requests of the RTVI door."""
+
+    def __init__(
+        self,
+        reception: Reception,
+        calls: PeerCalls,
+        ice_servers: Callable[[], Sequence[IceServer]],
+    ) -> None:
+        self._reception, self._calls, self._ice_servers = reception, calls, ice_servers
+
+    async def guarded(self, handler: Handler, request: Request) -> Response:
+        """Answer a request, its error as JSON, for pages that may ask."""
+        try:
+            self._reception.check_page(request)
+            response = await handler(request)
+        except TomError as error:
+            response = self._reception.refusal(error)
+        origin = request.headers.get("origin")
+        if origin is not None and self._reception.allows_page(request):
+            response.headers["Access-Control-Allow-Origin"] = origin
+            response.headers["Vary"] = "Origin"
+        return response
+
+    async def call(self, request: Request) -> Response:
+        """POST: answer an offer."""
+        offer = await _body(request, Offer)
+        wishes = CallRequest(offer.wishes.profile, offer.wishes.language)
+        wanted = self._reception.authorise(request, wishes)
+        await self._leave(offer)
+        audible, declined = without_video(offer.sdp)
+
+        async def answer() -> RtviDoor:
+            peer = await Peer.answer(audible, self._ice_servers(), label=CHANNEL)
+            return RtviDoor(peer, wanted)
+
+        name, door = await self._calls.begin(request, answer)
+        sdp = declining(door.peer.answer_sdp, declined)
+        return JSONResponse({"sdp": sdp, "type": "answer", "pc_id": name})
+
+    async def _leave(self, offer: Offer) -> None:
+        """End the call that an offer takes the place of.
+
+        Raises:
+            ProtocolError: It would only change that call's connection; code ``unsupported``.
+        """
+        if offer.pc_id is None:
+            return
+        if not offer.restart_pc:
+            raise ProtocolError(
+                "A connection cannot be negotiated anew.",
+                hint="Offer a new one with restart_pc.",
+                code="unsupported",
+            )
+        try:
+            await self._calls.hang_up(offer.pc_id)
+        except TomError:
+            return  # it has ended already
+
+    async def trickle(self, request: Request) -> Response:
+        """PATCH: take the caller's further candidates."""
+        trickled = await _body(request, Candidates)
+        door = self._calls.find(trickled.pc_id)
+        await door.peer.add_candidates(as_fragment(trickled.candidates))
+        return JSONResponse({"status": "success"})
+
+    async def options(self, request: Request) -> Response:
+        """OPTIONS: what pages of allowed origins may ask."""
+        return Response(
+            status_code=204,
+            headers={
+                "Access-Control-Allow-Methods": "POST, PATCH, OPTIONS",
+                "Access-Control-Allow-Headers": "Authorization, Content-Type",
+            },
+        )
+
+
+def as_fragment(candidates: Sequence[Candidate]) -> str:
+    """Return candidates as a trickle fragment."""
+    lines = [
+        f"a={given.candidate}" if given.candidate else "a=end-of-candidates" for given in candidates
+    ]
+    return "\r\n".join(line.partition("\n")[0] for line in lines)
+
+
+async def _body(request: Request, model: type[Model]) -> Model:
+    """Return a request's JSON.
+
+    Raises:
+        ProtocolError: It is too long, or not what it must be; code ``bad_message``.
+    """
+    body = bytearray()
+    async for piece in request.stream():
+        body += piece
+        if len(body) > MAX_BODY_BYTES:
+            raise ProtocolError("The body is too long.", code="bad_message")
+    try:
+        return model.model_validate_json(bytes(body))
+    except ValidationError as error:
+        first: Any = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(map(str, first["loc"])) or "the body"
+        raise ProtocolError(
+            f"The body is not right: {where}: {first['msg']}.",
+            hint="docs/doors/rtvi.md lists every field.",
+            code="bad_message",
+        ) from None

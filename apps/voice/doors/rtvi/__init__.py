@@ -1,0 +1,1 @@
+"""RTVI over WebRTC: Pipecat's client SDKs talk to TOM. docs/doors/rtvi.md."""

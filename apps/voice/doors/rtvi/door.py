@@ -1,0 +1,197 @@
+"""The RTVI door: RTVI's messages over a data channel, speech beside it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from typing import Any
+
+from apps.core.clock import loop_ms
+from apps.core.errors import ProtocolError, TomError, TransferFailed
+from apps.voice.doors.base import (
+    CallerDigit,
+    CallerHungUp,
+    CallerInterrupted,
+    CallerRating,
+    CallerText,
+    CallerTurnEnded,
+    CallRequest,
+    Capabilities,
+    DoorEvent,
+    TurnsByHand,
+)
+from apps.voice.doors.peer import MAX_ERRORS, Pace
+from apps.voice.doors.rtvi.messages import (
+    VERSION,
+    CallResult,
+    ClientMessage,
+    HangUp,
+    Keys,
+    Ready,
+    Refused,
+    Request,
+    Typed,
+    read_message,
+)
+from apps.voice.doors.rtvi.translate import (
+    Message,
+    Result,
+    Script,
+    Telling,
+    hand_over,
+    played,
+    translate,
+)
+from apps.voice.doors.webrtc.peer import ChannelText, Peer
+
+CHANNEL = "chat"
+TRANSFER_S = 10.0
+"""So long a hand-over waits for what came of it."""
+
+
+class RtviDoor:
+    """One call of an RTVI client.
+
+    Args:
+        peer: The connection, answered; it need not stand yet.
+        request: What the caller asks for.
+    """
+
+    name = "rtvi"
+    unplayed_ms = 0.0
+
+    def __init__(self, peer: Peer, request: CallRequest) -> None:
+        self.peer, self.request = peer, request
+        self.capabilities = Capabilities(transfer=True)
+        self._telling = Telling()
+        self._errors = 0
+        self._pace = Pace(loop_ms())
+        self._outcome: asyncio.Future[bool] | None = None
+        self._call_id = ""
+
+    async def events(self) -> AsyncGenerator[DoorEvent, None]:
+        """Yield what comes from the caller; bad messages are answered with an error and dropped."""
+        async for event in self.peer.events():
+            if not isinstance(event, ChannelText):
+                yield event
+                continue
+            try:
+                arrivals = await self._read(event.text)
+            except ProtocolError as error:
+                arrivals = [] if self.complain(error) else [CallerHungUp(failed=True)]
+            for arrival in arrivals:
+                yield arrival
+                if isinstance(arrival, CallerHungUp):
+                    return
+
+    def complain(self, error: TomError) -> bool:
+        """Tell the client of an error; returns False when that was one too many."""
+        self._errors += 1
+        id = error.id if isinstance(error, Refused) else None
+        told: Message = {"error": error.message, "code": error.code}
+        if id is not None:
+            self._answer("error-response", told, id)
+        else:
+            fatal = not isinstance(error, ProtocolError)
+            self._answer("error", told | {"fatal": fatal, "message": error.message})
+        return self._errors <= MAX_ERRORS
+
+    # --- the call
+
+    async def play(self, frame: bytes) -> None:
+        """Send one 20 ms frame, when it is due."""
+        self.peer.play(frame)
+        self._follow(played(self._telling))
+
+    async def flush(self) -> None:
+        """Drop what has not left; the rest is on its way, and short."""
+        self.peer.flush()
+
+    async def tell(self, kind: str, data: Mapping[str, Any]) -> None:
+        """Send one live event in RTVI's words."""
+        self._follow(translate(self._telling, kind, data, time.time()))
+
+    async def transfer(self, target: str, summary: str) -> None:
+        """Call the client's function that connects the caller to a person.
+
+        Raises:
+            TransferFailed: The function's result says that it failed.
+        """
+        self._outcome = asyncio.get_running_loop().create_future()
+        self._call_id = f"call-{self._telling.sent}"
+        self._follow(hand_over(self._telling, self._call_id, target, summary))
+        try:
+            async with asyncio.timeout(TRANSFER_S):
+                done = await self._outcome
+        except TimeoutError:
+            return  # a client without that function may still act on the message
+        if not done:
+            raise TransferFailed("The client could not hand the caller over.")
+
+    async def close(self, reason: str) -> None:
+        """Hang up, once the caller has heard and read the last of it."""
+        gone = {"type": "signalling", "message": {"type": "peerLeft"}}
+        self.peer.send(json.dumps(gone))
+        await self.peer.linger()
+        await self.peer.close()
+
+    # --- the client
+
+    async def _read(self, raw: str) -> Sequence[DoorEvent]:
+        # What has arrived already does not suspend: without this, one client's flood stops all.
+        await asyncio.sleep(0)
+        self._pace.message(loop_ms())
+        return self._carry_out(read_message(raw))
+
+    def _carry_out(self, message: ClientMessage) -> Sequence[DoorEvent]:
+        match message:
+            case Ready(id=id):
+                about = {"library": "tom", "protocol": VERSION}
+                self._answer("bot-ready", {"version": VERSION, "about": about}, id)
+            case Typed(text=text):
+                return [CallerText(text)]
+            case Keys(digits=digits):
+                return [CallerDigit(digit) for digit in digits]
+            case Request():
+                arrival = read_request(message)
+                self._answer("server-response", {"t": message.name, "d": {"ok": True}}, message.id)
+                return [arrival]
+            case CallResult(call_id=call_id):
+                outcome = self._outcome
+                if outcome is not None and not outcome.done() and call_id == self._call_id:
+                    outcome.set_result(not message.failed)
+            case HangUp():
+                return [CallerHungUp()]
+        return []
+
+    def _answer(self, kind: str, data: Any, id: str | None = None) -> None:
+        script = Script(self._telling)
+        script.send(kind, data, id)
+        self._follow((script.now, script.messages))
+
+    def _follow(self, result: Result) -> None:
+        self._telling, messages = result
+        for message in messages:
+            self.peer.send(json.dumps(message, ensure_ascii=False))
+
+
+def read_request(request: Request) -> DoorEvent:
+    """Read what a client's application asks of TOM itself.
+
+    Raises:
+        Refused: TOM has no such request.
+    """
+    match request.name, request.data:
+        case "rating", {"stars": int(stars)} if 1 <= stars <= 5 and stars is not True:
+            return CallerRating(stars)
+        case "interrupt", _:
+            return CallerInterrupted()
+        case "turns_by_hand", {"on": bool(on)}:
+            return TurnsByHand(on)
+        case "turn_ended", None | {}:
+            discard = bool((request.data or {}).get("discard", False))
+            return CallerTurnEnded(discard)
+    message = f"TOM has no request {request.name[:40]!r} with such data."
+    raise Refused(message, code="unknown_message", id=request.id)
