@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
 import httpx
-import structlog
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from apps.core.errors import TransferFailed
@@ -20,8 +19,6 @@ from apps.voice.doors.carriers.tickets import Ticket
 TIMEOUT_S = 8.0
 """A caller who hears nothing for longer has hung up."""
 _TOKEN_LIFETIME_S = 60
-
-log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +33,7 @@ class TwilioCalls:
 
     base_url: str
     account_sid: str
-    auth_token: str
+    auth_token: str = field(repr=False)
 
     async def hand_over(self, ticket: Ticket, target: str, summary: str) -> None:
         """Connect a call to a person.
@@ -64,7 +61,7 @@ class TelnyxCalls:
     """
 
     base_url: str
-    api_key: str
+    api_key: str = field(repr=False)
 
     async def hand_over(self, ticket: Ticket, target: str, summary: str) -> None:
         """Connect a call to a person.
@@ -91,7 +88,7 @@ class VonageCalls:
 
     base_url: str
     application_id: str
-    key: RSAPrivateKey
+    key: RSAPrivateKey = field(repr=False)
     now_s: Callable[[], float] = time.time
 
     async def hand_over(self, ticket: Ticket, target: str, summary: str) -> None:
