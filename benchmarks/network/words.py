@@ -54,21 +54,23 @@ async def measure(options: argparse.Namespace, cache: Path) -> dict[str, list[Re
     held_out = tuple(text for name in VOICES for _, text, _ in read_utterances(name))
     text = corpus(retriever, held_out)
     retriever.close()
+    said = list(utterances(options))
+    sounds = {
+        name: [over_rtp(s, network, options.codec, options.seed + i) for i, s in enumerate(said)]
+        for name, network in NETWORKS.items()
+    }
     engine = PocketSphinx({PROFILE: text}, cache_dir=cache, workers=options.workers)
     await engine.start()
     gate = asyncio.Semaphore(options.workers)
 
-    async def one(spoken: Spoken, network: Network, seed: int) -> Result:
+    async def one(spoken: Spoken) -> Result:
         async with gate:
-            arrived = over_rtp(spoken, network, options.codec, seed)
-            return await recognise(engine, arrived, paced=False)
+            return await recognise(engine, spoken, paced=False)
 
     try:
-        said = list(utterances(options))
         results = {}
-        for name, network in NETWORKS.items():
-            tasks = [one(spoken, network, options.seed + i) for i, spoken in enumerate(said)]
-            results[name] = list(await asyncio.gather(*tasks))
+        for name, arrived in sounds.items():
+            results[name] = list(await asyncio.gather(*map(one, arrived)))
         return results
     finally:
         await engine.close()
