@@ -7,7 +7,9 @@ import typer
 from apps.cli.call import call, chat
 from apps.cli.calls import calls_app
 from apps.cli.config import config_app
+from apps.cli.consents import consents_app
 from apps.cli.demo import demo
+from apps.cli.dial import dial
 from apps.cli.doctor import doctor
 from apps.cli.link import link
 from apps.cli.models import models_app
@@ -28,6 +30,7 @@ app.command()(demo)
 app.command()(serve)
 app.command()(call)
 app.command()(chat)
+app.command()(dial)
 app.command()(prompt)
 app.command()(replay)
 app.command()(timeline)
@@ -35,6 +38,7 @@ app.command()(link)
 app.command()(doctor)
 app.add_typer(config_app, name="config")
 app.add_typer(calls_app, name="calls")
+app.add_typer(consents_app, name="consents")
 app.add_typer(recordings_app, name="recordings")
 app.add_typer(rl_app, name="rl")
 app.add_typer(models_app, name="models")
