@@ -112,20 +112,26 @@ class PeerCalls:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _serve(self, name: str, door: PeerDoor, call_id: str, line: ExitStack) -> None:
-        """Stay with a call to its end; whatever goes wrong in it stays in it."""
+        """Stay with a call to its end."""
         with line:
             try:
                 if await door.peer.connected():
-                    await self._reception.switchboard.take(door, reserved=call_id)
+                    await self._hold(door, call_id)
                 else:
                     log.info("peer_not_connected", door=self._door)
-            except TomError as error:
-                door.complain(error)
-            except Exception:
-                log.exception("call_crashed")
-                door.complain(
-                    TomError("A fault on the server's side ended the call.", hint="It was logged.")
-                )
             finally:
                 del self._going[name]
                 await door.peer.close()
+
+    async def _hold(self, door: PeerDoor, call_id: str) -> None:
+        """Have a call taken; whatever goes wrong in it stays in it."""
+        try:
+            await self._reception.switchboard.take(door, reserved=call_id)
+            return
+        except TomError as error:
+            fault = error
+        except Exception:
+            log.exception("call_crashed")
+            fault = TomError("A fault on the server's side ended the call.", hint="It was logged.")
+        door.complain(fault)
+        await door.peer.linger()
