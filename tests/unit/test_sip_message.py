@@ -81,7 +81,7 @@ def test_short_names_folds_and_odd_spaces_are_read():
         b"v: SIP / 2.0\r\n /UDP\r\n    192.0.2.2;branch=390skdjuw\r\n"
         b"v: SIP / 2.0 / TCP spindle.example ;\r\n branch = z9hG4bK9ikj8 ,\r\n"
         b" SIP / 2.0 / UDP 192.168.255.111 ; branch= z9hG4bK30239\r\n"
-        b's :\r\nNewFangled:  newfangled value\r\n more ;;,,;;\r\nl: 3\r\n\r\nabc'
+        b"s :\r\nNewFangled:  newfangled value\r\n more ;;,,;;\r\nl: 3\r\n\r\nabc"
     )
     invite = read_message(data)
     assert isinstance(invite, Request)
@@ -97,7 +97,9 @@ def test_short_names_folds_and_odd_spaces_are_read():
 
 def test_a_method_of_any_token_and_a_name_of_any_letter_are_read():
     name = "!interesting-Method0123456789_*+`.%indeed'~"
-    odd = '"BEL:\\\x07 NUL:\\\x00 DEL:\\\x7f" <sip:1_unusual.URI~(to-be!sure)&isn\'t+it$/x@e.example>'
+    odd = (
+        '"BEL:\\\x07 NUL:\\\x00 DEL:\\\x7f" <sip:1_unusual.URI~(to-be!sure)&isn\'t+it$/x@e.example>'
+    )
     read = request(f"{name} sip:x@e.example SIP/2.0", CSeq=f"1 {name}", To=odd)
     assert read.method == name
     assert read.recipient.display == "BEL:\x07 NUL:\x00 DEL:\x7f"

@@ -177,9 +177,7 @@ def event_of(kind, status, first):
 
 
 @settings(max_examples=300, deadline=None)
-@given(
-    st.sampled_from(list(Role)), st.booleans(), st.lists(st.tuples(EVENTS, GAPS), max_size=25)
-)
+@given(st.sampled_from(list(Role)), st.booleans(), st.lists(st.tuples(EVENTS, GAPS), max_size=25))
 def test_any_sequence_of_events_keeps_a_transaction_whole(role, reliable, script):
     first = request("INVITE" if "invite" in role.value else "BYE")
     is_client = role in (Role.CLIENT, Role.INVITE_CLIENT)
