@@ -49,6 +49,7 @@ class TwilioDialer:
         auth_token: Its token.
         stream_url: How Twilio reaches this server's /twilio, ``wss://...``.
         poll_s: How often the call's status is asked for.
+        transport: Carries the requests; httpx's own when None.
     """
 
     name = "twilio"
@@ -62,8 +63,10 @@ class TwilioDialer:
         auth_token: str,
         stream_url: str,
         poll_s: float = POLL_S,
+        transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._expected, self._stream_url, self._poll_s = expected, stream_url, poll_s
+        self._transport = transport
         self._calls_url = f"{base_url}/2010-04-01/Accounts/{quote(account_sid, safe='')}/Calls"
         self._auth = httpx.BasicAuth(account_sid, auth_token)
 
@@ -73,7 +76,9 @@ class TwilioDialer:
         Raises:
             DialFailed: None came; the code says why.
         """
-        async with httpx.AsyncClient(auth=self._auth, timeout=REQUEST_S) as client:
+        async with httpx.AsyncClient(
+            auth=self._auth, timeout=REQUEST_S, transport=self._transport
+        ) as client:
             with self._expected.door() as (token, arrival):
                 twiml = document(connect({"url": self._stream_url}, {"answers": token}), HANG_UP)
                 form = {"To": target, "From": caller_id, "Timeout": str(round(timeout_s))}
