@@ -27,8 +27,10 @@ from apps.settings import Settings, read_settings
 
 log = structlog.get_logger(__name__)
 
-CLOSING_S = 15.0
-"""So long before the end calls are closed: a closing line, the rating question, and its answer."""
+CLOSING_S = 22.0
+"""So long before the deadline calls are closed: a line that says why, and the rating question."""
+THANKS_S = 5.0
+"""So long before the deadline no rating is waited for any more: thanks, and goodbye."""
 SETTLE_S = 5.0
 """So long calls that were cut off may take to be stored and hung up."""
 MAX_MESSAGE_BYTES = 65_536
@@ -186,10 +188,11 @@ class _Server(uvicorn.Server):
         """Take no more calls, let the live ones finish, close them, and cut off what is left."""
         switchboard = self._tom.switchboard
         log.info("draining", live_calls=switchboard.live_calls, seconds=self._drain_s)
-        closing_s = min(CLOSING_S, self._drain_s)
+        closing_s, thanks_s = min(CLOSING_S, self._drain_s), min(THANKS_S, self._drain_s)
         for step, seconds in (
             (switchboard.drain, self._drain_s - closing_s),
-            (switchboard.say_goodbye, closing_s),
+            (switchboard.say_goodbye, closing_s - thanks_s),
+            (switchboard.hurry, thanks_s),
             (switchboard.cut, SETTLE_S),
         ):
             step()

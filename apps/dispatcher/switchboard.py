@@ -55,8 +55,8 @@ class _Line:
 class Switchboard:
     """All calls of one process.
 
-    It goes away in three steps: `drain` takes no more calls, `say_goodbye` closes the live ones
-    politely, `cut` ends what is left.
+    It goes away in steps: `drain` takes no more calls, `say_goodbye` closes the live ones politely,
+    `hurry` waits no longer for ratings, `cut` ends what is left.
 
     Args:
         services: What the calls share.
@@ -247,6 +247,12 @@ class Switchboard:
         self._closing = True
         for line in self._live.values():
             if line.call is not None and line.call.session.state not in _PARTING:
+                line.call.close(EndReason.SHUTDOWN)
+
+    def hurry(self) -> None:
+        """Wait no longer for the ratings that callers were asked for; they are thanked."""
+        for line in self._live.values():
+            if line.call is not None and line.call.session.state is CallState.AWAITING_RATING:
                 line.call.close(EndReason.SHUTDOWN)
 
     def cut(self) -> None:

@@ -35,6 +35,9 @@ class Board:
     def say_goodbye(self):
         self.steps.append("say_goodbye")
 
+    def hurry(self):
+        self.steps.append("hurry")
+
     def cut(self):
         self.steps.append("cut")
 
@@ -77,6 +80,7 @@ async def test_a_signal_takes_no_more_calls_and_lets_those_on_the_line_finish():
 
 async def test_calls_that_go_on_are_closed_near_the_deadline(monkeypatch):
     monkeypatch.setattr(serve, "CLOSING_S", 1.0)
+    monkeypatch.setattr(serve, "THANKS_S", 0.1)
     tom = Served(patience_s=0.3)
     await run_and_signal(tom, signal.SIGTERM, drain_s=1.1)
     assert tom.switchboard.steps == ["drain", "say_goodbye"]
@@ -86,7 +90,7 @@ async def test_calls_that_do_not_end_are_cut_off_at_the_deadline(monkeypatch):
     monkeypatch.setattr(serve, "SETTLE_S", 0.05)
     tom = Served(patience_s=1e6)
     server = await run_and_signal(tom, signal.SIGINT, drain_s=0.1)
-    assert tom.switchboard.steps == ["drain", "say_goodbye", "cut"]
+    assert tom.switchboard.steps == ["drain", "say_goodbye", "hurry", "cut"]
     assert not server.force_exit
 
 

@@ -9,6 +9,7 @@ import httpx
 import pytest
 import structlog
 from fastapi import WebSocket
+from starlette.requests import HTTPConnection
 from starlette.websockets import WebSocketDisconnect, WebSocketState
 
 from apps.core.errors import AtCapacity, ProtocolError
@@ -391,11 +392,16 @@ def test_one_address_may_not_call_too_often_and_others_do_not_suffer():
     assert call(board, START, app=app)[-1]["code"] == 1000  # this machine is not limited
 
 
-def test_a_call_is_refused_at_once_where_there_is_no_room():
-    board = Board(no_room=AtCapacity("All lines are busy."))
-    error, closed = call(board)
-    assert '"busy"' in error["text"]
-    assert closed["code"] == 1013
+async def test_a_door_asks_for_room_before_it_answers_and_keeps_the_address_s_place():
+    reception = Reception(Board(), TOKEN, limits=AddressLimits(calls_at_once=1))
+    peer = HTTPConnection({"type": "http", "headers": [], "client": ("10.0.0.1", 1)})
+    with reception.line("webrtc", peer), pytest.raises(AtCapacity) as caught:
+        reception.admit("webrtc", peer)
+    assert caught.value.code == "too_many_calls"
+    reception.admit("webrtc", peer)
+    full = Reception(Board(no_room=AtCapacity("All lines are busy.")), TOKEN)
+    with pytest.raises(AtCapacity):
+        full.line("webrtc", peer)
 
 
 @pytest.mark.parametrize(

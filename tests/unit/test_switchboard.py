@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import structlog
 
 from apps.core.errors import AtCapacity, ProtocolError, StoreError, UnknownCall
 from apps.core.policy import PolicySlots
@@ -184,6 +185,92 @@ def test_a_server_that_goes_away_closes_its_calls_however_young_and_takes_no_mor
     run_virtual(scenario())
     assert door.of("call.ended")[0]["reason"] == "shutdown"
     assert door.said("assistant")[-1].strip()
+
+
+def going(board, *steps):
+    """Carry the switchboard's steps of going away out at their times."""
+
+    async def scenario(door):
+        call = asyncio.create_task(board.take(door))
+        for at_s, step in steps:
+            await asyncio.sleep(at_s - asyncio.get_running_loop().time())
+            step()
+        await call
+        return asyncio.get_running_loop().time()
+
+    return scenario
+
+
+def test_calls_that_are_on_the_line_go_on_while_the_server_takes_no_more():
+    board, door = switchboard(), whole_call()
+    run_virtual(going(board, (0.5, board.drain))(door))
+    assert board.draining
+    assert not board.ready
+    assert door.of("call.ended")[0]["reason"] == "completed"
+    assert door.of("rating")[0]["stars"] == 4
+
+
+def asked():
+    return ScriptedDoor((LISTEN, CallerText(QUESTION)))
+
+
+def test_near_the_deadline_a_caller_is_told_why_asked_for_a_rating_and_thanked():
+    board, door = switchboard(), asked()
+    took_s = run_virtual(
+        going(board, (10.0, board.drain), (12.0, board.say_goodbye), (22.0, board.hurry))(door)
+    )
+    why, question, thanks = door.said("assistant")[-4:-1]
+    assert "about to restart" in why
+    assert question.endswith("?")
+    assert "Thank you" in thanks + door.said("assistant")[-1]
+    assert len(door.of("rating.asked")) == 1
+    assert door.of("call.ended")[0]["reason"] == "shutdown"
+    assert 24.5 < took_s < 26.0  # the thanks are heard to their end
+
+
+def test_who_has_said_goodbye_already_is_not_told_of_the_restart():
+    board, door = switchboard(), typed((LISTEN, CallerText(QUESTION)), (LISTEN, CallerText("bye")))
+    run_virtual(
+        going(board, (0.5, board.drain), (5.0, board.say_goodbye), (6.0, board.hurry))(door)
+    )
+    assert not any("restart" in line for line in door.said("assistant"))
+    assert door.of("call.ended")[0]["reason"] == "completed"
+
+
+def test_what_is_left_at_the_deadline_is_cut_off_and_settled_all_the_same():
+    board, door = switchboard(), asked()
+    with structlog.testing.capture_logs() as logs:
+        took_s = run_virtual(going(board, (12.0, board.say_goodbye), (13.0, board.cut))(door))
+    assert took_s < 13.5
+    assert door.closed == "shutdown"
+    assert board.db.written[-1][2]["reason"] == "shutdown"
+    assert board.services.router.selector.taught
+    assert [line["reason"] for line in logs if line["event"] == "call_cut_off"] == ["shutdown"]
+
+
+def test_a_call_that_begins_while_the_rest_are_cut_is_cut_too():
+    board, door = switchboard(), typed()
+    run_virtual(going(board, (0.05, board.cut))(door))
+    assert door.closed == "shutdown"
+    assert board.live_calls == 0
+
+
+def test_a_door_may_have_fewer_lines_than_there_are():
+    board = switchboard(max_calls=3)
+    board.door_max_calls = {"test": 1}
+
+    async def scenario():
+        first = asyncio.create_task(board.take(ScriptedDoor((LISTEN, CallerHungUp()))))
+        await asyncio.sleep(0.5)
+        assert board.calls_by_door == {"test": 1}
+        with pytest.raises(AtCapacity, match="All 1 lines"):
+            board.admit("test")
+        board.admit("other")
+        await first
+        board.admit("test")
+
+    run_virtual(scenario())
+    assert metric(board, "tom_calls_refused_total", door="test", reason="busy") == 1
 
 
 BROKEN = {

@@ -95,7 +95,8 @@ class Reception:
             door: The door's name, with `peer`.
         """
         try:
-            with self.line(door, peer) if peer is not None else nullcontext():
+            # Whether there is room is asked once the peer has said what it wants.
+            with self._counted(door, peer) if peer is not None else nullcontext():
                 caller = await accepting
                 if token := caller.request.answers:
                     await self.expected.hold(token, caller)
@@ -117,11 +118,13 @@ class Reception:
         Raises:
             AtCapacity: There is no room, or this address calls too much.
         """
-        self.admit(door, peer)
-        return self._counted(address_of(peer))
+        self.switchboard.admit(door)
+        return self._counted(door, peer)
 
     @contextmanager
-    def _counted(self, address: str) -> Iterator[None]:
+    def _counted(self, door: str, peer: HTTPConnection) -> Iterator[None]:
+        self._charge(door, peer)
+        address = address_of(peer)
         self._book.begin(address, loop_ms())
         try:
             yield
@@ -141,7 +144,11 @@ class Reception:
                 (``too_many_calls``).
         """
         self.switchboard.admit(door)
-        if peer is None or is_local(peer):
+        if peer is not None:
+            self._charge(door, peer)
+
+    def _charge(self, door: str, peer: HTTPConnection) -> None:
+        if is_local(peer):
             return
         try:
             self._book.call(address_of(peer), loop_ms())
