@@ -14,8 +14,9 @@ from apps.core.audio import FRAME_BYTES, FRAME_SAMPLES, pcm_to_samples, samples_
 from apps.core.errors import ProtocolError
 from apps.voice.doors import messages
 from apps.voice.doors.base import CallerAudio, CallerDigit, CallerHungUp, CallRequest
+from apps.voice.doors.carriers.marks import MARK_FRAMES
 from apps.voice.doors.peer import MAX_ERRORS, refuse
-from apps.voice.doors.twilio import MARK_FRAMES, TwilioDoor, read_twilio
+from apps.voice.doors.twilio import TwilioDoor, read_twilio
 from apps.voice.g711 import ulaw_decode, ulaw_encode
 from tests.virtual_time import run_virtual
 

@@ -11,11 +11,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from apps.core.clock import loop_ms
 from apps.core.errors import ProtocolError
-from apps.voice.doors.base import CallerDigit, CallerHungUp, DoorEvent
-from apps.voice.doors.carriers.door import first_message, read_key
-from apps.voice.doors.carriers.media import RATE_HZ, JsonMediaDoor, read_json, read_payload
+from apps.voice.doors.base import DoorEvent
+from apps.voice.doors.carriers.door import read_key
+from apps.voice.doors.carriers.media import (
+    RATE_HZ,
+    JsonMediaDoor,
+    read_json,
+    read_payload,
+    read_start,
+)
 from apps.voice.doors.carriers.messages import (
     Admit,
     Admitted,
@@ -151,24 +156,12 @@ class TelnyxDoor(JsonMediaDoor):
         Raises:
             ProtocolError: No or a bad `start`; pass it to `refuse`.
         """
-        message = read_telnyx(await first_message(socket))
-        if isinstance(message, Connected):
-            message = read_telnyx(await first_message(socket))
-        if not isinstance(message, StreamStart):
-            raise ProtocolError("A stream begins with a start message.", code="not_started")
-        return cls(socket, message, admit(message))
+        start = await read_start(socket, read_telnyx)
+        return cls(socket, start, admit(start))
 
     def _read(self, raw: str | bytes) -> DoorEvent | None:
-        match read_telnyx(raw):
-            case Media(chunk=chunk, audio=audio):
-                ready = b"".join(self._order.push(chunk, audio))
-                return self._hear(ready) if ready else None
-            case Mark(name=name):
-                self._marks.confirm(name, loop_ms())
-            case CallerDigit() as digit:
-                return digit
-            case Stop():
-                return CallerHungUp()
-            case Connected() | StreamStart():
-                raise ProtocolError("The stream has already started.", code="already_started")
-        return None
+        return self._understand(read_telnyx(raw))
+
+    def _hear_chunk(self, media: Media) -> DoorEvent | None:
+        ready = b"".join(self._order.push(media.chunk, media.audio))
+        return self._hear(ready) if ready else None

@@ -5,12 +5,21 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+from collections.abc import Callable
 from typing import Any
 
 from apps.core.clock import loop_ms
 from apps.core.errors import ProtocolError, TomError
-from apps.voice.doors.base import CallRequest
-from apps.voice.doors.carriers.door import CarrierDoor, HandOver
+from apps.voice.doors.base import CallerDigit, CallerHungUp, CallRequest, DoorEvent
+from apps.voice.doors.carriers.door import CarrierDoor, HandOver, first_message
+from apps.voice.doors.carriers.messages import (
+    CarrierMessage,
+    Connected,
+    Mark,
+    Media,
+    Stop,
+    StreamStart,
+)
 from apps.voice.doors.messages import MAX_FRAME_MS
 from apps.voice.doors.peer import Socket
 from apps.voice.doors.transcode import Transcoder
@@ -48,6 +57,24 @@ def read_payload(payload: str) -> bytes:
     return audio
 
 
+async def read_start(socket: Socket, read: Callable[[str | bytes], CarrierMessage]) -> StreamStart:
+    """Wait for a stream's start message, which `connected` precedes.
+
+    Args:
+        socket: The accepted connection.
+        read: Reads the carrier's messages.
+
+    Raises:
+        ProtocolError: It did not come, or is not right.
+    """
+    message = read(await first_message(socket))
+    if isinstance(message, Connected):
+        message = read(await first_message(socket))
+    if not isinstance(message, StreamStart):
+        raise ProtocolError("A stream begins with a start message.", code="not_started")
+    return message
+
+
 class JsonMediaDoor(CarrierDoor):
     """One call over a stream of JSON messages.
 
@@ -72,6 +99,24 @@ class JsonMediaDoor(CarrierDoor):
         self._media_head = f'{{"event":"media",{stream}"media":{{"payload":"'
         self._mark_head = f'{{"event":"mark",{stream}"mark":{{"name":"'
         self._clear_text = f'{{{stream}"event":"clear"}}'
+
+    def _understand(self, message: CarrierMessage) -> DoorEvent | None:
+        """Take one message of the stream; returns what it is for the call."""
+        match message:
+            case Media():
+                return self._hear_chunk(message)
+            case Mark(name=name):
+                self._marks.confirm(name, loop_ms())
+            case CallerDigit():
+                return message
+            case Stop():
+                return CallerHungUp()
+            case Connected() | StreamStart():
+                raise ProtocolError("The stream has already started.", code="already_started")
+        return None
+
+    def _hear_chunk(self, media: Media) -> DoorEvent | None:
+        return self._hear(media.audio)
 
     async def play(self, frame: bytes) -> None:
         """Send one 20 ms frame, and now and then a mark after it."""
