@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: coverage bench-latency bench-calls bench-recognition bench-pipecat bench-turns bench-interruptions help install install-test demo run test test-page test-piper lint types arrows check docs clean
+.PHONY: coverage bench-network bench-latency bench-calls bench-recognition bench-pipecat bench-turns bench-interruptions help install install-test demo run test test-page test-piper lint types arrows check docs clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -71,6 +71,9 @@ bench-turns: $(VENV)/.base ## Callers cut off and kept waiting, beside plain sil
 
 bench-interruptions: $(VENV)/.base ## Callers who speak over an answer: silence, whole words, history (needs flite)
 	$(BIN)/python -m benchmarks.interruptions
+
+bench-network: $(VENV)/.base ## RTP's CPU and delay, and what a bad network adds
+	$(BIN)/python -m benchmarks.network
 
 bench-pipecat: $(VENV)/.base $(PIPECAT_VENV)/.peer ## TOM beside Pipecat 1.14 on this machine (40 minutes)
 	$(BIN)/python -m benchmarks.pipecat
