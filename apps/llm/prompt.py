@@ -1,14 +1,15 @@
 """Assembles what a generator needs to answer one question: the policy, passages and history.
 
-What a caller says is never an instruction: it reaches a language model as delimited data, with
-the delimiters taken out of it.
+What a caller says is never an instruction: it reaches a language model as delimited data, in which
+no character can be part of a delimiter, of a passage's name, or of a model's own control words.
 """
 
 from __future__ import annotations
 
-import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from apps.core.passages import COVERED_SCORE, Passage
 from apps.core.person import ANYBODY, Person
@@ -16,7 +17,8 @@ from apps.core.policy import PolicySlots
 from apps.llm.style import Line, wording
 
 _HISTORY_LENGTH = 4
-_TAG = re.compile(r"</?\s*(?:caller|passages?|question|answer|system)\b[^>]*>?", re.IGNORECASE)
+_INERT = {"<": "\u2039", ">": "\u203a", "[": "(", "]": ")"}
+"""What stands for the characters that delimit something: quotation marks, and round brackets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +132,22 @@ def assemble(
 
 
 def _as_data(text: str) -> str:
-    """Return text without anything that looks like one of the prompt's delimiters."""
-    return " ".join(_TAG.sub(" ", text).split())
+    """Return text on one line, without any character that delimits something."""
+    return " ".join("".join(map(_inert, text)).split())
+
+
+@lru_cache(maxsize=4096)
+def _inert(character: str) -> str:
+    """Return a character, or what stands for it if it, or what it looks like, has a meaning."""
+    kind = unicodedata.category(character)
+    if kind == "Cf":  # invisible: it would hide the characters on both sides from each other
+        return ""
+    if kind.startswith("C"):
+        return " "
+    plain = unicodedata.normalize("NFKC", character)
+    if _INERT.keys().isdisjoint(plain):
+        return character
+    return "".join(_INERT.get(part, part) for part in plain)
 
 
 def _delimited(tag: str, text: str) -> str:

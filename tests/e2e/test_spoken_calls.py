@@ -210,8 +210,10 @@ def test_the_event_log_holds_the_whole_call_and_gives_the_same_decisions(held: H
     assert (row.reason, row.language) == ("completed", "en")
 
 
-def test_the_recording_has_both_voices_each_in_its_place(held: Held) -> None:
-    with wave.open(str(held.server.folder / "recordings" / f"{held.call_ref}.wav")) as wav:
+def test_the_recording_has_both_voices_each_in_its_place(held: Held, tmp_path: Path) -> None:
+    assert "recorded" in " ".join(held.said("assistant")[:4])
+    held.tom("recordings", "export", held.call_ref, "--out", str(tmp_path / "call.wav"))
+    with wave.open(str(tmp_path / "call.wav")) as wav:
         assert (wav.getnchannels(), wav.getframerate(), wav.getsampwidth()) == (2, 16000, 2)
         both = np.frombuffer(wav.readframes(wav.getnframes()), "<i2").reshape(-1, 2)
     seconds = len(both) / 16000
@@ -251,7 +253,7 @@ def test_a_telephone_call_by_a_client_written_from_the_protocol_alone(both) -> N
 
 
 def test_a_call_that_is_deleted_takes_its_transcript_and_recording_along(held: Held) -> None:
-    recording = held.server.folder / "recordings" / f"{held.call_ref}.wav"
+    recording = held.server.folder / "recordings" / f"{held.call_ref}.tomrec"
     assert recording.exists()
     held.tom("calls", "delete", held.call_ref, "--yes")
     assert not recording.exists()
