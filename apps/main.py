@@ -53,11 +53,12 @@ from apps.store.event_writer import EventWriter
 from apps.voice.completeness import judge
 from apps.voice.doors.asterisk.desk import Desk
 from apps.voice.sealed import SealingKey
+from apps.voice.silero import silero_network
 from apps.voice.stt.base import SpeechToText
 from apps.voice.stt.domain import DomainText
 from apps.voice.tts.base import TextToSpeech
 from apps.voice.turn_options import GOVERNED, TurnOptions
-from apps.voice.vad import SileroVad, silero_session
+from apps.voice.vad_pool import VadPool
 
 log = structlog.get_logger(__name__)
 
@@ -113,7 +114,7 @@ async def run_tom(settings: Settings) -> AsyncGenerator[Tom, None]:
         stt, tts, generator = await _start_engines(
             settings, choices, present, _corpora(profiles, retriever), metrics, stack
         )
-        vad_session = silero_session()
+        vad = VadPool(silero_network())
         await _rehearse(profiles, retriever)
         services = Services(
             profiles=profiles,
@@ -122,7 +123,7 @@ async def run_tom(settings: Settings) -> AsyncGenerator[Tom, None]:
             generator=generator,
             stt=stt,
             tts=tts,
-            new_vad=lambda: SileroVad(vad_session),
+            new_vad=vad.open,
             log_sink=writer,
             deaf={lang: choices[f"stt.{lang}"].why for lang in LANGUAGES if lang not in stt},
             metrics=metrics,

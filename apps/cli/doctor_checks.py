@@ -27,7 +27,7 @@ from apps.rl.variants import load_catalog
 from apps.settings import Settings, env_name
 from apps.store.database import Database
 from apps.store.migrate import is_current
-from apps.voice.vad import silero_session
+from apps.voice.silero import silero_network
 
 Status = Literal["ok", "warn", "fail"]
 
@@ -187,7 +187,7 @@ def _why_unreachable(url: str, key: str) -> str:
 
 
 def _embedded(_settings: Settings) -> Iterator[Found]:
-    silero_session()  # raises when its network is missing or cannot be loaded
+    silero_network()  # raises when its network is missing or cannot be loaded
     yield Found("ok", "Silero's network finds speech.")
     # Looked for and not loaded: espeak-ng's licence is for its own process.
     for name, package in (("PocketSphinx", "pocketsphinx"), ("espeak-ng", "espeakng_loader")):

@@ -19,6 +19,7 @@ from rich.console import Console
 from apps.cli.parts import errors_told
 from apps.cli.tls import Certificate, read_certificate
 from apps.core.errors import ConfigError
+from apps.core.loop import new_event_loop
 from apps.dispatcher.trust import is_loopback
 from apps.main import Tom, run_tom
 from apps.monitor.endpoint import serve_metrics
@@ -59,7 +60,8 @@ def serve(
         given = {"http_host": host, "http_port": port, "sip": sip or None}
         settings = read_settings(**{k: v for k, v in given.items() if v is not None})
         configure_logging(settings.log_level, settings.log_format)
-        asyncio.run(_serve(settings, ready_file, tls=tls))
+        with asyncio.Runner(loop_factory=new_event_loop) as runner:
+            runner.run(_serve(settings, ready_file, tls=tls))
 
 
 async def _serve(settings: Settings, ready_file: Path | None, *, tls: bool = True) -> None:

@@ -1,8 +1,9 @@
 """The ear of one call: caller audio in; voice starts, ends, interruptions and transcripts out.
 
-Every frame goes through the VAD and the turn-taking decider in the event loop (about 0.2 ms); no
-task and no executor hop per frame. The recogniser gets only what is spoken, plus a short run-up.
-What goes into the decider also goes into the call's log (`EarLog`), so that it can be replayed.
+Every frame goes through the VAD, with what other calls have just heard (`vad_pool.py`), and the
+turn-taking decider in the event loop; no task and no executor hop per frame. The recogniser gets
+only what is spoken, plus a short run-up. What goes into the decider also goes into the call's log
+(`EarLog`), so that it can be replayed.
 """
 
 from __future__ import annotations
@@ -96,24 +97,37 @@ class Ear:
         self._window_ms = 0.0
         self._playback = turns.Playback()
         self._question = turns.Question()
+        self._closed = False
         self.utterance_id = 0
 
     def hear(self, pcm: bytes) -> None:
         """Take caller audio of any length in."""
         for frame in self._framer.push(pcm):
-            self._audio_ms += FRAME_MS
-            if self._utterance is None:
-                self._run_up.append(frame)
-            else:
-                self._feed(frame)
-            self._log.audio(frame)
-            for probability in self._vad.push(frame):
-                self._window_ms += WINDOW_MS
-                voice = 0.0 if self._is_echo(probability, frame) else probability
-                # The log's value decides, so that a replay sees what the call saw.
-                logged = self._log.window(self._window_ms, voice)
-                self._step(turns.Window(self._window_ms, WINDOW_MS, logged))
-            self._before = frame
+            self._vad.hear(frame, self._take)
+
+    def _take(self, frame: bytes, voice: list[float]) -> None:
+        """Take a frame, and how likely each window that it completed holds voice."""
+        if self._closed:
+            return
+        try:
+            self._listen(frame, voice)
+        except Exception as error:  # it was called by the detector; the call is what has failed
+            self._tasks.create_task(_fail_with(error))
+
+    def _listen(self, frame: bytes, voice: list[float]) -> None:
+        self._audio_ms += FRAME_MS
+        if self._utterance is None:
+            self._run_up.append(frame)
+        else:
+            self._feed(frame)
+        self._log.audio(frame)
+        for probability in voice:
+            self._window_ms += WINDOW_MS
+            own = 0.0 if self._is_echo(probability, frame) else probability
+            # The log's value decides, so that a replay sees what the call saw.
+            logged = self._log.window(self._window_ms, own)
+            self._step(turns.Window(self._window_ms, WINDOW_MS, logged))
+        self._before = frame
 
     def _is_echo(self, probability: float, frame: bytes) -> bool:
         """Tell whether a window that seems to hold voice may be nothing but echo."""
@@ -171,6 +185,7 @@ class Ear:
 
     def close(self) -> None:
         """Give up whatever is being recognised."""
+        self._closed = True
         self._log.flush()
         if self._utterance is not None:
             self._utterance.cancel()
@@ -304,3 +319,7 @@ class Ear:
     ) -> None:
         number = self.utterance_id if utterance_id is None else utterance_id
         self._tell(Heard(kind, loop_ms(), number, voice_ms, transcript, error, audio_ms))
+
+
+async def _fail_with(error: Exception) -> None:
+    raise error

@@ -22,6 +22,7 @@ from itertools import islice
 
 from apps.core.audio import FRAME_BYTES, FRAME_MS, FRAME_SAMPLES, SAMPLE_BYTES, Framer
 from apps.core.clock import loop_ms
+from apps.core.loop import last_tick_ms
 from apps.voice.fades import fade_in, fade_out
 from apps.voice.playout import Playout, Spoken
 from apps.voice.tts.base import Speech, WordMark
@@ -200,7 +201,9 @@ class Mouth:
     async def _until_due(self, wait_ms: float) -> None:
         """Wait for a frame's time, or until a hold cuts it short."""
         self._due.clear()
-        timer = asyncio.get_running_loop().call_later(wait_ms / 1000, self._due.set)
+        loop = asyncio.get_running_loop()
+        # All mouths wake together, a little early: see the loop of `apps/core/loop.py`.
+        timer = loop.call_at(last_tick_ms(loop_ms() + wait_ms) / 1000, self._due.set)
         try:
             await self._due.wait()
         finally:

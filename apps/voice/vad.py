@@ -1,136 +1,79 @@
 """Voice activity: how likely each 32 ms window of a call's audio holds speech.
 
-``SileroVad`` runs Silero's streaming network from the ONNX file that faster-whisper's wheel
-carries; ``EnergyVad`` is its deterministic stand-in for tests, gated by loudness alone. What a
-probability means for the call (an onset, an end of turn, a barge-in) is decided elsewhere.
+``SileroVad`` runs Silero's network over one stream; the calls of a server share it through
+`vad_pool.py`. ``EnergyVad`` is its deterministic stand-in for tests, gated by loudness alone. What
+a probability means for the call (an onset, an end of turn, a barge-in) is decided elsewhere.
 """
 
 from __future__ import annotations
 
-import importlib.util
-from functools import cache
-from pathlib import Path
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
+from apps.core.audio import SAMPLE_BYTES, SAMPLE_RATE_HZ, level_dbfs
+from apps.voice.silero import WINDOW_SAMPLES, SileroNetwork, SileroStream
 
-from apps.core.audio import SAMPLE_BYTES, SAMPLE_RATE_HZ, level_dbfs, pcm_to_samples
-from apps.core.errors import EngineUnavailable
-
-WINDOW_SAMPLES = 512
 WINDOW_MS = WINDOW_SAMPLES * 1000 // SAMPLE_RATE_HZ
 WINDOW_BYTES = WINDOW_SAMPLES * SAMPLE_BYTES
 
-_CONTEXT_SAMPLES = 64
-_STATE_SHAPE = (1, 1, 128)
-_FULL_SCALE = np.float32(1 / 32768.0)
-_OUTPUTS = ("speech_probs", "hn", "cn")
-_ASSET = ("faster_whisper", "assets/silero_vad_v6.onnx")
+Tell = Callable[[bytes, list[float]], None]
+"""Takes a frame, and the probabilities of the windows that it completed; must not raise."""
 
 
 class VoiceActivity(Protocol):
     """The voice activity of one stream of audio; each call has its own."""
 
-    def push(self, pcm: bytes) -> list[float]:
+    def hear(self, frame: bytes, tell: Tell) -> None:
         """Add 16 kHz PCM of any whole number of samples.
 
-        Returns:
-            One probability of speech, in [0, 1], for each 32 ms window that is now complete;
-            what is left over waits for the next call.
+        Args:
+            frame: The audio.
+            tell: Called once for it, frame by frame in order: at once, or before the event loop
+                waits again. It is given one probability of speech, in [0, 1], for each 32 ms
+                window that is now complete; what is left over waits for the next frame.
         """
         ...
 
-    def reset(self) -> None:
-        """Forget everything heard so far, as if the stream began anew."""
-        ...
 
-
-class _Windows:
+class Windows:
     """Cuts a stream of PCM into whole windows and keeps the rest."""
 
     def __init__(self) -> None:
         self._rest = b""
 
-    def push(self, pcm: bytes) -> bytes:
-        """Return as many whole windows as there are now, as one piece."""
+    def push(self, pcm: bytes) -> list[bytes]:
+        """Add PCM and return the windows that are now complete."""
         data = self._rest + pcm
         end = len(data) - len(data) % WINDOW_BYTES
         self._rest = data[end:]
-        return data[:end]
-
-    def clear(self) -> None:
-        self._rest = b""
-
-
-@cache
-def silero_session() -> Any:
-    """Return the process's one ONNX session of Silero's network, loaded at the first call.
-
-    Running it is thread-safe and keeps no state, so all calls share it.
-
-    Raises:
-        EngineUnavailable: faster-whisper's wheel, or the file within, is not installed.
-    """
-    import onnxruntime
-
-    # faster_whisper itself is not imported: that costs a second and pulls in CTranslate2.
-    package, asset = _ASSET
-    spec = importlib.util.find_spec(package)
-    path = Path(spec.origin).parent / asset if spec is not None and spec.origin else None
-    if path is None or not path.is_file():
-        raise EngineUnavailable(
-            "The voice activity network is missing.",
-            hint="It comes with faster-whisper: pip install --force-reinstall faster-whisper.",
-        )
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    options.enable_cpu_mem_arena = False
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        return [data[i : i + WINDOW_BYTES] for i in range(0, end, WINDOW_BYTES)]
 
 
 class SileroVad:
-    """Silero's streaming voice activity network (v6) over one stream of audio.
+    """Silero's network over one stream of audio by itself.
 
     Args:
-        session: The ONNX session, see `silero_session`.
+        network: See `silero_network`.
     """
 
-    def __init__(self, session: Any) -> None:
-        self._session = session
-        self._windows = _Windows()
+    def __init__(self, network: SileroNetwork) -> None:
+        self._network = network
         self.reset()
 
     def reset(self) -> None:
         """Forget everything heard so far, as if the stream began anew."""
-        self._windows.clear()
-        # One row, reused: a window with the 64 samples before it, shape (1, 576).
-        self._row: NDArray[np.float32] = np.zeros(
-            (1, _CONTEXT_SAMPLES + WINDOW_SAMPLES), np.float32
-        )
-        self._h: NDArray[np.float32] = np.zeros(_STATE_SHAPE, np.float32)
-        self._c: NDArray[np.float32] = np.zeros(_STATE_SHAPE, np.float32)
+        self._windows, self._stream = Windows(), SileroStream()
 
     def push(self, pcm: bytes) -> list[float]:
         """Add 16 kHz PCM; return the probability of speech of each window now complete."""
-        whole = self._windows.push(pcm)
-        if not whole:
-            return []
         return [
-            self._probability(whole[i : i + WINDOW_BYTES])
-            for i in range(0, len(whole), WINDOW_BYTES)
+            SileroStream.advance(self._network, [self._stream], [window])[0]
+            for window in self._windows.push(pcm)
         ]
 
-    def _probability(self, window: bytes) -> float:
-        row = self._row[0]
-        row[:_CONTEXT_SAMPLES] = row[-_CONTEXT_SAMPLES:]
-        np.multiply(pcm_to_samples(window), _FULL_SCALE, out=row[_CONTEXT_SAMPLES:])
-        probabilities, self._h, self._c = self._session.run(
-            _OUTPUTS, {"input": self._row, "h": self._h, "c": self._c}
-        )
-        return float(probabilities[0])
+    def hear(self, frame: bytes, tell: Tell) -> None:
+        """Add a frame and tell at once."""
+        tell(frame, self.push(frame))
 
 
 class EnergyVad:
@@ -142,16 +85,18 @@ class EnergyVad:
 
     def __init__(self, threshold_dbfs: float = -40.0) -> None:
         self._threshold_dbfs = threshold_dbfs
-        self._windows = _Windows()
+        self.reset()
 
     def reset(self) -> None:
         """Forget everything heard so far, as if the stream began anew."""
-        self._windows.clear()
+        self._windows = Windows()
 
     def push(self, pcm: bytes) -> list[float]:
         """Add 16 kHz PCM; return 1.0 for each loud window now complete, 0.0 for each other."""
-        whole = self._windows.push(pcm)
         return [
-            float(level_dbfs(whole[i : i + WINDOW_BYTES]) >= self._threshold_dbfs)
-            for i in range(0, len(whole), WINDOW_BYTES)
+            float(level_dbfs(window) >= self._threshold_dbfs) for window in self._windows.push(pcm)
         ]
+
+    def hear(self, frame: bytes, tell: Tell) -> None:
+        """Add a frame and tell at once."""
+        tell(frame, self.push(frame))

@@ -16,7 +16,8 @@ from apps.dispatcher.rt_fsm import PolicyRouter
 from apps.dispatcher.services import CallOptions, Knowledge, Services
 from apps.llm.answer import GroundedAnswerer
 from apps.llm.spoken import spoken_form
-from apps.voice.vad import SileroVad, silero_session
+from apps.voice.silero import silero_network
+from apps.voice.vad import SileroVad
 from benchmarks.interruptions.client import SAMPLES_PER_MS, SpeakingOver
 from benchmarks.interruptions.engines import RecordedVoice, Recordings, ScriptedEar
 from benchmarks.interruptions.measure import (
@@ -149,7 +150,7 @@ class Office:
             generator=GroundedAnswerer(),
             stt={"en": ear, "de": ear},
             tts={"en": voice, "de": voice},
-            new_vad=lambda: SileroVad(silero_session()),
+            new_vad=lambda: SileroVad(silero_network()),
             log_sink=sink,
             clock=lambda: TUESDAY_MORNING,
         )

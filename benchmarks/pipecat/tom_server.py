@@ -18,6 +18,7 @@ from pathlib import Path
 import uvicorn
 
 from apps.core.audio import duration_ms
+from apps.core.loop import new_event_loop
 from apps.llm.prompt import Prompt
 from apps.main import run_tom
 from apps.monitor.logs import configure_logging
@@ -150,4 +151,5 @@ async def serve(port: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(int(sys.argv[1])))
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        runner.run(serve(int(sys.argv[1])))

@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from apps.core.errors import EngineUnavailable
+from apps.voice.silero import silero_network
 from apps.voice.turn_options import TurnOptions
-from apps.voice.vad import silero_session
 from benchmarks.turns.figure import Curve, Point, draw
 from benchmarks.turns.hearing import listen
 from benchmarks.turns.oracle import Oracle, Recogniser, vocabulary
@@ -33,7 +33,7 @@ async def recordings(split: str, languages: Sequence[str], cache: Path) -> list[
     """Return one half of the set, as audio."""
     voices = Voices(cache)
     try:
-        studio = Studio(voices, silero_session())
+        studio = Studio(voices, silero_network())
         chosen = [u for u in read() if u.split == split and u.language in languages]
         return [await studio.record(utterance) for utterance in chosen]
     finally:

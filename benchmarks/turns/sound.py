@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
 
 from apps.core.audio import SAMPLE_RATE_HZ, Samples, samples_to_pcm
+from apps.voice.silero import SileroNetwork
 from apps.voice.vad import SileroVad
 from benchmarks.turns.utterances import Utterance
 from benchmarks.turns.voices import AUDIBLE, Voices
@@ -62,11 +62,11 @@ class Studio:
 
     Args:
         voices: The speakers.
-        session: Silero's, see `silero_session`.
+        network: Silero's, see `silero_network`.
     """
 
-    def __init__(self, voices: Voices, session: Any) -> None:
-        self._voices, self._session = voices, session
+    def __init__(self, voices: Voices, network: SileroNetwork) -> None:
+        self._voices, self._network = voices, network
         self._babble: _Wave | None = None
 
     async def record(self, utterance: Utterance) -> Recording:
@@ -87,7 +87,7 @@ class Studio:
             tuple(SpokenWord(word.text, word.end_ms + LEAD_MS) for word in words),
             LEAD_MS,
             LEAD_MS + _ms(len(speech)),
-            tuple(SileroVad(self._session).push(samples_to_pcm(samples))),
+            tuple(SileroVad(self._network).push(samples_to_pcm(samples))),
         )
 
     async def _speech(self, utterance: Utterance) -> tuple[_Wave, list[SpokenWord]]:

@@ -18,7 +18,14 @@ from hypothesis import strategies as st
 
 from apps.core.audio import FRAME_BYTES, FRAME_MS
 from apps.core.clock import loop_ms
-from apps.core.errors import AtCapacity, EngineDied, EngineError, EngineOverloaded, StoreError
+from apps.core.errors import (
+    AtCapacity,
+    EngineDied,
+    EngineError,
+    EngineOverloaded,
+    StoreError,
+    UnknownCall,
+)
 from apps.core.policy import PolicySlots
 from apps.core.resources import resource
 from apps.dispatcher import closing, switchboard
@@ -176,8 +183,10 @@ class FragileDb:
             raise StoreError("The disk is full.")
         if function.__name__ == "open_call":
             self.opened.append(args[0].call_ref)
-        else:
+        elif args[0] in self.opened:
             self.closed.append(args[0])
+        else:  # its call was cancelled while it was being opened
+            raise UnknownCall("No such call is stored.")
 
 
 class SlowSelector(StubSelector):

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from apps.core.audio import SAMPLE_BYTES, SAMPLE_RATE_HZ, duration_ms, pcm_to_samples
 from apps.core.errors import EngineUnavailable
 from apps.voice.models import missing_whisper_files
+from apps.voice.silero import silero_network
 from apps.voice.stt.base import Transcript
 from apps.voice.stt.hypothesis import Segment
 from apps.voice.stt.utterance import transcript_header
@@ -30,7 +31,7 @@ from apps.voice.stt.whisper_decode import (
     next_decode,
     unhurried,
 )
-from apps.voice.vad import WINDOW_MS, SileroVad, silero_session
+from apps.voice.vad import WINDOW_MS, SileroVad
 from apps.voice.workers.serve import ReplyStream, serve
 
 _BYTES_PER_MS = SAMPLE_RATE_HZ * SAMPLE_BYTES // 1000
@@ -90,7 +91,7 @@ class WhisperWorker:
                 "libraries are missing, set TOM_WHISPER_DEVICE=cpu.",
             ) from error
         self.version = version("faster-whisper")
-        silero_session()
+        silero_network()
         return {
             "model": folder.name,
             "device": self._model.model.device,
@@ -209,7 +210,7 @@ class WhisperSession:
         self._stream = stream
         self._language = language
         self._bias = bias
-        self._vad = SileroVad(silero_session())
+        self._vad = SileroVad(silero_network())
         self._state = StreamState()
         self._audio = bytearray()  # from _audio_from, in bytes from the utterance's beginning
         self._audio_from = 0
