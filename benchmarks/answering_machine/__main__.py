@@ -8,7 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from apps.voice.answering_machine import Callee, ScreenOptions
-from apps.voice.vad import SileroVad, silero_session
+from apps.voice.silero import silero_network
+from apps.voice.vad import SileroVad
 from benchmarks.answering_machine.greetings import Split, greetings
 from benchmarks.answering_machine.material import NOISES_DB, Pickup, pickups
 from benchmarks.answering_machine.score import Heard, hear, line, score, verdicts
@@ -56,7 +57,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=7)
     given = parser.parse_args()
     made = asyncio.run(material("held" if given.held else "tune", given.seed))
-    session = silero_session()
+    session = silero_network()
     heard = [hear(pickup, SileroVad(session)) for pickup in made]
     print(f"{len(heard)} pickups, {'held' if given.held else 'tune'}, seed {given.seed}")
     report(heard, wrong=given.wrong)
