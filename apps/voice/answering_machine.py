@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from apps.core.audio import SAMPLE_RATE_HZ, pcm_to_samples
-from apps.voice.vad import WINDOW_BYTES, WINDOW_MS, WINDOW_SAMPLES
+from apps.voice.silero import WINDOW_SAMPLES
+from apps.voice.vad import WINDOW_BYTES, WINDOW_MS
 
 BEEP_HZ = (380.0, 2050.0)
 """Pitches that answering machines beep with, 400 to 2000 Hz, and the width of a bin beside them."""

@@ -17,7 +17,7 @@ from apps.voice.answering_machine import (
     Window,
     step,
 )
-from apps.voice.vad import WINDOW_MS, VoiceActivity
+from apps.voice.vad import WINDOW_MS, EnergyVad, SileroVad
 from benchmarks.answering_machine.material import Pickup
 
 
@@ -48,7 +48,7 @@ class Score:
     wait_ms: tuple[float, ...]
 
 
-def hear(pickup: Pickup, vad: VoiceActivity) -> Heard:
+def hear(pickup: Pickup, vad: SileroVad | EnergyVad) -> Heard:
     """Return a pickup as the rules are given it."""
     pcm = samples_to_pcm(pickup.samples)
     pairs = zip(vad.push(pcm), ToneFinder().push(pcm), strict=True)

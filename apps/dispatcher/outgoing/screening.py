@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from typing import Any
 
 from apps.core.audio import FRAME_BYTES, FRAME_MS, duration_ms
@@ -123,9 +123,16 @@ class ScreenedDoor:
         """Take audio in; without a detector for its tones alone."""
         self._silent_since_ms = loop_ms()
         self._heard_ms += duration_ms(pcm)
-        tones = self._tones.push(pcm)
-        voices = vad.push(pcm) if vad is not None else [0.0] * len(tones)
-        before = self._heard_ms - len(tones) * WINDOW_MS
+        tones, heard_ms = self._tones.push(pcm), self._heard_ms
+        if vad is None:
+            self._judge(tones, heard_ms, [0.0] * len(tones))
+        else:
+            vad.hear(pcm, lambda _, voices: self._judge(tones, heard_ms, voices))
+
+    def _judge(
+        self, tones: Sequence[float | None], heard_ms: float, voices: Sequence[float]
+    ) -> None:
+        before = heard_ms - len(tones) * WINDOW_MS
         for place, (voice, hz) in enumerate(zip(voices, tones, strict=True), start=1):
             window = Window(before + place * WINDOW_MS, voice, hz)
             self._screen, verdict = step(self._screen, window, self._options)
