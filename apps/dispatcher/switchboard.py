@@ -211,7 +211,7 @@ class Switchboard:
         line.call = call
         if self._closing:
             call.close(EndReason.SHUTDOWN)
-        self.services.metrics.call_started()
+        self.services.metrics.call_started(door.name)
         log.info("call_started", door=door.name, profile=options.profile.id, live=len(self._live))
         reason = EndReason.FAILURE
         try:
@@ -264,11 +264,11 @@ class Switchboard:
             if line.cut is not None and not line.cut.expired():  # it is being ended already
                 line.cut.reschedule(now_s)
 
-    def close(self, call_id: str) -> None:
+    def close(self, call_id: str, reason: EndReason = EndReason.CLOSED) -> None:
         """Close one live call politely; any other is left alone."""
         line = self._live.get(call_id)
         if line is not None and line.call is not None:
-            line.call.close(EndReason.CLOSED)
+            line.call.close(reason)
 
     async def idle(self) -> None:
         """Wait until no call is going on."""

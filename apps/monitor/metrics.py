@@ -106,6 +106,7 @@ class Metrics:
 
     def _declare_calls(self) -> None:
         self._live_calls = self._gauge("tom_live_calls", "Calls going on now.")
+        self._door_calls = self._gauge("tom_door_calls", "Calls going on now, by door.", "door")
         self._calls = self._counter("tom_calls_total", "Calls that ended.", "door", "reason")
         self._refused = self._counter(
             "tom_calls_refused_total", "Calls that were not taken.", "door", "reason"
@@ -230,21 +231,24 @@ class Metrics:
         """Begin the series of every door and reason at 0, for the same cause."""
         reasons = {self._calls: list(ends), self._refused: list(refusals)}
         for door in doors:
+            self._door_calls.labels(door)
             for counter, known in reasons.items():
                 for reason in known:
                     counter.labels(door, reason)
 
-    def call_started(self) -> None:
-        """Count a call in."""
+    def call_started(self, door: str) -> None:
+        """Count a call in, by the door it comes through."""
         self._live_calls.inc()
+        self._door_calls.labels(door).inc()
 
     def call_ended(self, door: str, reason: str) -> None:
         """Count a call out, by the door it came through and why it ended."""
         self._live_calls.dec()
+        self._door_calls.labels(door).dec()
         self._calls.labels(door, reason).inc()
 
     def call_refused(self, door: str, reason: str) -> None:
-        """Count a call that was not taken, e.g. ``busy`` or ``draining``."""
+        """Count a call that was not taken, e.g. ``busy`` or ``too_many_calls``."""
         self._refused.labels(door, reason).inc()
 
     def know_outgoing(self, results: Iterable[str]) -> None:

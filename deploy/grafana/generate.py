@@ -132,6 +132,12 @@ def calls() -> list[Panel]:
         number(
             "Not covered", "Questions without an answer here.", f"{missed} / {asked}", "percentunit"
         ),
+        lines(
+            "Calls by door",
+            "Calls going on, by the door that they came through.",
+            [Query("sum by (door) (tom_door_calls)", "{{door}}")],
+            stacked=True,
+        ),
         lines("Calls by end", "Why calls ended.", [Query(ended, "{{reason}}")], stacked=True),
         lines("Calls refused", "Why calls were not taken.", [Query(refused, "{{reason}}")]),
         lines(

@@ -146,12 +146,13 @@ def test_gauges_say_the_latest_value(metrics):
 
 
 def test_live_calls_rise_and_fall_with_the_calls(metrics):
-    metrics.call_started()
-    metrics.call_started()
+    metrics.call_started("websocket")
+    metrics.call_started("websocket")
     metrics.call_ended("websocket", "goodbye")
     metrics.call_refused("websocket", "busy")
     seen = samples(metrics)
     assert seen["tom_live_calls"] == 1
+    assert seen["tom_door_calls|door=websocket"] == 1
     assert seen["tom_calls_total|door=websocket|reason=goodbye"] == 1
     assert seen["tom_calls_refused_total|door=websocket|reason=busy"] == 1
 
@@ -293,7 +294,7 @@ def observe_everything(metrics: Metrics) -> None:
     metrics.success_rate("v1a", 0.5)
     metrics.exploration_rate(0.1)
     metrics.variants(active=1, blacklisted=0)
-    metrics.call_started()
+    metrics.call_started("websocket")
     metrics.call_ended("websocket", "goodbye")
     metrics.call_refused("websocket", "busy")
     metrics.turn_stage("total", 500)
