@@ -13,7 +13,6 @@ It knows no message format, so any door over WebRTC can be built on it:
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 
@@ -21,7 +20,6 @@ import structlog
 from aiortc import (
     RTCBundlePolicy,
     RTCConfiguration,
-    RTCDataChannel,
     RTCIceServer,
     RTCPeerConnection,
     RTCRtpCodecParameters,
@@ -32,6 +30,7 @@ from aiortc import (
 from apps.core.clock import loop_ms
 from apps.core.errors import ProtocolError
 from apps.voice.doors.base import CallerAudio, CallerDigit, CallerHungUp
+from apps.voice.doors.webrtc.channel import TextChannel
 from apps.voice.doors.webrtc.ice import IceServer
 from apps.voice.doors.webrtc.incoming import Deadline, OpusStream, PacketReceiver
 from apps.voice.doors.webrtc.offers import Offer, read_fragment, read_offer
@@ -48,9 +47,6 @@ SILENT_TIMEOUT_S = 10.0
 # The last words lie in the caller's buffer still, and the last message may be sent again.
 LINGER_S = 0.5
 MAX_EVENTS = 1000
-MAX_UNSENT_TEXTS = 200
-MAX_BUFFERED_BYTES = 1 << 20
-MAX_TEXT_CHARS = 64 * 1024
 
 # What we ask of the peer's encoder: no more band than is heard here, and no pauses in its packets.
 _OPUS_WANTED = {"maxplaybackrate": 16000, "stereo": 0, "usedtx": 0, "useinbandfec": 0}
@@ -81,15 +77,14 @@ class Peer:
         self._connection = RTCPeerConnection(
             RTCConfiguration(iceServers=servers, bundlePolicy=RTCBundlePolicy.MAX_BUNDLE)
         )
-        self._offer, self._label = offer, label
+        self._offer = offer
         self._track = SpeechTrack()
         self._stream = OpusStream()
         self._opus_type: int | None = None
         self._keys = DtmfReceiver()
         self._due = Deadline(lambda: self._stream.next_deadline_ms, self._pop)
         self._events: asyncio.Queue[PeerEvent] = asyncio.Queue(MAX_EVENTS)
-        self._channel: RTCDataChannel | None = None
-        self._unsent: deque[str] = deque(maxlen=MAX_UNSENT_TEXTS)
+        self._channel = TextChannel(label, self._take_text)
         self._changed = asyncio.Event()
         self._heard_ms = loop_ms()
         self._closing: asyncio.Task[None] | None = None
@@ -128,7 +123,7 @@ class Peer:
     async def _negotiate(self) -> None:
         connection = self._connection
         connection.on("connectionstatechange", self._changed.set)
-        connection.on("datachannel", self._open_channel)
+        connection.on("datachannel", self._channel.open)
         sender = connection.addTrack(self._track)
         await connection.setRemoteDescription(RTCSessionDescription(self._offer.sdp, "offer"))
         (transceiver,) = connection.getTransceivers()
@@ -245,11 +240,7 @@ class Peer:
 
     def send(self, text: str) -> None:
         """Send text over the data channel, or keep it until the channel is open."""
-        channel = self._channel
-        if channel is None or channel.readyState == "connecting":
-            self._unsent.append(text)
-        elif channel.readyState == "open" and channel.bufferedAmount < MAX_BUFFERED_BYTES:
-            channel.send(text)
+        self._channel.send(text)
 
     # --- from the caller
 
@@ -285,15 +276,6 @@ class Peer:
         if pcm:
             self._put(CallerAudio(pcm))
 
-    def _open_channel(self, channel: RTCDataChannel) -> None:
-        if channel.label != self._label or self._channel is not None:
-            return
-        self._channel = channel
-        channel.on("message", self._take_message)
-        while self._unsent:
-            self.send(self._unsent.popleft())
-
-    def _take_message(self, message: str | bytes) -> None:
+    def _take_text(self, text: str) -> None:
         self._heard_ms = loop_ms()
-        if isinstance(message, str) and len(message) <= MAX_TEXT_CHARS:
-            self._put(ChannelText(message))
+        self._put(ChannelText(text))

@@ -1,0 +1,52 @@
+"""The data channel of a WebRTC connection, as texts both ways."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+from aiortc import RTCDataChannel
+
+MAX_UNSENT = 200
+MAX_BUFFERED_BYTES = 1 << 20
+MAX_TEXT_CHARS = 64 * 1024
+
+
+class TextChannel:
+    """The channel of one label, which the caller opens.
+
+    Args:
+        label: Its label; other channels are ignored.
+        take: Called with every text that comes; must return at once.
+    """
+
+    def __init__(self, label: str, take: Callable[[str], None]) -> None:
+        self._label, self._take = label, take
+        self._channel: RTCDataChannel | None = None
+        self._unsent: deque[str] = deque(maxlen=MAX_UNSENT)
+
+    def open(self, channel: RTCDataChannel) -> None:
+        """Use a channel that the caller has opened, if it is the one; what has waited is sent."""
+        if channel.label != self._label or self._channel is not None:
+            return
+        self._channel = channel
+        channel.on("message", self._read)
+        while self._unsent:
+            self.send(self._unsent.popleft())
+
+    def send(self, text: str) -> None:
+        """Send a text, or keep it until the channel is open; after its end nothing is sent."""
+        if self._channel is None:
+            self._unsent.append(text)
+        elif self._takes_more(self._channel):
+            self._channel.send(text)
+
+    def _read(self, message: str | bytes) -> None:
+        if isinstance(message, str) and len(message) <= MAX_TEXT_CHARS:
+            self._take(message)
+
+    def _takes_more(self, channel: RTCDataChannel) -> bool:
+        # The channel itself notices late, or never, that the connection has ended.
+        connected = channel.transport.transport.state == "connected"
+        room = channel.bufferedAmount < MAX_BUFFERED_BYTES
+        return connected and room and channel.readyState == "open"
