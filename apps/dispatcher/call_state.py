@@ -55,6 +55,7 @@ class EndReason(StrEnum):
     FAILURE = "failure"
     CLOSED = "closed"
     SHUTDOWN = "shutdown"
+    OPTED_OUT = "opted_out"
 
 
 @dataclass(frozen=True, slots=True)

@@ -276,5 +276,9 @@ _LINES = {
     Act.HANDOVER: Line.HANDOVER,
     Act.RATING_QUESTION: Line.RATING_QUESTION,
 }
-_CLOSINGS = {EndReason.TIME_LIMIT: Line.TOO_LONG, EndReason.SHUTDOWN: Line.GOING_AWAY}
+_CLOSINGS = {
+    EndReason.TIME_LIMIT: Line.TOO_LONG,
+    EndReason.SHUTDOWN: Line.GOING_AWAY,
+    EndReason.OPTED_OUT: Line.NO_MORE_CALLS,
+}
 """What a caller is told who did not ask for the end."""

@@ -62,6 +62,7 @@ class Line(StrEnum):
     GOING_AWAY = "going_away"
     RECORDED = "recorded"
     ONE_MOMENT = "one_moment"
+    NO_MORE_CALLS = "no_more_calls"
 
 
 def voice_style(slots: PolicySlots) -> VoiceStyle:

@@ -15,6 +15,7 @@ from apps.core.resources import resource
 from apps.dispatcher.outgoing.calls import OutgoingCalls
 from apps.dispatcher.outgoing.decide import OutgoingRequest, Rules
 from apps.dispatcher.outgoing.fake import FakeDialer
+from apps.dispatcher.outgoing.optout import opts_out
 from apps.dispatcher.outgoing.status import Refused
 from apps.dispatcher.profile import load_profiles
 from apps.dispatcher.rt_fsm import PolicyRouter
@@ -22,7 +23,7 @@ from apps.dispatcher.services import Services
 from apps.dispatcher.switchboard import Switchboard
 from apps.llm.answer import GroundedAnswerer
 from apps.store.calls import list_calls
-from apps.store.consents import EVERY_PURPOSE, ConsentAction, ConsentRow, record
+from apps.store.consents import EVERY_PURPOSE, ConsentAction, ConsentRow, record, records_of
 from apps.store.database import open_database
 from apps.store.outgoing import attempts_at
 from apps.voice.doors.base import CallerAudio, CallerDigit
@@ -577,3 +578,62 @@ def test_the_fake_dialer_says_what_it_was_told():
         return failed.value.code
 
     assert run_virtual(scenario()) == "declined"
+
+
+# --- who does not want to be called again
+
+
+def test_who_asks_not_to_be_called_again_is_let_go_and_never_called_again(tmp_path):
+    callee = Callee(HELLO, (LISTEN, 800))
+    office = Office(tmp_path, lambda: callee, heard=("please do not call me again",))
+
+    async def scenario():
+        status = await office.call()
+        with pytest.raises(Refused) as refused:
+            await office.calls.place(REQUEST)
+        return status, refused.value
+
+    status, refused = run(office, scenario())
+    assert (status.result, status.reason) == ("opted_out", "opted_out")
+    assert callee.said("assistant")[-3] == "All right, we will not call you again."
+    assert refused.code == "do_not_call"
+    with office.db.database.reading() as conn:
+        rows = records_of(conn, office.services.router.subject(NUMBER))
+    assert [(row.action, row.source) for row in rows][-1] == ("blocked", "said so in a call")
+
+
+@pytest.mark.parametrize(
+    ("language", "text"),
+    [
+        ("de", "Rufen Sie mich bitte nicht mehr an!"),
+        ("de", "Ich möchte, dass Sie mich nie wieder anrufen."),
+        ("de", "Bitte hier nicht mehr anrufen"),
+        ("de", "streichen sie meine nummer"),
+        ("de", "ich will keine weiteren anrufe von ihnen"),
+        ("en", "Don’t call me again."),
+        ("en", "please stop calling this number"),
+        ("en", "take me off your list"),
+        ("en", "remove my number from your records"),
+        ("en", "no more calls please"),
+    ],
+)
+def test_wishes_not_to_be_called_are_understood(language, text):
+    assert opts_out(text, language)
+
+
+@pytest.mark.parametrize(
+    ("language", "text"),
+    [
+        ("de", "Kann ich Sie auch anrufen?"),
+        ("de", "rufen sie mich bitte morgen wieder an"),
+        ("de", "ich kann heute nicht mehr kommen"),
+        ("de", "ich konnte sie nicht anrufen"),
+        ("en", "can I call you again"),
+        ("en", "please call me again tomorrow"),
+        ("en", "did you call me"),
+        ("en", "i never called you"),
+        ("en", "how do I take my number plates off the car"),
+    ],
+)
+def test_other_words_about_calls_are_not(language, text):
+    assert not opts_out(text, language)

@@ -10,9 +10,6 @@ import asyncio
 import secrets
 from collections import OrderedDict
 from collections.abc import Mapping
-from contextlib import suppress
-from dataclasses import dataclass
-from typing import Literal
 
 import structlog
 
@@ -25,48 +22,18 @@ from apps.dispatcher.outgoing.decide import (
     decide,
     retry_at,
 )
-from apps.dispatcher.outgoing.ledger import DOOR, Entry, Ledger
-from apps.dispatcher.outgoing.message import leave_message
-from apps.dispatcher.outgoing.screening import ScreenedDoor
-from apps.dispatcher.outgoing.status import CallStatus, Refused
+from apps.dispatcher.outgoing.ledger import DOOR, Ledger
+from apps.dispatcher.outgoing.pickup import MachinePolicy, Pickup
+from apps.dispatcher.outgoing.status import CallStatus, Entry, OutgoingCall, Refused
 from apps.dispatcher.switchboard import Switchboard
 from apps.store.outgoing import DIALLED
-from apps.voice.answering_machine import Callee, ScreenOptions
-from apps.voice.doors.base import CallRequest, Dialer, Door
+from apps.voice.answering_machine import ScreenOptions
+from apps.voice.doors.base import Dialer
 
-MachinePolicy = Literal["hangup", "message", "ignore"]
-MACHINE_S = 60.0
-"""A machine that has neither beeped nor fallen silent by then is given up."""
 KEPT = 1000
 """So many calls are remembered; of older ones that are over the store knows the attempts."""
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(slots=True)
-class _Call:
-    """One outgoing call and its task.
-
-    Attributes:
-        request: What was asked for.
-        status: Where it stands.
-        entry: How the ledger knows it.
-        dial: The latest decision to dial.
-        live: The id of the call that is held with the callee, once there is one.
-        task: Makes the call.
-    """
-
-    request: OutgoingRequest
-    status: CallStatus
-    entry: Entry
-    dial: Dial
-    live: str = ""
-    task: asyncio.Task[None] | None = None
-
-    @property
-    def over(self) -> bool:
-        """Whether nothing more comes of it."""
-        return self.status.state == "ended"
 
 
 class OutgoingCalls:
@@ -94,11 +61,11 @@ class OutgoingCalls:
         screening: ScreenOptions | None = None,
     ) -> None:
         self._switchboard, self._dialers, self._rules = switchboard, dialers, rules
-        self._machines, self._caller_id, self._ring_s = machines, caller_id, ring_s
-        self._screening = screening or ScreenOptions()
+        self._caller_id, self._ring_s = caller_id, ring_s
         self._services = switchboard.services
         self._ledger = Ledger(switchboard, list(dialers))
-        self._calls: OrderedDict[str, _Call] = OrderedDict()
+        self._pickup = Pickup(switchboard, self._ledger, machines, screening or ScreenOptions())
+        self._calls: OrderedDict[str, OutgoingCall] = OrderedDict()
         self._deciding = asyncio.Lock()
         switchboard.on_drain.append(self.drain)
 
@@ -137,7 +104,7 @@ class OutgoingCalls:
             decision = await self._decide(request, entry, number)
             if isinstance(decision, Refuse):
                 raise Refused(decision)
-            call = _Call(request, CallStatus(call_id), entry, decision)
+            call = OutgoingCall(request, CallStatus(call_id), entry, decision)
             self._calls[call_id] = call
             self._forget_old()
             call.task = asyncio.create_task(self._run(call, number), name="outgoing call")
@@ -181,7 +148,7 @@ class OutgoingCalls:
 
     # --- one call
 
-    async def _run(self, call: _Call, number: int) -> None:
+    async def _run(self, call: OutgoingCall, number: int) -> None:
         """Make one call, with its further attempts, to its end."""
         result = "failed"
         try:
@@ -208,7 +175,7 @@ class OutgoingCalls:
         finally:
             call.status.end(result)
 
-    async def _attempt(self, call: _Call, number: int) -> str:
+    async def _attempt(self, call: OutgoingCall, number: int) -> str:
         """Dial once and stay with what comes of it; returns its result."""
         call.status.dial()
         call.live, result = "", "failed"
@@ -217,7 +184,7 @@ class OutgoingCalls:
                 door = await self._dialers[call.dial.via].dial(
                     call.dial.target, caller_id=self._caller_id, timeout_s=self._ring_s
                 )
-                result = await self._answered(call, door, line)
+                result = await self._pickup.answered(call, door, line)
         except DialFailed as error:
             log.info("dial_failed", via=call.dial.via, code=error.code, reason=error.message)
             result = error.code
@@ -230,51 +197,10 @@ class OutgoingCalls:
             await self._ledger.end(call.entry, number, result, call.live)
         return result
 
-    async def _answered(self, call: _Call, door: Door, line: str) -> str:
-        """Find out who picked up, and talk to them; returns the result."""
-        dial = call.dial
-        call.status.state = "answered"
-        cares = self._machines != "ignore"
-        screened = ScreenedDoor(
-            door,
-            CallRequest(dial.profile.id, dial.language, dial.target, "outgoing", dial.purpose),
-            self._services.new_vad(),
-            self._screening if cares else None,
-            call.status.told,
-        )
-        try:
-            verdict = await screened.verdict()
-            if verdict is None:
-                return "hung_up"
-            if cares and verdict.callee in (Callee.MACHINE, Callee.BEEP):
-                return await self._machine(call, screened, verdict.callee)
-            call.status.state, call.live = "live", line
-            await self._switchboard.take(screened, line)
-            if screened.beeped:
-                return await self._machine(call, screened, Callee.BEEP)
-            return "answered"
-        finally:
-            with suppress(Exception):  # what the switchboard closed is closed
-                await screened.hang_up("over")
-
-    async def _machine(self, call: _Call, door: ScreenedDoor, callee: Callee) -> str:
-        """Leave a machine its message, if it is to have one; returns the result."""
-        if self._machines != "message":
-            return "machine"
-        call.status.state = "leaving_message"
-        try:
-            async with asyncio.timeout(MACHINE_S):
-                if callee is Callee.MACHINE and await door.verdict() is None:
-                    return "machine"
-        except TimeoutError:
-            return "machine"
-        options = self._switchboard.options(door)
-        return "message_left" if await leave_message(door, options, self._services) else "machine"
-
     # --- deciding
 
     async def _decide(
-        self, request: OutgoingRequest, entry: Entry, number: int, mine: _Call | None = None
+        self, request: OutgoingRequest, entry: Entry, number: int, mine: OutgoingCall | None = None
     ) -> Dial | Refuse:
         """Decide about an attempt, and note the decision."""
         now = self._services.clock()

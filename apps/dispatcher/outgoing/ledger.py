@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 import structlog
@@ -18,8 +17,9 @@ from apps.dispatcher.outgoing.decide import (
     purpose_of,
 )
 from apps.dispatcher.outgoing.numbers import read_target
+from apps.dispatcher.outgoing.status import Entry
 from apps.dispatcher.switchboard import Switchboard
-from apps.store.consents import Standing, standing_of
+from apps.store.consents import ConsentAction, ConsentRow, Standing, record, standing_of
 from apps.store.outgoing import (
     DIALLED,
     AttemptRow,
@@ -31,21 +31,9 @@ from apps.store.outgoing import (
 
 DOOR = "outgoing"
 """The name by which lines are reserved and refusals counted."""
+OPT_OUT_SOURCE = "said so in a call"
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One outgoing call as the ledger knows it.
-
-    Attributes:
-        ref: Keyed hash of its id.
-        subject: The callee's pseudonym; None where the number is none.
-    """
-
-    ref: str
-    subject: str | None
 
 
 class Ledger:
@@ -141,3 +129,14 @@ class Ledger:
             await self._db.run(end_attempt, entry.ref, number, result=result, call_ref=ref)
         except StoreError as error:
             log.error("attempt_not_stored", reason=error.message)
+
+    async def block(self, entry: Entry) -> None:
+        """Put a callee who asked for it on the do-not-call list."""
+        log.info("callee_opted_out")
+        if entry.subject is None:
+            return
+        row = ConsentRow(entry.subject, ConsentAction.BLOCKED, source=OPT_OUT_SOURCE)
+        try:
+            await self._db.run(record, row)
+        except StoreError as error:
+            log.error("opt_out_not_stored", reason=error.message)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
 from apps.core.errors import TomError
-from apps.dispatcher.outgoing.decide import Refuse
+from apps.dispatcher.outgoing.decide import Dial, OutgoingRequest, Refuse
 
 State = Literal["dialling", "waiting", "answered", "live", "leaving_message", "ended"]
 
 RESULTS = (
     "answered",
+    "opted_out",
     "machine",
     "message_left",
     "hung_up",
@@ -54,6 +56,7 @@ class CallStatus:
         talk: The state of the call that is held, as the native protocol names it.
         reason: Why that call ended.
         rating: The stars that the callee gave.
+        opted_out: Whether they asked not to be called again.
     """
 
     call: str
@@ -64,6 +67,7 @@ class CallStatus:
     talk: str | None = None
     reason: str | None = None
     rating: int | None = None
+    opted_out: bool = False
 
     def dial(self) -> None:
         """Begin an attempt."""
@@ -100,3 +104,42 @@ class CallStatus:
             "reason": self.reason,
             "rating": self.rating,
         }
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One outgoing call as it is stored.
+
+    Attributes:
+        ref: Keyed hash of its id.
+        subject: The callee's pseudonym; None where the number is none.
+    """
+
+    ref: str
+    subject: str | None
+
+
+@dataclass(slots=True)
+class OutgoingCall:
+    """One outgoing call and its task.
+
+    Attributes:
+        request: What was asked for.
+        status: Where it stands.
+        entry: How it is stored.
+        dial: The latest decision to dial.
+        live: The id of the call that is held with the callee, once there is one.
+        task: Makes the call.
+    """
+
+    request: OutgoingRequest
+    status: CallStatus
+    entry: Entry
+    dial: Dial
+    live: str = ""
+    task: asyncio.Task[None] | None = None
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more comes of it."""
+        return self.status.state == "ended"
