@@ -286,6 +286,7 @@ def make_reception(settings: Settings, switchboard: Switchboard, operator_token:
         allowed_origins=origins,
         require_token=settings.require_call_token,
         limits=AddressLimits(settings.calls_per_minute, settings.calls_per_address),
+        trust_loopback=settings.trust_loopback,
     )
 
 

@@ -69,6 +69,11 @@ class Settings(BaseSettings):
         description="Addresses or networks of your reverse proxies, separated by commas: only"
         " theirs X-Forwarded-For and X-Forwarded-Proto are believed.",
     )
+    trust_loopback: bool = Field(
+        True,
+        description="Whoever asks from this machine is an operator; false where a proxy on it"
+        " brings other people's requests without saying so.",
+    )
     allowed_origins: str = Field(
         "",
         description="Origins of other sites' pages that may call, separated by commas, such as"

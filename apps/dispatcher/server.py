@@ -11,7 +11,7 @@ from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import FileResponse, JSONResponse
 from fastapi.staticfiles import StaticFiles
 
-from apps.dispatcher.routes.body import LimitBody
+from apps.dispatcher.routes.guards import FromElsewhere, LimitBody
 from apps.dispatcher.routes.reception import Reception, for_operators
 from apps.monitor.metrics import Metrics
 
@@ -72,6 +72,8 @@ def create_app(
     """
     app = FastAPI(title="TOM", docs_url=None, redoc_url=None, openapi_url=None)
     app.add_middleware(LimitBody, most=MAX_BODY_BYTES)
+    if not reception.trust_loopback:
+        app.add_middleware(FromElsewhere)
     if reception.allowed_origins:
         app.add_middleware(
             CORSMiddleware,

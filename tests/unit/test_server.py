@@ -150,6 +150,22 @@ def test_from_elsewhere_operators_things_take_the_token(where):
     assert ask(app, "POST", "/v1/token", **with_token).status_code == 201
 
 
+def test_behind_a_proxy_that_hides_itself_nobody_is_taken_for_this_machine():
+    board = Board()
+    app = web(board, trust_loopback=False, require_token=True)
+    assert get(app, "/metrics").status_code == 403
+    assert get(app, "/metrics", headers=BEARER).status_code == 200
+    call(board, START, app=app)
+    assert not board.taken
+
+
+def test_a_proxy_that_is_not_known_is_told_of():
+    board = Board()
+    with structlog.testing.capture_logs() as logs:
+        call(board, START, headers=[("x-forwarded-for", "192.0.2.1")])
+    assert [line["event"] for line in logs] == ["proxy_not_trusted"]
+
+
 def test_a_body_that_is_too_long_is_refused_before_it_is_read():
     async def endless():
         while True:

@@ -35,6 +35,8 @@ log = structlog.get_logger(__name__)
 
 REFUSALS = ("busy", "too_many_calls")
 """Why a call is not taken though nothing is wrong with it."""
+FROM_ELSEWHERE = "tom.from_elsewhere"
+"""In a request's scope: it may come from anywhere, whatever its address says."""
 FORWARDED = ("x-forwarded-for", "x-real-ip", "forwarded")
 _STATUS = {
     "forbidden": 403,
@@ -56,6 +58,7 @@ class Reception:
         allowed_origins: Pages of other servers that may use the doors.
         require_token: Whether a browser's call from another machine needs a call token.
         limits: How much one address may call.
+        trust_loopback: Whether requests from this machine count as an operator's.
         now_s: Tells the Unix time, for tokens.
         expected: Connections that carry on a call that was dialled here.
     """
@@ -65,6 +68,7 @@ class Reception:
     allowed_origins: frozenset[str] = frozenset()
     require_token: bool = False
     limits: AddressLimits = field(default_factory=AddressLimits)
+    trust_loopback: bool = True
     now_s: Callable[[], float] = time.time
     expected: Expected = field(default_factory=Expected)
     _book: AddressBook = field(init=False, compare=False)
@@ -150,6 +154,12 @@ class Reception:
     def _charge(self, door: str, peer: HTTPConnection) -> None:
         if is_local(peer):
             return
+        if is_loopback(address_of(peer)) and any(name in peer.headers for name in FORWARDED):
+            log.warning(
+                "proxy_not_trusted",
+                why="All its callers count as one address.",
+                hint="Add the proxy's address to TOM_TRUSTED_PROXIES.",
+            )
         try:
             self._book.call(address_of(peer), loop_ms())
         except AtCapacity as error:
@@ -268,6 +278,7 @@ def is_local(peer: HTTPConnection) -> bool:
     origin, host = headers.get("origin"), headers.get("host")
     return (
         is_loopback(address_of(peer))
+        and not peer.scope.get(FROM_ELSEWHERE)
         and (origin is None or is_local_page(origin))
         and (host is None or is_local_host(host))
         and not any(name in headers for name in FORWARDED)

@@ -1,4 +1,4 @@
-"""Requests whose body is too long are refused before anybody reads it into memory."""
+"""What stands before all routes: no body is too long, and no request is trusted by mistake."""
 
 from __future__ import annotations
 
@@ -6,6 +6,23 @@ from fastapi.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from apps.core.errors import ProtocolError
+from apps.dispatcher.routes.reception import FROM_ELSEWHERE
+
+
+class FromElsewhere:
+    """Middleware that marks every request as one that may come from anywhere.
+
+    Args:
+        app: What is protected.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request or connection."""
+        scope[FROM_ELSEWHERE] = True
+        await self._app(scope, receive, send)
 
 
 class LimitBody:
