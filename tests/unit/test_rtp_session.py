@@ -98,13 +98,13 @@ async def test_two_ends_hear_each_other(codec, srtp):
         ours, theirs = agree(here, there, codec, srtp)
         here.session.connect(ours)
         there.session.connect(theirs)
-        await asyncio.gather(speak(here, 0.4), speak(there, 0.4))
+        await asyncio.gather(speak(here, 0.3), speak(there, 0.3))
         for end in (here, there):
             assert level_dbfs(end.pcm[FRAME_BYTES * 8 : FRAME_BYTES * 12]) == pytest.approx(
                 level_dbfs(TONE), abs=1
             )
             statistics = end.session.statistics
-            assert statistics.received >= 18
+            assert statistics.received >= 12
             assert (statistics.lost, statistics.foreign) == (0, 0)
 
 
@@ -225,7 +225,7 @@ async def test_a_peer_that_sends_nothing_is_told_of_once():
 async def test_a_peer_that_suppresses_its_silence_is_not_taken_for_gone():
     async with behind_a_proxy(silent_timeout_s=0.2) as (telephone, proxy, end):
         await telephone.speak(proxy.address, 0.1)
-        for i in range(10):  # comfort noise, which was not agreed on
+        for i in range(6):  # comfort noise, which was not agreed on
             noise = build_rtp(RtpPacket(13, 65_505 + i, 800 + 160 * i, 7, b"\x40"))
             telephone.transport.sendto(noise, proxy.address)
             await asyncio.sleep(0.05)

@@ -214,16 +214,13 @@ class RtpSession:
         while self._next_ms <= now_ms:
             self._send_next(now_ms - self._next_ms)
             self._next_ms += FRAME_MS
-        if self._receiver is not None:
-            self._tell(self._receiver.due(now_ms))
-            self._watch(self._receiver, now_ms)
-        if self._closed:  # by what it was told
-            return
-        if self._reports.due(now_ms):
-            reception = self._receiver.reception if self._receiver else None
-            self._send_report(self._reports.build(time.time(), reception))
         loop = asyncio.get_running_loop()
         self._clock = loop.call_at(self._next_ms / 1000, self._tick)
+        if self._receiver is not None:
+            if self._reports.due(now_ms):
+                self._send_report(self._reports.build(time.time(), self._receiver.reception))
+            self._tell(self._receiver.due(now_ms))
+            self._watch(self._receiver, now_ms)
 
     def _send_next(self, late_ms: float) -> None:
         """Send the next 20 ms, or let them pass."""
