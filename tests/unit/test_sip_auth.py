@@ -1,5 +1,7 @@
 """Digest authentication: proofs that are right, and those that are wrong, old or used twice."""
 
+from contextlib import suppress
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -96,7 +98,5 @@ def test_a_provider_without_qop_gets_the_old_proof():
 @given(st.text(max_size=200))
 def test_any_text_in_place_of_a_proof_is_judged(text):
     assert guard().judge("Digest " + text, "INVITE", 0.0)[0] == ""
-    try:
+    with suppress(ProtocolError):
         read_digest(text)
-    except ProtocolError:
-        pass

@@ -58,7 +58,7 @@ def test_the_side_that_is_called_sends_its_requests_by_the_proxies_as_they_came(
 def test_the_side_that_calls_sends_its_requests_by_the_proxies_backwards():
     invite = request()
     answer = response_to(request(more=PROXIES), 200, ("contact", "<sip:b@192.0.2.2:5080>"), tag="b")
-    dialog, bye = uac_dialog(invite, answer).request("BYE")
+    _, bye = uac_dialog(invite, answer).request("BYE")
     assert bye.headers.lines_of("route") == [f"<sip:p{i}.example;lr>" for i in (3, 2, 1)]
     assert (str(bye.uri), bye.seq) == ("sip:b@192.0.2.2:5080", 6)
     assert uac_dialog(invite, answer).ack(5).headers.get("cseq") == "5 ACK"

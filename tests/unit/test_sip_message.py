@@ -4,6 +4,7 @@ The odd messages follow the cases of RFC 4475 (torture tests), in words of our o
 """
 
 import random
+from contextlib import suppress
 
 import pytest
 from hypothesis import given, settings
@@ -97,11 +98,11 @@ def test_short_names_folds_and_odd_spaces_are_read():
 
 def test_a_method_of_any_token_and_a_name_of_any_letter_are_read():
     name = "!interesting-Method0123456789_*+`.%indeed'~"
-    odd = (
-        '"BEL:\\\x07 NUL:\\\x00 DEL:\\\x7f" <sip:1_unusual.URI~(to-be!sure)&isn\'t+it$/x@e.example>'
-    )
+    user = "1_unusual.URI~(to-be!sure)&isn't+it$/crazy?,/;;*"
+    odd = f'"BEL:\\\x07 NUL:\\\x00 DEL:\\\x7f" <sip:{user}@e.example>'
     read = request(f"{name} sip:x@e.example SIP/2.0", CSeq=f"1 {name}", To=odd)
     assert read.method == name
+    assert read.recipient.uri.user == user
     assert read.recipient.display == "BEL:\x07 NUL:\x00 DEL:\x7f"
 
 
@@ -272,10 +273,8 @@ LINES = st.lists(st.tuples(HEADER_NAMES, st.text(max_size=60)), max_size=6)
 @given(LINES)
 def test_headers_of_any_text_are_read_or_refused(lines):
     more = [f"{name}: {value}" for name, value in lines]
-    try:
+    with suppress(ProtocolError):
         read_everything(message(more=more))
-    except ProtocolError:
-        pass
 
 
 def test_ten_thousand_damaged_messages_are_read_or_refused():
@@ -343,18 +342,17 @@ def test_a_stream_without_a_usable_length_is_given_up(more):
 
 def test_a_stream_that_never_ends_its_head_is_given_up():
     framer = Framer()
+    for _ in range(MAX_MESSAGE_BYTES // 1400):
+        assert framer.push(b"X: yyyyyyyyy\r\n" * 100) == []
     with pytest.raises(BadMessage):
-        for _ in range(200):
-            framer.push(b"X: yyyyyyyyyy\r\n" * 50)
+        framer.push(b"X: yyyyyyyyy\r\n" * 100)
 
 
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.binary(max_size=80), max_size=8))
 def test_any_stream_is_cut_or_given_up(pieces):
     framer = Framer()
-    try:
+    with suppress(ProtocolError):
         for piece in pieces:
             for found in framer.push(piece):
                 assert found
-    except ProtocolError:
-        pass

@@ -22,6 +22,7 @@ from apps.voice.doors.sip.message import Request
 from apps.voice.doors.sip.options import SipOptions
 from apps.voice.doors.sip.stack import ACCEPT, ALLOW, SUPPORTED, Stack
 from apps.voice.doors.sip.transport import Peer, is_loopback
+from apps.voice.doors.sip.uri import read_address
 
 log = structlog.get_logger(__name__)
 
@@ -178,8 +179,9 @@ class SipEndpoint:
         request = incoming.request
         expires = request.number("expires")
         seconds = min(600 if expires is None else expires, 3600)
-        contacts = [value.partition(";")[0] for value in request.headers.values("contact")]
-        lines = [("contact", f"{c};expires={seconds}") for c in contacts if c != "*" and seconds]
+        contacts = [value for value in request.headers.values("contact") if value != "*"]
+        uris = [read_address(value).uri for value in contacts] if seconds else []
+        lines = [("contact", f"<{uri}>;expires={seconds}") for uri in uris]
         incoming.respond(200, *lines, tag=new_tag())
 
     # --- calls

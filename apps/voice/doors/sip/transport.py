@@ -259,6 +259,7 @@ class Transports:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._udp is not None:
             self._udp.close()
+        await asyncio.sleep(0)  # sockets are closed a turn of the loop later
 
 
 class _Datagrams(asyncio.DatagramProtocol):
