@@ -1,7 +1,7 @@
-"""One call through the call page in Chromium, where Chromium stands; `make test-page` makes more.
+"""Calls through the call page in Chromium, where it stands; `make test-page` makes more.
 
-The microphone says a question six seconds after it was opened; what is heard in the page is measured
-where it leaves for the loudspeaker.
+The microphone says a question six seconds after it was opened. What is heard in the page is
+measured where it leaves for the loudspeaker.
 """
 
 from __future__ import annotations
@@ -25,23 +25,7 @@ CHROMIUM = chromium.find()
 FIRST_WORDS_MS = 2000
 SILENT = 0.003
 
-# The page's second analyser is the assistant's voice: its level every 10 ms.
-LISTENING = """
-window.levels = [];
-const make = AudioContext.prototype.createAnalyser;
-AudioContext.prototype.createAnalyser = function () {
-  const analyser = make.call(this);
-  this.meters = (this.meters ?? 0) + 1;
-  if (this.meters === 2) {
-    const samples = new Float32Array(512);
-    setInterval(() => {
-      analyser.getFloatTimeDomainData(samples);
-      levels.push([performance.now(), Math.hypot(...samples) / Math.sqrt(samples.length)]);
-    }, 10);
-  }
-  return analyser;
-};
-"""
+LISTENING = (Path(__file__).parent / "page_levels.js").read_text("utf-8")
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,8 @@ import { fragment, gathered } from "./trickle.js";
 
 /** Longer than this neither the server's answer nor the connection is waited for. */
 const DEADLINE_MS = 4_000;
+/** Keeps the call when the microphone has gone and the caller types. */
+const PING_MS = 4_000;
 /** How long a hang-up waits for the server's report. */
 const REPORT_MS = 3_000;
 /** The last words are still on their way to the ear. */
@@ -65,6 +67,7 @@ export class WebRtcTransport {
     channel.onopen = () => {
       this.opened = true;
       clearTimeout(this.deadline);
+      this.pinging = setInterval(() => this.send({ type: "ping" }), PING_MS);
     };
     channel.onmessage = ({ data }) => this.#take(JSON.parse(data));
     channel.onclose = () => this.#lose();
@@ -149,6 +152,7 @@ export class WebRtcTransport {
   #close(afterMs) {
     this.over = true;
     clearTimeout(this.deadline);
+    clearInterval(this.pinging);
     removeEventListener("pagehide", this.leave);
     setTimeout(() => this.peer.close(), afterMs);
     if (!this.reason) this.#delete();
