@@ -20,7 +20,7 @@ from apps.cli.parts import errors_told
 from apps.cli.tls import Certificate, read_certificate
 from apps.core.errors import ConfigError
 from apps.core.loop import new_event_loop
-from apps.dispatcher.trust import is_loopback
+from apps.dispatcher.trust import is_local_name
 from apps.main import Tom, run_tom
 from apps.monitor.endpoint import serve_metrics
 from apps.monitor.logs import configure_logging
@@ -84,7 +84,7 @@ async def _serve(settings: Settings, ready_file: Path | None, *, tls: bool = Tru
         address = _address(
             settings.http_host, listener.getsockname()[1], tls=certificate is not None
         )
-        if certificate is None and not proxies and not is_loopback(settings.http_host):
+        if certificate is None and not proxies and not is_local_name(settings.http_host):
             log.warning(
                 "no_tls",
                 why="Calls and tokens travel in the clear, and browsers give no microphone.",
