@@ -1,0 +1,1 @@
+"""What the WebRTC door adds to a call, and what it costs."""
