@@ -253,6 +253,11 @@ def test_nothing_is_sent_to_an_address_that_is_no_single_host(connection):
     assert negotiate(read_sdp(body), ALL, KEY).remote is None
 
 
+def test_nothing_is_sent_to_ports_where_other_services_are():
+    assert agreed(port=53).remote is None
+    assert agreed(port=1024).remote == ("203.0.113.1", 1024)
+
+
 def test_static_payload_types_need_no_map():
     assert negotiate(read_sdp(sdp("m=audio 4000 RTP/AVP 8 9")), ALL, KEY).codec.name == "G722"
 

@@ -30,6 +30,8 @@ _CLOCKS_HZ = {"OPUS": 48_000, "G722": 8000, "PCMA": 8000, "PCMU": 8000}
 _OUR_TYPES = {"OPUS": 107, "G722": 9, "PCMA": 8, "PCMU": 0}
 _OUR_EVENT_TYPES = {8000: 101, 48_000: 110}
 _PROTOCOLS = ("RTP/AVP", "RTP/AVPF", "RTP/SAVP", "RTP/SAVPF")
+# Nobody's audio is below; other services are, which a caller shall not have us send to.
+_FIRST_PORT = 1024
 # Speech of more than 8 kHz would only be thrown away here.
 _OPUS_PARAMETERS = "maxplaybackrate=16000;sprop-maxcapturerate=16000;stereo=0;useinbandfec=0"
 
@@ -232,7 +234,7 @@ def _agreed(
     events: tuple[tuple[int, int], ...],
     keys: Keys | None,
 ) -> Negotiated:
-    reachable = bool(media.host) and not media.on_hold
+    reachable = bool(media.host) and not media.on_hold and media.port >= _FIRST_PORT
     rtcp_port = media.port if media.rtcp_mux else media.rtcp_port or media.port + 1
     return Negotiated(
         index=index,

@@ -22,6 +22,9 @@ import secrets
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
+from dataclasses import asdict
+
+import structlog
 
 from apps.core.audio import FRAME_BYTES, FRAME_MS
 from apps.core.clock import loop_ms
@@ -38,6 +41,8 @@ from apps.voice.rtp.reports import Reports
 from apps.voice.rtp.sdp import Address
 from apps.voice.rtp.sender import Numbers, Sender
 from apps.voice.rtp.srtp import Srtp
+
+log = structlog.get_logger(__name__)
 
 __all__ = ["MAX_QUEUED_FRAMES", "RtpOptions", "RtpSession", "RtpStatistics"]
 
@@ -152,6 +157,7 @@ class RtpSession:
                 timer.cancel()
         if self._agreed is not None and self._numbers.packets:
             self._send_report(self._reports.bye())
+            log.info("rtp_ended", codec=self._agreed.codec.name, **asdict(self.statistics))
         self._rtp.close()
         self._rtcp.close()
 
@@ -237,8 +243,8 @@ class RtpSession:
 
     def _watch(self, receiver: Receiver, now_ms: float) -> None:
         """Tell once when the peer is gone."""
-        if not (receiver.agreed.sends and receiver.agreed.hears):
-            receiver.heard_ms = now_ms
+        if not receiver.agreed.sends:
+            receiver.heard_ms = now_ms  # on hold
         elif now_ms - receiver.heard_ms > self._options.silent_timeout_s * 1000 and not self._gone:
             self._gone = True
             self._on_event(CallerHungUp(failed=True))
