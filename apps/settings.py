@@ -278,6 +278,11 @@ class Settings(BaseSettings):
         json_schema_extra={"secret": True},
     )
     sip_realm: str = Field("tom", description="What telephones show when asked for a password.")
+    sip_digests: str = Field(
+        "MD5",
+        description="How passwords may be proved: `MD5`, `SHA-256` or both; old telephones give up"
+        " where SHA-256 is offered.",
+    )
     sip_allowed_peers: str = Field(
         "", description="Networks that may send SIP, as `10.0.0.0/8,192.0.2.7`; all when empty."
     )

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from apps.core.errors import ProtocolError
 from apps.voice.doors.sip.auth import (
+    ALGORITHMS,
     NONCE_MS,
     Challenge,
     Guard,
@@ -36,7 +37,7 @@ def test_the_published_example_is_proved(algorithm, proof):
 
 
 def guard():
-    return Guard("tom", {"alice": "secret", "bob": "other"}, key=b"k" * 32)
+    return Guard("tom", {"alice": "secret", "bob": "other"}, ALGORITHMS, key=b"k" * 32)
 
 
 def proof_of(keeper, user="alice", password="secret", method="INVITE", now_ms=1000.0, best=True):
@@ -59,6 +60,14 @@ def test_a_wrong_proof_is_worth_nothing(wrong):
     assert keeper.judge(proof_of(keeper, **wrong), "INVITE", 2000.0) == ("", False)
 
 
+def test_a_proof_by_an_algorithm_that_was_not_offered_is_worth_nothing():
+    strict = Guard("tom", {"alice": "secret"}, ("SHA-256",))
+    (value,) = strict.challenges(1000.0)
+    weak = best_challenge([value.replace("SHA-256", "MD5")])
+    proof = answer(weak, "INVITE", "sip:kfz@tom", "alice", "secret")
+    assert strict.judge(proof, "INVITE", 2000.0) == ("", False)
+
+
 def test_a_proof_is_good_once():
     keeper = guard()
     proof = proof_of(keeper)
@@ -75,7 +84,7 @@ def test_an_old_nonce_is_told_to_be_stale():
 
 def test_a_nonce_of_somebody_else_s_making_is_not_taken():
     ours = guard()
-    proof = proof_of(Guard("tom", {"alice": "secret"}))
+    proof = proof_of(Guard("tom", {"alice": "secret"}, ALGORITHMS))
     assert ours.judge(proof, "INVITE", 2000.0) == ("", True)
 
 

@@ -243,6 +243,7 @@ def test_settings_are_read():
     assert options.read_transports(" tls, UDP ,udp") == ("tls", "udp")
     assert options.read_ports("10000-10999") == (10_000, 10_999)
     assert options.read_codecs("g.722,pcmu") == ("G722", "PCMU")
+    assert options.read_digests("sha-256, md5") == ("SHA-256", "MD5")
     assert len(options.read_networks("10.0.0.0/8, 192.0.2.7,2001:db8::/32")) == 3
     assert options.read_networks("") == ()
     account = options.read_account("provider.example;transport=tls", "u", "p", "auth")
@@ -258,6 +259,7 @@ def test_settings_are_read():
         lambda: options.read_ports("10000"),
         lambda: options.read_ports("11000-10000"),
         lambda: options.read_codecs("G729"),
+        lambda: options.read_digests("MD6"),
         lambda: options.read_networks("10.0.0.0/99"),
         lambda: options.read_account("provider.example", "", "p"),
         lambda: options.read_account("not a host", "u", "p"),

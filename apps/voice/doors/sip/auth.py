@@ -15,7 +15,8 @@ from apps.voice.doors.sip.uri import quoted, read_pair, split_outside
 NONCE_MS = 300_000.0
 MAX_NONCES = 10_000
 _HASHES = {"SHA-256": hashlib.sha256, "MD5": hashlib.md5}
-"""The algorithms, best first."""
+ALGORITHMS = tuple(_HASHES)
+"""What is spoken, best first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,18 +148,20 @@ class Guard:
     Args:
         realm: What the challenges name.
         users: Passwords by user.
+        algorithms: What is offered, best first, from `ALGORITHMS`.
         key: Keys the nonces.
     """
 
     realm: str
     users: Mapping[str, str]
+    algorithms: tuple[str, ...] = ("MD5",)
     key: bytes = field(default_factory=lambda: secrets.token_bytes(32))
     _used: OrderedDict[str, int] = field(default_factory=OrderedDict)
 
     def challenges(self, now_ms: float, *, stale: bool = False) -> list[str]:
-        """Return the challenges of a 401, best algorithm first."""
+        """Return the challenges of a 401, one for each algorithm."""
         nonce = self._nonce(f"{int(now_ms):x}-{secrets.token_hex(6)}")
-        return [str(Challenge(self.realm, nonce, name, stale=stale)) for name in _HASHES]
+        return [str(Challenge(self.realm, nonce, name, stale=stale)) for name in self.algorithms]
 
     def judge(self, authorization: str, method: str, now_ms: float) -> tuple[str, bool]:
         """Return the user whose password was proved, or empty; and whether only the nonce is old.
@@ -173,7 +176,7 @@ class Guard:
         except ProtocolError:
             return "", False
         user, algorithm = given.get("username", ""), given.get("algorithm", "MD5").upper()
-        if algorithm not in _HASHES or given.get("qop", "").lower() != "auth":
+        if algorithm not in self.algorithms or given.get("qop", "").lower() != "auth":
             return "", False
         challenge = Challenge(self.realm, given.get("nonce", ""), algorithm)
         password = self.users.get(user, secrets.token_hex(8))  # takes as long for unknown users

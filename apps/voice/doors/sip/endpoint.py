@@ -55,7 +55,9 @@ class SipEndpoint:
         self._limits = AddressLimits(
             options.calls_per_minute / 60, max(CALL_BURST, options.calls_per_minute)
         )
-        self._guard = Guard(options.realm, options.users) if options.users else None
+        self._guard = (
+            Guard(options.realm, options.users, options.digests) if options.users else None
+        )
 
     @property
     def bound(self) -> dict[str, Peer]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from apps.core.errors import ConfigError, ProtocolError
+from apps.voice.doors.sip.auth import ALGORITHMS
 from apps.voice.doors.sip.uri import Uri, read_uri
 from apps.voice.rtp.negotiation import CODECS, Abilities
 from apps.voice.rtp.session import RtpOptions
@@ -51,6 +52,7 @@ class SipOptions:
         public_host: The address that peers are told; found by itself when empty.
         realm: What passwords are for.
         users: Passwords of those who may call; without any, everybody may.
+        digests: The algorithms by which a password may be proved.
         allowed: Networks that may send requests; without any, all.
         profiles: The profile of a called user.
         calls_per_minute: How many calls one address may begin in a minute.
@@ -68,6 +70,7 @@ class SipOptions:
     public_host: str = ""
     realm: str = "tom"
     users: Mapping[str, str] = field(default_factory=dict, repr=False)
+    digests: tuple[str, ...] = ("MD5",)
     allowed: tuple[Network, ...] = ()
     profiles: Mapping[str, str] = field(default_factory=dict)
     calls_per_minute: int = 30
@@ -137,6 +140,21 @@ def read_codecs(text: str) -> tuple[str, ...]:
     if not found or not set(found) <= set(CODECS):
         raise ConfigError(
             f"TOM_SIP_CODECS cannot be used: {text!r}.", hint=f"Possible are {', '.join(CODECS)}."
+        )
+    return found
+
+
+def read_digests(text: str) -> tuple[str, ...]:
+    """Read a list of digest algorithms.
+
+    Raises:
+        ConfigError: It names another, or none.
+    """
+    found = tuple(dict.fromkeys(_list(text.upper())))
+    if not found or not set(found) <= set(ALGORITHMS):
+        raise ConfigError(
+            f"TOM_SIP_DIGESTS cannot be used: {text!r}.",
+            hint=f"Possible are {', '.join(ALGORITHMS)}.",
         )
     return found
 
