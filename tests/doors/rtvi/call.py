@@ -12,7 +12,10 @@ import functools
 import http.server
 import json
 import os
+import re
+import shutil
 import sys
+import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,8 +40,8 @@ def main() -> None:
     parser.add_argument("--chromium", default=os.environ.get("CHROMIUM"))
     parser.add_argument("--bundle", type=Path, default=HERE / "page.bundle.js")
     options = parser.parse_args()
-    with page_server(options.bundle) as origin:
-        os.environ["TOM_ALLOWED_ORIGINS"] = origin
+    with page_server(options.bundle) as origin, always_open() as profiles:
+        os.environ |= {"TOM_ALLOWED_ORIGINS": origin, "TOM_PROFILE_DIR": profiles}
         with sync_playwright() as play, serving(options.tom) as (url, _):
             browser = play.chromium.launch(
                 executable_path=options.chromium or find_chromium(),
@@ -51,6 +54,23 @@ def main() -> None:
                 scenario(page, f"{url}/api/offer")
                 page.close()
                 sys.stdout.write(f"{scenario.__name__}: passed\n")
+
+
+@contextmanager
+def always_open() -> Iterator[str]:
+    """Lay out the sample profile with an office that is open all week, so that it hands over."""
+    with tempfile.TemporaryDirectory() as folder:
+        for part in ("profiles", "knowledge"):
+            shutil.copytree(E2E.parents[1] / "docs" / part, Path(folder, part))
+        profile = Path(folder, "profiles", "kfz.yaml")
+        days = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
+        hours = "".join(f'  {day}: ["00:00-23:59"]\n' for day in days)
+        opening = r"(?m)^opening_hours:\n  timezone: (.*)\n(  \w+day: .*\n)+"
+        text = re.sub(
+            opening, rf"opening_hours:\n  timezone: \1\n{hours}", profile.read_text("utf-8")
+        )
+        profile.write_text(text, "utf-8")
+        yield folder
 
 
 @contextmanager
