@@ -295,3 +295,19 @@ async def test_ports_are_even_and_end():
     end.session.close()
     other.session.close()
     end.session.close()
+
+
+async def test_audio_is_marked_for_networks_that_put_voice_first():
+    end = await End().opened()
+    endpoint = end.session._rtp.get_extra_info("socket")
+    assert endpoint.getsockopt(socket.IPPROTO_IP, socket.IP_TOS) >> 2 == 46
+    end.session.close()
+
+
+async def test_an_address_of_the_other_family_is_not_sent_to():
+    end = await End().opened()
+    offer = read_sdp(write_offer(Local("2001:db8::7", 4000, bytes(30)), Abilities()))
+    end.session.connect(negotiate(offer, Abilities(), bytes(30)))
+    await asyncio.sleep(0.06)
+    assert end.session.statistics.sent == 0
+    end.session.close()

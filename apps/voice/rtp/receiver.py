@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from apps.core.audio import FRAME_MS, SAMPLE_BYTES, SAMPLE_RATE_HZ
+from apps.core.audio import FRAME_SAMPLES, SAMPLE_RATE_HZ, duration_ms
 from apps.core.errors import ProtocolError
 from apps.voice.concealment import Concealment
 from apps.voice.doors.base import CallerAudio, CallerDigit, DoorEvent
@@ -210,8 +210,8 @@ class Receiver:
                 try:
                     pcm = self._codec.decode(payload)
                 except ProtocolError:
-                    return self._concealment.lost(SAMPLE_RATE_HZ * FRAME_MS // 1000)
-                if not self._peer_flood.admits_audio(len(pcm) / SAMPLE_BYTES / 16):
+                    return self._concealment.lost(FRAME_SAMPLES)
+                if not self._peer_flood.admits_audio(duration_ms(pcm)):
                     return b""
                 return self._concealment.good(pcm)
             case Lost(duration=duration):
