@@ -7,12 +7,15 @@ const NEAR_PX = 40;
 export function followEnd(scroller) {
   let following = true;
   let lastTop = 0;
+  let lastEnd = 0;
   scroller.addEventListener("scroll", () => {
     const { scrollTop, scrollHeight, clientHeight } = scroller;
-    if (scrollHeight - scrollTop - clientHeight < NEAR_PX) following = true;
-    // Growth alone moves the end away as well: only going up is the reader's wish.
-    else if (scrollTop < lastTop) following = false;
+    const end = scrollHeight - clientHeight;
+    if (end - scrollTop < NEAR_PX) following = true;
+    // Growth moves the end away as well: only going up where nothing grew is the reader's wish.
+    else if (scrollTop < lastTop && end === lastEnd) following = false;
     lastTop = scrollTop;
+    lastEnd = end;
   });
   const sizes = new ResizeObserver(() => {
     if (following) scroller.scrollTop = scroller.scrollHeight;

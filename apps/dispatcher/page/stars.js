@@ -37,7 +37,7 @@ export class Stars {
   /** @param {number | null} stars As the server understood them; null for none. */
   settle(stars) {
     // A button that can no longer be pressed must not keep the focus.
-    if (this.card.contains(document.activeElement)) this.card.focus();
+    if (this.card.contains(document.activeElement)) this.card.focus({ preventScroll: true });
     this.#enable(false);
     this.#fill(stars ?? 0);
     if (stars === null) say(this.hint, "rating.none");

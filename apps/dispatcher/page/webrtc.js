@@ -77,7 +77,7 @@ export class WebRtcTransport {
 
   async #negotiate() {
     const { peer } = this;
-    peer.setConfiguration({ iceServers: await iceServers() });
+    peer.setConfiguration({ iceServers: await iceServers(this.call.wishes) });
     await peer.setLocalDescription();
     await gathered(peer);
     const offer = peer.localDescription?.sdp ?? "";
@@ -164,9 +164,9 @@ export class WebRtcTransport {
   }
 }
 
-/** @returns {Promise<RTCIceServer[]>} What helps through the network, as the server knows it. */
-async function iceServers() {
-  const answer = await fetch(whip("/config"));
+/** @param {Call["wishes"]} wishes @returns {Promise<RTCIceServer[]>} What helps through the network, as the server knows it. */
+async function iceServers(wishes) {
+  const answer = await fetch(whip("/config"), { headers: bearer(wishes) });
   return answer.ok ? (await answer.json()).ice_servers : [];
 }
 
