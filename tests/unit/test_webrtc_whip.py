@@ -166,13 +166,19 @@ def test_the_way_to_a_call_cannot_be_guessed() -> None:
     run(scenario)
 
 
+def many_candidates(count: int) -> str:
+    return "".join(f"a=candidate:1 1 udp 1 192.0.2.9 {n} typ host\r\n" for n in range(1, count))
+
+
 def test_candidates_are_trickled_by_patch() -> None:
     async def scenario(server: Whip) -> None:
         caller, path = await server.call()
-        taken = await server.client.patch(path, content="a=end-of-candidates", headers=FRAGMENT)
+        lines = many_candidates(40) + "a=end-of-candidates"
+        taken = await server.client.patch(path, content=lines, headers=FRAGMENT)
         assert taken.status_code == 204
-        bad = await server.client.patch(path, content="a=candidate:x", headers=FRAGMENT)
-        assert (bad.status_code, bad.json()["error"]["code"]) == (400, "bad_message")
+        for lines in ("a=candidate:x", many_candidates(40)):
+            bad = await server.client.patch(path, content=lines, headers=FRAGMENT)
+            assert (bad.status_code, bad.json()["error"]["code"]) == (400, "bad_message")
         await caller.close()
 
     run(scenario)
@@ -222,6 +228,7 @@ def test_pages_of_other_sites_may_not_call() -> None:
 def test_call_tokens_are_asked_for_and_narrow_the_call() -> None:
     async def scenario(server: Whip) -> None:
         assert await server.refusal("v=0") == (403, "forbidden")
+        assert (await server.client.get("/whip/config")).status_code == 403
         token = server.reception.sign(Grant(2**40, profile="kfz", language="en"))
         caller, _ = await server.call(Authorization=f"Bearer {token}")
         assert server.board.requests == [CallRequest("kfz", "en")]

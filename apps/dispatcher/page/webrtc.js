@@ -164,7 +164,10 @@ export class WebRtcTransport {
   }
 }
 
-/** @param {Call["wishes"]} wishes @returns {Promise<RTCIceServer[]>} What helps through the network, as the server knows it. */
+/**
+ * @param {Call["wishes"]} wishes
+ * @returns {Promise<RTCIceServer[]>} What helps through the network, as the server knows it.
+ */
 async function iceServers(wishes) {
   const answer = await fetch(whip("/config"), { headers: bearer(wishes) });
   return answer.ok ? (await answer.json()).ice_servers : [];

@@ -126,6 +126,7 @@ class _Whip:
 
     async def config(self, request: Request) -> Response:
         """GET: what a browser's RTCPeerConnection is to be made with."""
+        self._reception.authorise(request, CallRequest())  # TURN servers cost what is sent by them
         return JSONResponse(
             {"ice_servers": [_as_browser(server) for server in self._ice_servers()]}
         )

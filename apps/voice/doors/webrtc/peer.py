@@ -33,7 +33,7 @@ from apps.voice.doors.base import CallerAudio, CallerDigit, CallerHungUp
 from apps.voice.doors.webrtc.channel import TextChannel
 from apps.voice.doors.webrtc.ice import IceServer
 from apps.voice.doors.webrtc.incoming import Deadline, OpusStream, PacketReceiver
-from apps.voice.doors.webrtc.offers import Offer, read_fragment, read_offer
+from apps.voice.doors.webrtc.offers import MAX_CANDIDATES, Offer, read_fragment, read_offer
 from apps.voice.doors.webrtc.outgoing import SpeechTrack
 from apps.voice.jitter import JitterStatistics
 from apps.voice.rtp.dtmf import DtmfReceiver
@@ -81,6 +81,7 @@ class Peer:
         self._track = SpeechTrack()
         self._stream = OpusStream()
         self._opus_type: int | None = None
+        self._trickled = 0
         self._keys = DtmfReceiver()
         self._due = Deadline(lambda: self._stream.next_deadline_ms, self._pop)
         self._events: asyncio.Queue[PeerEvent] = asyncio.Queue(MAX_EVENTS)
@@ -152,6 +153,9 @@ class Peer:
             ProtocolError: With code ``bad_message``.
         """
         trickled = read_fragment(fragment, self._offer.mid, self._offer.ufrag)
+        self._trickled += len(trickled.candidates)
+        if self._trickled > MAX_CANDIDATES:
+            raise ProtocolError("Those are too many candidates.", code="bad_message")
         for candidate in trickled.candidates:
             await self._connection.addIceCandidate(candidate)
         if trickled.complete:
@@ -220,6 +224,9 @@ class Peer:
     async def _close(self) -> None:
         self._due.cancel()
         self._track.stop()
+        media = self.statistics
+        if media.received:
+            log.info("media", received=media.received, lost=media.lost, late=media.late)
         await self._connection.close()
         self._changed.set()
 
