@@ -6,7 +6,7 @@ import asyncio
 import ipaddress
 import signal
 import socket
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Annotated
@@ -34,6 +34,8 @@ THANKS_S = 5.0
 """So long before the deadline no rating is waited for any more: thanks, and goodbye."""
 SETTLE_S = 5.0
 """So long calls that were cut off may take to be stored and hung up."""
+FORCED_S = 1.0
+"""The same where a second signal cut them off."""
 MAX_MESSAGE_BYTES = 65_536
 
 
@@ -179,6 +181,8 @@ class _Server(uvicorn.Server):
         try:
             await _first_of(asked.wait(), serving)
             await _first_of(self._drain(), forced.wait(), serving)
+            if forced.is_set():
+                await self._step(self._tom.switchboard.cut, FORCED_S)
         finally:
             self.should_exit = True
             self.force_exit = forced.is_set()
@@ -197,10 +201,17 @@ class _Server(uvicorn.Server):
             (switchboard.hurry, thanks_s),
             (switchboard.cut, SETTLE_S),
         ):
-            step()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(seconds):
-                    return await switchboard.idle()
+            if await self._step(step, seconds):
+                return
+
+    async def _step(self, step: Callable[[], None], seconds: float) -> bool:
+        """Do something about the live calls; returns whether none is left within a time."""
+        step()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._tom.switchboard.idle()
+                return True
+        return False
 
 
 async def _first_of(*works: Awaitable[object]) -> None:

@@ -98,6 +98,7 @@ async def test_a_second_signal_does_not_wait_for_them():
     tom = Served(patience_s=1e6)
     server = await run_and_signal(tom, signal.SIGTERM, signal.SIGINT)
     assert server.force_exit
+    assert tom.switchboard.steps == ["drain", "cut"]
 
 
 def test_a_port_that_is_taken_is_told_before_anything_is_loaded():
