@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ from apps.voice.rtp.negotiation import (
     write_offer,
 )
 from apps.voice.rtp.packet import RtpPacket, build_rtp, is_rtcp, read_rtp
-from apps.voice.rtp.rtcp import Bye, Report, read_rtcp
+from apps.voice.rtp.rtcp import Bye, Report, ReportBlock, build_report, read_rtcp
 from apps.voice.rtp.sdp import Direction, read_sdp
 from apps.voice.rtp.sender import Numbers, Sender
 from apps.voice.rtp.session import MAX_QUEUED_FRAMES, RtpOptions, RtpSession
@@ -213,6 +214,21 @@ async def test_hold_stops_sending_and_resuming_goes_on_with_the_same_stream():
         assert here.session.statistics.lost == lost
 
 
+async def test_another_codec_and_other_keys_take_over_in_mid_call():
+    async with two_ends() as (here, there):
+        for codec, srtp in (("PCMU", "off"), ("G722", "required"), ("PCMA", "off")):
+            ours, theirs = agree(here, there, codec, srtp)
+            here.session.connect(ours)
+            there.session.connect(theirs)
+            heard = len(there.pcm)
+            await speak(here, 0.2)
+            assert level_dbfs(there.pcm[heard + 3 * FRAME_BYTES :]) == pytest.approx(
+                level_dbfs(TONE), abs=2
+            )
+        assert there.session.statistics.received >= 25
+        assert there.session.statistics.lost <= 2
+
+
 async def test_a_peer_that_sends_nothing_is_told_of_once():
     end = await End().opened(silent_timeout_s=0.1)
     end.session.connect(agree(end, end)[1])
@@ -263,7 +279,7 @@ async def test_keys_are_heard_and_strangers_are_not():
     assert (statistics.received, statistics.foreign) == (28, 20)
 
 
-async def test_reports_go_to_the_port_above_and_end_with_goodbye():
+async def test_reports_go_to_the_port_above_are_taken_and_end_with_goodbye():
     end = await End().opened()
     loop = asyncio.get_running_loop()
     with (
@@ -277,9 +293,20 @@ async def test_reports_go_to_the_port_above_and_end_with_goodbye():
         body = body.replace(b"a=rtcp-mux", b"a=rtcp:%d" % rtcp.getsockname()[1])
         end.session.connect(negotiate(read_sdp(body), Abilities(), bytes(30)))
         packet = read_rtp(await loop.sock_recv(rtp, 2000))
+        block = ReportBlock(packet.ssrc, 0.25, 1, 1, 1)
+        told = build_report(9, "peer", None, block)
+        rtcp.sendto(told, (HOST, end.session.local_port + 1))
+        rtcp.sendto(told[:-1], (HOST, end.session.local_port))
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+            stranger.bind(("127.0.0.2", 0))
+            lie = build_report(9, "peer", None, replace(block, fraction_lost=0.75))
+            stranger.sendto(lie, (HOST, end.session.local_port + 1))
+        await asyncio.sleep(0.05)
+        statistics = end.session.statistics
         end.session.close()
         report, bye = read_rtcp(await loop.sock_recv(rtcp, 2000))
     assert (packet.payload_type, len(packet.payload)) == (8, 160)
+    assert (statistics.remote_loss, statistics.foreign) == (0.25, 2)
     assert isinstance(report, Report)
     assert bye == Bye(packet.ssrc)
     assert not is_rtcp(build_rtp(packet))
