@@ -18,7 +18,7 @@ VOICES = {
     ("de", "tune"): ("espeak:de", "espeak:de+f2"),
     ("de", "held"): ("espeak:de+m3", "espeak:de+f4"),
     ("en", "tune"): ("flite:awb", "flite:kal16", "espeak:en-us"),
-    ("en", "held"): ("flite:slt", "flite:rms", "espeak:en-gb+f3"),
+    ("en", "held"): ("flite:slt", "flite:rms", "espeak:en-us+f3"),
 }
 BEEPS_HZ = (440, 620, 800, 1000, 1250, 1400, 1750, 1950)
 NOISES_DB = (40.0, 20.0, 12.0)
