@@ -12,6 +12,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID, uuid4
@@ -23,11 +24,24 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from tests.e2e.phone import Pcm, from_mulaw, mulaw
+from tests.e2e.phone import Pcm, from_mulaw
+from tests.e2e.phone import mulaw as encode
 
 PUBLIC_URL = "https://tom.example"
 FRAME_S = 0.02
+QUIET_S = 1.0
+"""Nothing for so long, on however busy a machine, is the end of what was said."""
 NUMBER = "+4915112345"
+
+
+@cache
+def _mulaw(pcm: bytes) -> bytes:
+    return encode(np.frombuffer(pcm, np.int16))
+
+
+def mulaw(samples: Pcm) -> bytes:
+    """G.711 of a frame; most are silence, which is encoded once."""
+    return _mulaw(samples.tobytes())
 
 
 @dataclass
@@ -46,8 +60,6 @@ class Secrets:
 
 class Peer:
     """The far end of one call: sends 20 ms of 8 kHz audio every 20 ms, counts what it hears."""
-
-    quiet = b"\xff" * 160
 
     def __init__(self) -> None:
         self.to_say: list[Pcm] = []
@@ -104,6 +116,11 @@ class Peer:
                 self._changed.clear()
                 await self._changed.wait()
 
+    async def until_hearing(self) -> None:
+        """Wait until the assistant is well into speaking: more than what was on its way before."""
+        before = self.heard_ms
+        await self.until(lambda: self.heard_ms > before + 400)
+
     async def until_heard(self) -> None:
         """Wait until the assistant has begun to speak and fallen silent."""
         before = self.heard_ms
@@ -111,7 +128,7 @@ class Peer:
         last = -1.0
         while last != self.heard_ms:
             last = self.heard_ms
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(QUIET_S)
 
     async def until_over(self, seconds: float = 20.0) -> None:
         async with asyncio.timeout(seconds):
@@ -466,7 +483,6 @@ class AudioSocketPeer(Peer):
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         super().__init__()
         self.reader, self.writer = reader, writer
-        self.arrivals: list[float] = []
 
     async def packet(self, kind: int, payload: bytes = b"") -> None:
         self.writer.write(struct.pack(">BH", kind, len(payload)) + payload)
@@ -485,7 +501,6 @@ class AudioSocketPeer(Peer):
             if kind == 0x00:
                 return
             assert (kind, length) == (0x10, 320)
-            self.arrivals.append(time.monotonic())
             self.hears(np.frombuffer(payload, "<i2"))
 
 

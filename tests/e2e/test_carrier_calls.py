@@ -18,7 +18,6 @@ from uuid import UUID, uuid4
 from xml.etree import ElementTree
 
 import httpx
-import numpy as np
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -167,6 +166,7 @@ def exchange(tmp_path_factory: pytest.TempPathFactory, model_cache: Path) -> Ite
         "TOM_STT_ENGINE": "fake",
         "TOM_TTS_ENGINE": "fake",
         "RL_ENABLED": "false",
+        "TOM_NO_INPUT_S": "60",
         "TOM_PROFILE_DIR": str(own),
         "TOM_PROFILE": "desk",
         "TOM_PUBLIC_URL": PUBLIC_URL,
@@ -209,18 +209,15 @@ def _dialled(exchange: Exchange, door: str, call: UUID) -> AbstractAsyncContextM
 
 
 async def _hold(exchange: Exchange, door: str, call: UUID) -> Peer:
-    """Listen to the greeting, ask aloud, break into an answer by a key, ask for a person."""
-    question = resample(read_audio(resource("demo", "slt", "question.flac")), 16_000, 8000)
+    """Hear the greeting, ask aloud, break into two answers by keys, and ask for a person."""
+    spoken = read_audio(resource("demo", "slt", "question.flac"))
+    question = resample(spoken[: 2 * 16_000], 16_000, 8000)
     async with _dialled(exchange, door, call) as peer:
         await peer.until_heard()
         peer.say(question)
-        await peer.until_heard()
-        heard = peer.heard_ms
-        await peer.press("1")
-        await peer.until(lambda: peer.heard_ms > heard + 400)
-        await peer.press("1")
-        await peer.until_heard()
-        await peer.press("0")
+        for key in "110":
+            await peer.until_hearing()
+            await peer.press(key)
         await peer.until_over()
     return peer
 
@@ -294,9 +291,7 @@ def test_the_same_call_goes_the_same_way_through_every_door(held, door) -> None:
 def test_a_key_pressed_into_an_answer_makes_the_carrier_drop_the_rest(held, door) -> None:
     peer = held[door].peer
     assert peer.loud > 1000
-    if isinstance(peer, AudioSocketPeer):  # what has not left yet is dropped here
-        gaps = np.diff(peer.arrivals)
-        assert np.quantile(gaps[gaps < 0.1], 0.05) > 0.005, "it is paced, and not sent ahead"
+    if isinstance(peer, AudioSocketPeer):  # what has not left yet is dropped on TOM's side
         return
     assert peer.clears >= 1
     assert peer.marks >= 1
