@@ -51,6 +51,7 @@ class ScreenOptions:
             person grows from `short_pause_ms` to `patience_ms`.
         patience_ms: The longest silence that is waited for.
         beep_ms: The shortest tone that is a beep.
+        longest_beep_ms: What lasts longer is a line's own tone, or a fax machine's: a machine.
         voice: The probability from which on a window holds voice.
         onset_ms: Voice shorter than this is a noise.
     """
@@ -60,6 +61,7 @@ class ScreenOptions:
     long_ms: float = 3600.0
     patience_ms: float = 2500.0
     beep_ms: float = 150.0
+    longest_beep_ms: float = 4000.0
     voice: float = 0.5
     onset_ms: float = 96.0
 
@@ -165,7 +167,10 @@ def _voice(screen: Screen, window: Window, options: ScreenOptions) -> Screen:
 
 def _judge(screen: Screen, now_ms: float, options: ScreenOptions) -> Callee | None:
     pause_ms = now_ms - screen.voice_ms
-    if screen.tone_hz is not None or screen.callee in (Callee.HUMAN, Callee.SILENT):
+    if screen.tone_hz is not None:
+        endless = screen.callee is None and screen.tone_ms >= options.longest_beep_ms
+        return Callee.MACHINE if endless else None
+    if screen.callee in (Callee.HUMAN, Callee.SILENT):
         return None
     if screen.callee is Callee.MACHINE or screen.began_ms is None:
         return Callee.SILENT if pause_ms >= options.patience_ms else None

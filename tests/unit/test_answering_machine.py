@@ -100,6 +100,12 @@ def test_a_tone_that_is_too_short_is_no_beep(ms):
     assert Callee.BEEP not in kinds(("quiet", 500), (1000, ms), ("quiet", 5000))
 
 
+def test_a_tone_without_an_end_is_a_machine_s():
+    ((callee, at_ms),) = hear(("quiet", 320), (440, 9000))
+    assert callee is Callee.MACHINE
+    assert at_ms == pytest.approx(320 + OPTIONS.longest_beep_ms, abs=2 * WINDOW_MS)
+
+
 def test_a_tone_that_glides_is_no_beep():
     glide = [(400 + 60 * place, 32) for place in range(20)]
     assert Callee.BEEP not in kinds(("quiet", 500), *glide, ("quiet", 3000))

@@ -454,6 +454,24 @@ def test_a_key_is_remembered_over_a_restart(tmp_path):
     assert after.dialer.dialled == []
 
 
+def test_a_key_stays_with_its_number_over_a_restart(tmp_path):
+    before = Office(tmp_path, "busy")
+    run(before, before.call(key="order 7"))
+    after = Office(tmp_path, "busy")
+
+    async def scenario():
+        with pytest.raises(TomError) as refused:
+            await after.calls.place(replace(REQUEST, to="+4989999999"), "order 7")
+        return refused.value
+
+    assert run(after, scenario()).code == "key_reused"
+
+
+def test_a_line_s_own_tone_does_not_hold_the_call_for_ever(tmp_path):
+    office = Office(tmp_path, lambda: Callee([("quiet", 200), ("beep", 60_000)]))
+    assert run(office, office.call()).result == "machine"
+
+
 def test_a_key_of_a_refused_call_may_be_used_again(tmp_path):
     office = Office(tmp_path, "busy", agrees=False)
 

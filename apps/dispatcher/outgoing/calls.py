@@ -214,16 +214,16 @@ class OutgoingCalls:
     async def _known(self, call_id: str, request: OutgoingRequest) -> CallStatus | None:
         """Return the call that was dialled under a key already; None when there was none."""
         call = self._calls.get(call_id)
-        if call is not None and call.request != request:
+        dialled = [a for a in await self._ledger.attempts(call_id) if a.decision == DIALLED]
+        subject = self._ledger.entry(call_id, request).subject
+        another = any(attempt.subject != subject for attempt in dialled)
+        if another or (call is not None and call.request != request):
             raise TomError(
                 "This idempotency key belongs to another call.",
                 hint="Take a new key for a new call.",
                 code="key_reused",
             )
-        try:
-            return await self.status(call_id)
-        except UnknownCall:
-            return None
+        return await self.status(call_id) if call is not None or dialled else None
 
     def _forget_old(self) -> None:
         over = [call_id for call_id, call in self._calls.items() if call.over]

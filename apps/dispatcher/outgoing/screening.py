@@ -22,7 +22,7 @@ from apps.voice.vad import WINDOW_MS, VoiceActivity
 
 GAP_S = 0.2
 """Without audio for so long, the callee's line is taken for silent."""
-LATE_MS = 20_000.0
+LATE_MS = 10_000.0
 """So long a beep may still tell that it was no person after all."""
 
 Tell = Callable[[str, Mapping[str, Any]], None]

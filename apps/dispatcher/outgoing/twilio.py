@@ -111,8 +111,8 @@ class TwilioDialer:
             if done:
                 return arrival.result()
             status = (await self._send(client, "GET", self._call_url(sid))).get("status")
-            if status in _ENDED and not arrival.done():
-                raise _failure(_ENDED[status])
+            if (ended := _ENDED.get(str(status))) is not None and not arrival.done():
+                raise _failure(ended)
 
     async def _hang_up(
         self, client: httpx.AsyncClient, sid: str, arrival: asyncio.Future[Door]
