@@ -1,12 +1,14 @@
 """The bad network of tests and benchmarks: what it does follows from its seed alone."""
 
 import asyncio
+import random
 import socket
 from contextlib import contextmanager
 
 import numpy as np
 import pytest
 
+from benchmarks.network.fuzz import fuzz, rtp_taker, sdp_taker
 from benchmarks.network.sip_proxy import SipProxy, media_address, redirected
 from benchmarks.network.trouble import BACK, BAD, FORTH, GOOD, Fates, Network
 from benchmarks.network.udp_proxy import UdpProxy
@@ -113,3 +115,13 @@ async def test_a_calls_signalling_passes_and_its_audio_goes_astray():
             proxy.trouble(GOOD)
             telephone.sendto(b"heard", astray)
             assert await loop.sock_recv(media, 100) == b"heard"
+
+
+def test_the_fuzzer_passes_what_refuses_and_fails_what_hoards(capsys):
+    hoard = []
+    assert fuzz("SDP", sdp_taker(random.Random(1)), 200)
+    assert fuzz("RTP", rtp_taker("PCMU", random.Random(1), encrypted=True), 200)
+    assert not fuzz("hoard", lambda: hoard.append(bytearray(200_000)), 200)
+    with pytest.raises(ZeroDivisionError):
+        fuzz("bug", lambda: 1 // 0, 1)
+    assert "neighbour untouched" in capsys.readouterr().out
