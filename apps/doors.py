@@ -274,22 +274,30 @@ def make_reception(settings: Settings, switchboard: Switchboard, operator_token:
     Raises:
         ConfigError: TOM_ALLOWED_ORIGINS names something that is no origin.
     """
-    named = (part.strip() for part in settings.allowed_origins.split(","))
-    origins = frozenset(part for part in named if part)
+    return Reception(
+        switchboard,
+        operator_token,
+        allowed_origins=read_origins(settings.allowed_origins),
+        require_token=settings.require_call_token,
+        limits=AddressLimits(settings.calls_per_minute, settings.calls_per_address),
+        trust_loopback=settings.trust_loopback,
+    )
+
+
+def read_origins(listed: str) -> frozenset[str]:
+    """Return the origins of TOM_ALLOWED_ORIGINS.
+
+    Raises:
+        ConfigError: One is none.
+    """
+    origins = frozenset(part.strip() for part in listed.split(",")) - {""}
     for origin in origins:
         if not is_origin(origin):
             raise ConfigError(
                 f"TOM_ALLOWED_ORIGINS names {origin!r}, which is no origin.",
                 hint="An origin is like https://www.example.org, without a path.",
             )
-    return Reception(
-        switchboard,
-        operator_token,
-        allowed_origins=origins,
-        require_token=settings.require_call_token,
-        limits=AddressLimits(settings.calls_per_minute, settings.calls_per_address),
-        trust_loopback=settings.trust_loopback,
-    )
+    return origins
 
 
 def door_max_calls(settings: Settings) -> Mapping[str, int]:

@@ -6,16 +6,30 @@ Names: a field ``http_port`` is the environment variable ``TOM_HTTP_PORT``; fiel
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, Field, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from apps.core.errors import ConfigError
 
+
+def _read_json(given: object) -> object:
+    """Return what a text means as JSON; anything else stays as it is."""
+    if not isinstance(given, str):
+        return given
+    try:
+        return json.loads(given)
+    except ValueError:
+        raise ValueError("this is no JSON") from None
+
+
+# Read here and not by the source, so that a text that is no JSON is an error like others.
+AS_JSON = (NoDecode, BeforeValidator(_read_json))
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
@@ -43,7 +57,7 @@ class Settings(BaseSettings):
     max_calls: int = Field(
         8, ge=1, description="Calls at once; one more is refused with a clear `busy`."
     )
-    door_max_calls: dict[str, int] = Field(
+    door_max_calls: Annotated[dict[str, int], *AS_JSON] = Field(
         {}, description='The same for single doors by name, as JSON such as `{"sip": 20}`.'
     )
     drain_s: float = Field(
@@ -218,7 +232,7 @@ class Settings(BaseSettings):
     endpoint_hanging_ms: int = Field(
         1500, ge=200, le=2500, description="The same when the words want something to follow."
     )
-    turn_options: dict[str, float] = Field(
+    turn_options: Annotated[dict[str, float], *AS_JSON] = Field(
         {}, description="Any other option of turn-taking by its name, as JSON: docs/turn-taking.md."
     )
     no_input_s: float = Field(8.0, gt=0, description="Silence before the caller is asked again.")
@@ -272,7 +286,7 @@ class Settings(BaseSettings):
     sip_srtp: Literal["off", "offered", "required"] = Field(
         "offered", description="Encryption of audio with keys in the SDP: where the peer offers it."
     )
-    sip_users: dict[str, str] = Field(
+    sip_users: Annotated[dict[str, str], *AS_JSON] = Field(
         {},
         description='Who may call, as JSON `{"user": "password"}`; everybody when empty.',
         json_schema_extra={"secret": True},
@@ -286,7 +300,7 @@ class Settings(BaseSettings):
     sip_allowed_peers: str = Field(
         "", description="Networks that may send SIP, as `10.0.0.0/8,192.0.2.7`; all when empty."
     )
-    sip_profiles: dict[str, str] = Field(
+    sip_profiles: Annotated[dict[str, str], *AS_JSON] = Field(
         {}, description='Profile by the number called, as JSON; `"*"` is every other number.'
     )
     sip_calls_per_minute: int = Field(

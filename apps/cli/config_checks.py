@@ -9,7 +9,11 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
+from apps.cli.network import NO_TLS, NO_TLS_HINT, read_certificate, read_proxies
+from apps.core.errors import ConfigError
 from apps.core.secrets import MIN_LENGTH
+from apps.dispatcher.trust import is_local_name
+from apps.doors import door_max_calls, read_origins
 from apps.settings import Settings, env_name
 
 
@@ -102,6 +106,23 @@ def _ports(settings: Settings) -> Iterator[Finding]:
         )
 
 
+def _network(settings: Settings) -> Iterator[Finding]:
+    readers: dict[str, Callable[[], object]] = {
+        "TOM_TLS_CERT": lambda: read_certificate(settings.tls_cert, settings.tls_key),
+        "TOM_TRUSTED_PROXIES": lambda: read_proxies(settings.trusted_proxies),
+        "TOM_ALLOWED_ORIGINS": lambda: read_origins(settings.allowed_origins),
+        "TOM_DOOR_MAX_CALLS": lambda: door_max_calls(settings),
+    }
+    for name, read in readers.items():
+        try:
+            read()
+        except ConfigError as error:
+            yield Finding("error", name, error.message, error.hint)
+    alone = is_local_name(settings.http_host) or settings.trusted_proxies
+    if not alone and settings.tls_cert is None:
+        yield Finding("warning", "TOM_HTTP_HOST", NO_TLS, NO_TLS_HINT)
+
+
 def _for_tests(settings: Settings) -> Iterator[Finding]:
     for field in ("stt_engine", "tts_engine"):
         if getattr(settings, field) == "fake":
@@ -121,7 +142,7 @@ def _for_tests(settings: Settings) -> Iterator[Finding]:
 
 
 def _secrets(settings: Settings) -> Iterator[Finding]:
-    for field in ("hash_key", "operator_token"):
+    for field in ("hash_key", "operator_token", "recording_key"):
         value = getattr(settings, field)
         if value and len(value) < MIN_LENGTH:
             yield Finding(
@@ -189,6 +210,7 @@ _CHECKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
     _engines_without_server,
     _urls,
     _ports,
+    _network,
     _for_tests,
     _secrets,
     _files_to_read,

@@ -7,8 +7,15 @@ from apps.settings import SettingInfo, describe
 
 SECTIONS = {
     "http_host": "Server",
+    "tls_cert": "Trust",
+    "outgoing_caller_id": "Outgoing calls",
+    "public_url": "Carriers: Twilio, Telnyx, Vonage",
+    "realtime_key": "Clients of the OpenAI Realtime API",
+    "asterisk_password": "Asterisk",
     "data_dir": "Data",
     "profile": "Calls",
+    "ice_servers": "WebRTC",
+    "sip": "SIP",
     "stt_engine": "Engines",
     "rl_enabled": "Learning",
     "prometheus_enabled": "Metrics",
@@ -60,7 +67,9 @@ def env_example() -> str:
 
 
 def _default(info: SettingInfo) -> str:
-    return "" if info.default in (None, "") else shown(info, info.default)
+    if info.secret or info.default in (None, ""):
+        return "{}" if info.default == {} else ""
+    return shown(info, info.default)
 
 
 def _is_generated(info: SettingInfo) -> bool:

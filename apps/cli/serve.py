@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import signal
 import socket
 from collections.abc import Awaitable, Callable, Sequence
@@ -16,8 +15,14 @@ import typer
 import uvicorn
 from rich.console import Console
 
+from apps.cli.network import (
+    NO_TLS,
+    NO_TLS_HINT,
+    Certificate,
+    read_certificate,
+    read_proxies,
+)
 from apps.cli.parts import errors_told
-from apps.cli.tls import Certificate, read_certificate
 from apps.core.errors import ConfigError
 from apps.core.loop import new_event_loop
 from apps.dispatcher.trust import is_local_name
@@ -87,11 +92,7 @@ async def _serve(settings: Settings, ready_file: Path | None, *, tls: bool = Tru
             settings.http_host, listener.getsockname()[1], tls=certificate is not None
         )
         if certificate is None and not proxies and not is_local_name(settings.http_host):
-            log.warning(
-                "no_tls",
-                why="Calls and tokens travel in the clear, and browsers give no microphone.",
-                hint="Set TOM_TLS_CERT and TOM_TLS_KEY, or put a proxy in front.",
-            )
+            log.warning("no_tls", why=NO_TLS, hint=NO_TLS_HINT)
         listener.listen()  # whoever reads the address may call at once
         if ready_file is not None:
             ready_file.write_text(address, encoding="utf-8")
@@ -118,24 +119,6 @@ def _listen(host: str, port: int) -> socket.socket:
 def _address(host: str, port: int, *, tls: bool = False) -> str:
     name = f"[{host}]" if ":" in host else host
     return f"{'https' if tls else 'http'}://{name}:{port}"
-
-
-def read_proxies(listed: str) -> list[str]:
-    """Return the addresses and networks of TOM_TRUSTED_PROXIES.
-
-    Raises:
-        ConfigError: One is neither.
-    """
-    proxies = [part.strip() for part in listed.split(",") if part.strip()]
-    for proxy in proxies:
-        try:
-            ipaddress.ip_network(proxy)
-        except ValueError:
-            raise ConfigError(
-                f"TOM_TRUSTED_PROXIES names {proxy!r}, which is no address or network.",
-                hint="For example 127.0.0.1, 10.0.0.0/8.",
-            ) from None
-    return proxies
 
 
 class _Server(uvicorn.Server):

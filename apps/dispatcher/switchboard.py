@@ -220,7 +220,8 @@ class Switchboard:
                 reason = await self._run(line, call)
         except TimeoutError:  # the polite way did not end it
             reason = EndReason.SHUTDOWN if self._cut else EndReason.TIME_LIMIT
-            log.error("call_cut_off", reason=reason.value)
+            tell = log.warning if self._cut else log.error
+            tell("call_cut_off", reason=reason.value)
         except asyncio.CancelledError:
             reason = EndReason.SHUTDOWN
             raise

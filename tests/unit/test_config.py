@@ -178,6 +178,36 @@ def test_a_port_for_metrics_that_are_switched_off_is_a_warning():
     assert severities(**given) == {"PROMETHEUS_PORT": "warning"}
 
 
+@pytest.mark.parametrize(
+    ("given", "wrong"),
+    [
+        ({"tls_cert": Path("/nowhere/chain.pem")}, "TOM_TLS_CERT"),
+        ({"trusted_proxies": "proxy.example"}, "TOM_TRUSTED_PROXIES"),
+        ({"allowed_origins": "https://ours.example/page"}, "TOM_ALLOWED_ORIGINS"),
+        ({"door_max_calls": {"window": 3}}, "TOM_DOOR_MAX_CALLS"),
+        ({"door_max_calls": {"websocket": -1}}, "TOM_DOOR_MAX_CALLS"),
+        ({"recording_key": "short"}, "TOM_RECORDING_KEY"),
+    ],
+)
+def test_what_the_doors_cannot_use_is_an_error(given, wrong):
+    assert severities(**given) == {wrong: "error"}
+
+
+def test_what_the_doors_can_use_is_none():
+    given = {
+        "trusted_proxies": "127.0.0.1, 10.0.0.0/8",
+        "allowed_origins": "https://ours.example, http://localhost:3000",
+        "door_max_calls": {"websocket": 0, "twilio": 20},
+    }
+    assert severities(**given) == {}
+
+
+def test_serving_others_in_the_clear_is_a_warning():
+    assert severities(http_host="10.0.0.1") == {"TOM_HTTP_HOST": "warning"}
+    assert severities(http_host="10.0.0.1", trusted_proxies="10.0.0.2") == {}
+    assert severities(http_host="localhost") == {}
+
+
 def test_engines_for_tests_are_a_warning():
     given = {"stt_engine": "fake", "tts_engine": "fake"}
     assert severities(**given) == {"TOM_STT_ENGINE": "warning", "TOM_TTS_ENGINE": "warning"}

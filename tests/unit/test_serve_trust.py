@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from fastapi import FastAPI, Request
 
-from apps.cli.tls import Certificate, read_certificate
+from apps.cli.network import Certificate, read_certificate, read_proxies
 from apps.core.errors import ConfigError
 from apps.dispatcher.routes.reception import address_of, is_local
 from apps.settings import Settings
@@ -162,10 +162,10 @@ async def test_what_a_proxy_forwards_counts_only_where_the_proxy_is_trusted() ->
 
 
 def test_proxies_are_addresses_and_networks() -> None:
-    assert serve.read_proxies(" 10.0.0.1, 10.1.0.0/16,::1 ,") == ["10.0.0.1", "10.1.0.0/16", "::1"]
+    assert read_proxies(" 10.0.0.1, 10.1.0.0/16,::1 ,") == ["10.0.0.1", "10.1.0.0/16", "::1"]
     for listed in ("proxy.example", "*", "10.0.0.1/8"):
         with pytest.raises(ConfigError, match="TOM_TRUSTED_PROXIES"):
-            serve.read_proxies(listed)
+            read_proxies(listed)
 
 
 @pytest.mark.parametrize(

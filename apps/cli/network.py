@@ -1,13 +1,17 @@
-"""The server's certificate: read before anything is loaded, and again when it has been renewed."""
+"""What a server has to know of its network: its certificate, and whose word for others it takes."""
 
 from __future__ import annotations
 
+import ipaddress
 import ssl
 from pathlib import Path
 
 import structlog
 
 from apps.core.errors import ConfigError
+
+NO_TLS = "Calls and tokens travel in the clear, and browsers give no microphone."
+NO_TLS_HINT = "Set TOM_TLS_CERT and TOM_TLS_KEY, or put a proxy in front: docs/security.md."
 
 log = structlog.get_logger(__name__)
 
@@ -64,3 +68,21 @@ def read_certificate(chain: Path | None, key: Path | None) -> Certificate | None
             "TLS needs a certificate and its key.", hint="Set TOM_TLS_CERT and TOM_TLS_KEY."
         )
     return Certificate(chain, key)
+
+
+def read_proxies(listed: str) -> list[str]:
+    """Return the addresses and networks of TOM_TRUSTED_PROXIES.
+
+    Raises:
+        ConfigError: One is neither.
+    """
+    proxies = [part.strip() for part in listed.split(",") if part.strip()]
+    for proxy in proxies:
+        try:
+            ipaddress.ip_network(proxy)
+        except ValueError:
+            raise ConfigError(
+                f"TOM_TRUSTED_PROXIES names {proxy!r}, which is no address or network.",
+                hint="For example 127.0.0.1, 10.0.0.0/8.",
+            ) from None
+    return proxies
