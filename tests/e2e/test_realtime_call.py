@@ -19,6 +19,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from apps.core.resources import resource
 from apps.store.tables import calls
 from apps.voice.audiofile import read_audio
+from apps.voice.g711 import alaw_encode
 from apps.voice.resample import resample
 from tests.e2e.phone import mulaw
 from tests.e2e.servers import Running
@@ -54,10 +55,11 @@ class Client:
         self.over = True
         self._changed.set()
 
-    async def say(self, audio: bytes, *, piece: int) -> None:
+    async def say(self, audio: bytes, *, piece: int, pace_s: float = 0.0) -> None:
         for begin in range(0, len(audio), piece):
             payload = base64.b64encode(audio[begin : begin + piece]).decode()
             await self.send("input_audio_buffer.append", audio=payload)
+            await asyncio.sleep(pace_s)
 
     def of(self, kind: str) -> list[Event]:
         return [event for event in self.events if event["type"] == kind]
@@ -144,6 +146,23 @@ async def cancelling(server: Running) -> Client:
     return client
 
 
+async def interrupting(server: Running) -> Client:
+    """Speak over an answer, at the pace of speech, until the answer is given up."""
+    audio = {"input": {"format": {"type": "audio/pcma"}}}
+    async with session(server, "?language=en", audio=audio) as client:
+        await client.until(lambda: len(client.responses()) == 1)
+        await client.ask("what does a new registration cost")
+        await client.until(lambda: len(client.of("response.created")) == 2)
+        await client.until(lambda: client.events[-1]["type"] == "response.output_audio.delta")
+        talking = asyncio.create_task(
+            client.say(alaw_encode(question(8000)), piece=160, pace_s=0.0195)
+        )
+        await client.until(lambda: client.responses("cancelled"))
+        await client.until(lambda: len(client.of("response.created")) == 3)
+        talking.cancel()
+    return client
+
+
 async def with_the_sdk(server: Running) -> list[Any]:
     """Speak through the official SDK until the answer is heard; returns what it received."""
     url = server.url + "/v1"
@@ -191,17 +210,19 @@ def heard(events: list[Any]) -> int:
 
 @dataclass
 class Spoken:
-    """Three spoken calls, held at the same time: each waits for a greeting."""
+    """Spoken calls, held at the same time: each waits for a greeting."""
 
     by_hand: Client
     cancelling: Client
+    interrupting: Client
     sdk: list[Any]
 
 
 @pytest.fixture(scope="module")
 def spoken(quick: Running) -> Spoken:
     async def scenarios() -> Spoken:
-        return Spoken(*await asyncio.gather(by_hand(quick), cancelling(quick), with_the_sdk(quick)))
+        held = (by_hand, cancelling, interrupting, with_the_sdk)
+        return Spoken(*await asyncio.gather(*(hold(quick) for hold in held)))
 
     return asyncio.run(scenarios())
 
@@ -254,6 +275,18 @@ def test_an_answer_can_be_cancelled_and_the_call_goes_on(spoken: Spoken) -> None
     heard = client.of("conversation.item.retrieved")[0]["item"]["content"][0]["transcript"]
     assert told.startswith(heard)
     assert len(heard) < len(told)
+    assert client.of("error") == []
+
+
+def test_speaking_over_an_answer_cancels_it(spoken: Spoken) -> None:
+    client = spoken.interrupting
+    kinds = [event["type"] for event in client.events]
+    cancelled = client.responses("cancelled")[0]
+    assert cancelled["status_details"] == {"type": "cancelled", "reason": "turn_detected"}
+    assert cancelled["output"][0]["status"] == "incomplete"
+    started = kinds.index("input_audio_buffer.speech_started")
+    cleared = kinds.index("output_audio_buffer.cleared")
+    assert started < cleared < client.events.index(client.of("response.done")[1])
     assert client.of("error") == []
 
 
