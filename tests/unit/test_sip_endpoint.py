@@ -237,6 +237,21 @@ def test_an_invite_without_an_offer_gets_one_and_the_ack_answers_it():
     scenario(script)
 
 
+def test_a_call_that_finds_no_port_for_its_audio_is_refused(monkeypatch):
+    async def no_port(options, on_event):
+        raise AtCapacity("Every port is taken.", code="no_ports")
+
+    monkeypatch.setattr(FakeRtp, "open", no_port)
+
+    async def script(house, phone):
+        phone.request("INVITE", sdp())
+        await settled()
+        assert phone.wire.statuses() == [100, 503]
+        assert house.events == [CallerHungUp(failed=True)]
+
+    scenario(script)
+
+
 def test_a_caller_who_gives_up_before_the_answer_is_told_so():
     async def script(house, phone):
         house.delay_s = 5

@@ -14,6 +14,7 @@ from cryptography.x509.oid import NameOID
 
 from apps.core.errors import ConfigError, DialFailed
 from apps.voice.doors.base import CallerHungUp
+from apps.voice.doors.sip.addresses import local_host
 from apps.voice.doors.sip.dial import SipDialer
 from apps.voice.doors.sip.endpoint import SipEndpoint
 from apps.voice.doors.sip.framing import PING, PONG
@@ -21,7 +22,7 @@ from apps.voice.doors.sip.listen import sip_listener
 from apps.voice.doors.sip.message import read_message
 from apps.voice.doors.sip.options import Account, SipOptions, client_context, server_context
 from apps.voice.doors.sip.registration import Registration
-from apps.voice.doors.sip.transport import MESSAGE_BURST, Transports, local_host
+from apps.voice.doors.sip.transport import MESSAGE_BURST, Transports
 from apps.voice.doors.sip.uri import read_uri
 from tests.unit.test_sip_endpoint import FakeRtp, House
 

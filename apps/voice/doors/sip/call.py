@@ -3,33 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-import re
-from dataclasses import replace
 
 import structlog
 
 from apps.core.errors import ProtocolError, TomError
-from apps.voice.doors.base import CallerAudio, CallerDigit, CallerHold, CallerHungUp, DoorEvent
 from apps.voice.doors.sip import session_timer
+from apps.voice.doors.sip.caller_events import CallerEvents
 from apps.voice.doors.sip.dialog import Dialog, new_tag, uas_dialog
 from apps.voice.doors.sip.exchange import Incoming
+from apps.voice.doors.sip.info import TYPES as INFO_TYPES
+from apps.voice.doors.sip.info import read_key
+from apps.voice.doors.sip.leg import Leg
 from apps.voice.doors.sip.media import CallMedia
 from apps.voice.doors.sip.message import Message, Request, Response
 from apps.voice.doors.sip.refer import Progress
-from apps.voice.doors.sip.session_timer import SessionTimer
+from apps.voice.doors.sip.session_clock import SessionClock
 from apps.voice.doors.sip.stack import ACCEPT, ALLOW, SUPPORTED, Stack
 from apps.voice.doors.sip.transport import Flow
 
 SDP = "application/sdp"
 SDP_TYPE = ("content-type", SDP)
-MAX_EVENTS = 500
 ACK_S = 2.0
 BYE_S = 3.0
-_SIGNAL = re.compile(rb"^\s*signal\s*=\s*([0-9*#])", re.IGNORECASE | re.MULTILINE)
 log = structlog.get_logger(__name__)
 
 
-class SipCall:
+class SipCall(Leg):
     """One call; made by an endpoint for an INVITE that came, or by dialling.
 
     Args:
@@ -39,19 +38,16 @@ class SipCall:
     """
 
     def __init__(self, stack: Stack, flow: Flow, dialog: Dialog) -> None:
-        self.stack, self.flow, self.dialog = stack, flow, dialog
+        super().__init__(stack, flow, dialog)
         self.media: CallMedia | None = None
-        self.ended = asyncio.Event()
+        self.events = CallerEvents()
         self.progress: Progress | None = None
         self._invite: Incoming | None = None
-        self._events: asyncio.Queue[DoorEvent] = asyncio.Queue()
         self._acked = asyncio.Event()
         self._peer_allows: frozenset[str] = frozenset()
-        self._timer: SessionTimer | None = None
-        self._clock: asyncio.TimerHandle | None = None
+        self._clock = SessionClock(self._is_due, self._vanished)
         self._waiting_for_ack: Incoming | None = None
-        self._awaits_answer = self._inviting = self._keys_by_rtp = self._held = False
-        self._left = False
+        self._awaits_answer = self._inviting = self._left = False
 
     @classmethod
     def of_invite(cls, stack: Stack, incoming: Incoming) -> SipCall:
@@ -74,47 +70,26 @@ class SipCall:
         """Tell whether the peer takes a method; one that says nothing is believed to."""
         return not self._peer_allows or method in self._peer_allows
 
-    async def event(self) -> DoorEvent:
-        """Return what comes next from the caller."""
-        return await self._events.get()
-
-    def happen(self, event: DoorEvent) -> None:
-        """Take what came by RTP; on hold there is music in it, which nobody is to answer."""
-        match event:
-            case CallerAudio() if self._held or self._events.qsize() >= MAX_EVENTS:
-                return
-            case CallerDigit():
-                self._keys_by_rtp = True
-            case CallerHungUp():
-                self.gone(failed=event.failed)
-                return
-        self._events.put_nowait(event)
-
-    def gone(self, *, failed: bool = False) -> None:
-        """Note that the peer has gone."""
-        if not self.ended.is_set():
-            self.ended.set()
-            self._events.put_nowait(CallerHungUp(failed))
-
     # --- answering
 
     async def answer(self) -> None:
         """Answer the INVITE, and wait a little for its ACK; what was cancelled stays so.
 
-        Raises:
-            TomError: It cannot be answered; the caller has been refused.
+        Where it cannot be answered, for lack of a port perhaps, the caller is refused.
         """
         invite = self._invite
-        if invite is None or self.ended.is_set():
+        if invite is None or self.events.ended.is_set():
             return
         try:
             media = await self.open_media()
             body = media.answer_to(invite.request.body) if invite.request.body else media.offer()
         except TomError as error:
+            log.warning("sip_not_answered", code=error.code)
+            self.events.gone(failed=True)
             self.refuse(488 if error.code == "not_acceptable" else 503)
-            raise
+            return
         self._awaits_answer = not invite.request.body
-        invite.on_expired = self._never_acked
+        invite.on_expired = self._vanished
         timer_lines = self._agree(invite.request)
         self._invite = None
         invite.respond(200, *self._our_lines(timer_lines), SDP_TYPE, tag=self._tag, body=body)
@@ -135,7 +110,7 @@ class SipCall:
         options, peer = self.stack.options, self.flow.peer[0]
         self.media = await CallMedia.open(
             options.rtp,
-            self.happen,
+            self.events.by_rtp,
             host=self.stack.host_for(peer),
             abilities=options.abilities,
             signalled_from=peer,
@@ -147,7 +122,7 @@ class SipCall:
         invite, self._invite = self._invite, None
         if invite is not None:
             invite.respond(status, *extra, tag=self._tag)
-        self.gone()
+        self.events.gone()
         self._stop()
 
     def is_of(self, invite: Incoming) -> bool:
@@ -243,33 +218,22 @@ class SipCall:
         lines = self._our_lines(self._agree(request))
         if is_invite:
             self._waiting_for_ack = incoming
-            incoming.on_expired = self._never_acked
+            incoming.on_expired = self._vanished
         incoming.respond(200, *lines, *((SDP_TYPE,) if body else ()), body=body)
         self._look_at_hold()
 
     def _look_at_hold(self) -> None:
-        held = self.media is not None and self.media.held
-        if held != self._held:
-            self._held = held
-            self._events.put_nowait(CallerHold(held))
+        self.events.hold(self.media is not None and self.media.held)
 
     def _info(self, incoming: Incoming) -> None:
-        request = incoming.request
-        match request.content_type:
-            case "application/dtmf-relay":
-                found = _SIGNAL.search(request.body)
-                digit = found[1].decode() if found else ""
-            case "application/dtmf":
-                digit = request.body.strip().decode("ascii", "replace")
-            case "":
-                digit = ""
-            case _:
-                incoming.respond(415, ("accept", "application/dtmf-relay, application/dtmf"))
-                return
+        try:
+            key = read_key(incoming.request)
+        except ProtocolError:
+            incoming.respond(415, ("accept", INFO_TYPES))
+            return
         incoming.respond(200)
-        # Some telephones send each key in both ways.
-        if len(digit) == 1 and digit in "0123456789*#" and not self._keys_by_rtp:
-            self._events.put_nowait(CallerDigit(digit))
+        if key:
+            self.events.by_info(key)
 
     # --- session timers
 
@@ -279,44 +243,31 @@ class SipCall:
             self._peer_allows = frozenset(message.headers.values("allow"))
 
     def _agree(self, request: Request) -> tuple[tuple[str, str], ...]:
-        self._timer, lines = session_timer.agree(request)
-        self._wind()
+        timer, lines = session_timer.agree(request)
+        self._clock.set(timer)
         return lines
 
     def agreed(self, response: Response) -> None:
         """Take the session timer of a peer's 2xx."""
-        self._timer = session_timer.agreed(response)
-        self._wind()
+        self._clock.set(session_timer.agreed(response))
 
-    def _wind(self) -> None:
-        if self._clock is not None:
-            self._clock.cancel()
-            self._clock = None
-        if self._timer is None or self.ended.is_set():
-            return
-        ours = self._timer.we_refresh
-        after_s = self._timer.refresh_after_s if ours else self._timer.expires_after_s
-        loop = asyncio.get_running_loop()
-        self._clock = loop.call_later(after_s, self._ring, ours)
-
-    def _ring(self, ours: bool) -> None:
-        self.stack.spawn(self._refresh() if ours else self._give_up(), "sip session timer")
+    def _is_due(self) -> None:
+        self.stack.spawn(self._refresh(), "sip session refresh")
 
     async def _refresh(self) -> None:
         """Show that this side is still here, and see whether the peer is."""
         assert self.media is not None
-        interval_s = self._timer.interval_s if self._timer else session_timer.DEFAULT_S
-        lines = (*session_timer.offered(interval_s), *self._our_lines())
+        lines = (*session_timer.offered(self._clock.interval_s), *self._our_lines())
         if self.peer_allows("UPDATE") and self._peer_allows:
             response = await self.request("UPDATE", b"", *lines)
         else:
             response = await self._reinvite(lines)
         if response is None or response.status in (408, 481):
-            self.gone(failed=True)
+            self.events.gone(failed=True)
         elif response.is_success:
             self.agreed(response)
         elif response.status == 491:
-            self._wind()
+            self._clock.wind()
 
     async def _reinvite(self, lines: tuple[tuple[str, str], ...]) -> Response | None:
         assert self.media is not None
@@ -331,37 +282,14 @@ class SipCall:
             self.media.take_answer(response.body)
         return response
 
-    # --- this side's requests
+    # --- the end
 
-    async def request(self, method: str, body: bytes, *extra: tuple[str, str]) -> Response | None:
-        """Send a request within the dialog; None when the peer cannot be reached."""
-        self.dialog, request = self.dialog.request(method, body, *extra)
-        account = self.stack.options.account
-        try:
-            self.flow = await self.stack.flow_of(self.dialog, self.flow)
-            response = await self.stack.request(request, self.flow, account)
-        except (OSError, TimeoutError):
-            return None
-        if response is not None and response.seq > self.dialog.local_seq:  # challenged
-            self.dialog = replace(self.dialog, local_seq=response.seq)
-        return response
-
-    async def send_ack(self, seq: int) -> None:
-        """Acknowledge the 2xx of this side's INVITE.
-
-        Raises:
-            OSError: The peer cannot be reached.
-        """
-        self.flow = await self.stack.flow_of(self.dialog, self.flow)
-        ack = self.stack.exchange.with_via(self.dialog.ack(seq), self.flow)
-        self.flow.send(ack.encode())
-
-    def _never_acked(self) -> None:
+    def _vanished(self) -> None:
         self.stack.spawn(self._give_up(), "sip give up")
 
     async def _give_up(self) -> None:
         """End a call whose peer no longer takes part."""
-        self.gone(failed=True)
+        self.events.gone(failed=True)
         await self.hang_up()
 
     async def hang_up(self) -> None:
@@ -370,7 +298,7 @@ class SipCall:
             self.refuse(480)
         elif not self._left:
             self._left = True
-            self.ended.set()
+            self.events.ended.set()
             self._stop()
             await self._say_bye()
 
@@ -383,12 +311,11 @@ class SipCall:
 
     def drop(self) -> None:
         """Free what a call holds that was never answered."""
-        self.ended.set()
+        self.events.ended.set()
         self._stop()
 
     def _stop(self) -> None:
         """Free what the call holds."""
-        if self._clock is not None:
-            self._clock.cancel()
+        self._clock.stop()
         if self.media is not None:
             self.media.close()

@@ -189,7 +189,7 @@ class SipDialer:
             raise failure("failed") from None
 
     async def _watch(self, call: SipCall) -> None:
-        await call.ended.wait()
+        await call.events.ended.wait()
         await asyncio.sleep(0)  # the BYE's own answer still needs the dialog
         self._endpoint.forget(call)
 

@@ -49,14 +49,18 @@ class SipDoor:
     async def events(self) -> AsyncGenerator[DoorEvent, None]:
         """Yield what comes from the caller."""
         while True:
-            event = await self.call.event()
+            event = await self.call.events.next()
             yield event
             if isinstance(event, CallerHungUp):
                 return
 
     async def play(self, frame: bytes) -> None:
         """Send one 20 ms frame."""
-        if self.call.answered and self.call.media is not None and not self.call.ended.is_set():
+        if (
+            self.call.answered
+            and self.call.media is not None
+            and not self.call.events.ended.is_set()
+        ):
             self.call.media.rtp.play(frame)
 
     async def flush(self) -> None:

@@ -11,6 +11,7 @@ from apps.core.clock import loop_ms
 from apps.core.errors import AtCapacity, ConfigError, ProtocolError, TomError
 from apps.voice.doors.base import Door
 from apps.voice.doors.sip import session_timer
+from apps.voice.doors.sip.addresses import Peer, is_loopback
 from apps.voice.doors.sip.auth import Guard
 from apps.voice.doors.sip.call import SDP, SipCall
 from apps.voice.doors.sip.dialog import DialogId, new_tag
@@ -21,7 +22,6 @@ from apps.voice.doors.sip.media import check_offer
 from apps.voice.doors.sip.message import Request
 from apps.voice.doors.sip.options import SipOptions
 from apps.voice.doors.sip.stack import ACCEPT, ALLOW, SUPPORTED, Stack
-from apps.voice.doors.sip.transport import Peer, is_loopback
 from apps.voice.doors.sip.uri import read_address
 
 log = structlog.get_logger(__name__)

@@ -16,10 +16,11 @@ import structlog
 from apps.core.clock import loop_ms
 from apps.core.errors import ProtocolError
 from apps.voice.doors.sip import transaction as tx
+from apps.voice.doors.sip.addresses import Peer
 from apps.voice.doors.sip.dialog import response_to
 from apps.voice.doors.sip.headers import BadMessage, Headers, Via
 from apps.voice.doors.sip.message import Request, Response, read_message
-from apps.voice.doors.sip.transport import Flow, Peer, UdpFlow
+from apps.voice.doors.sip.transport import Flow, UdpFlow
 
 MAX_TRANSACTIONS = 5000
 log = structlog.get_logger(__name__)

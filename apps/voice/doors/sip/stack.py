@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from typing import Any
@@ -11,11 +10,12 @@ from typing import Any
 import structlog
 
 from apps.voice.doors.sip import auth
+from apps.voice.doors.sip.addresses import Peer, is_loopback, is_private, local_host
 from apps.voice.doors.sip.dialog import Dialog
 from apps.voice.doors.sip.exchange import Exchange, Incoming, Outgoing
 from apps.voice.doors.sip.message import Request, Response
 from apps.voice.doors.sip.options import Account, SipOptions
-from apps.voice.doors.sip.transport import Flow, Peer, Transports, UdpFlow, is_loopback, local_host
+from apps.voice.doors.sip.transport import Flow, Transports, UdpFlow
 from apps.voice.doors.sip.uri import Uri, sip_uri
 
 log = structlog.get_logger(__name__)
@@ -25,6 +25,7 @@ ALLOW = ("allow", ", ".join(METHODS))
 SUPPORTED = ("supported", "timer")
 ACCEPT = ("accept", "application/sdp")
 USER_AGENT = ("user-agent", "TOM")
+_FREE_PORT_ATTEMPTS = 10
 
 
 class Stack:
@@ -55,12 +56,23 @@ class Stack:
         Raises:
             OSError: A port cannot be had.
         """
+        # A port that is free for UDP may be taken for TCP: where any will do, another is tried.
+        attempts = 1 if self.options.port else _FREE_PORT_ATTEMPTS
+        for left in reversed(range(attempts)):
+            try:
+                await self._listen()
+                return
+            except OSError:
+                await self.transports.close()
+                if not left:
+                    raise
+
+    async def _listen(self) -> None:
         port = self.options.port
         for transport in self.options.transports:
             wanted = self.options.tls_port if transport == "tls" else port
             await self.transports.listen(transport, self.options.host, wanted)
-            if transport == "udp":  # TCP gets the same where any was asked for
-                port = self.transports.bound["udp"][1]
+            port = port or self.transports.bound[transport][1]
 
     async def close(self) -> None:
         """Stop everything."""
@@ -114,7 +126,7 @@ class Stack:
         hop = dialog.next_hop
         if not isinstance(flow, UdpFlow):
             return await self.transports.flow_to(hop) if flow.closed else flow
-        hidden = _is_private(hop.host) and not _is_private(flow.peer[0])
+        hidden = is_private(hop.host) and not is_private(flow.peer[0])
         return flow if hidden else await self.transports.flow_to(hop)
 
     async def request(
@@ -171,10 +183,3 @@ def provider_uri(account: Account, user: str) -> Uri:
         transport=transport,
         secure=registrar.scheme == "sips",
     )
-
-
-def _is_private(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_private
-    except ValueError:
-        return False

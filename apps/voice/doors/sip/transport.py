@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import ipaddress
 import socket
 import ssl
 from collections import Counter
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
 import structlog
 
 from apps.core.clock import loop_ms
+from apps.voice.doors.sip.addresses import Peer, resolve
 from apps.voice.doors.sip.framing import PING, PONG, Framer
 from apps.voice.doors.sip.headers import BadMessage
 from apps.voice.doors.sip.limits import AddressLimits
@@ -33,7 +32,6 @@ CONNECT_S = 5.0
 MESSAGES_PER_S = 500.0
 MESSAGE_BURST = 2000.0
 
-Peer = tuple[str, int]
 log = structlog.get_logger(__name__)
 
 
@@ -170,7 +168,7 @@ class Transports:
         if uri.scheme == "sips":
             transport = "tls"
         port = uri.port or DEFAULT_PORTS.get(transport, 5060)
-        peer = await _resolve(uri.params.get("maddr") or uri.host, port, self._family())
+        peer = await resolve(uri.params.get("maddr") or uri.host, port, self._family())
         if transport == "udp":
             if self._udp is None:
                 raise OSError("UDP is not open")
@@ -249,7 +247,7 @@ class Transports:
             self._receive(flow, message)
 
     async def close(self) -> None:
-        """Close every socket."""
+        """Close every socket; afterwards others may be opened."""
         for server in self._servers:
             server.close()
         for flow in list(self._streams.values()):
@@ -259,6 +257,9 @@ class Transports:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._udp is not None:
             self._udp.close()
+        self._udp = None
+        self._servers.clear()
+        self.bound.clear()
         await asyncio.sleep(0)  # sockets are closed a turn of the loop later
 
 
@@ -273,32 +274,3 @@ class _Datagrams(asyncio.DatagramProtocol):
 
     def error_received(self, exc: Exception) -> None:
         log.debug("sip_icmp", error=type(exc).__name__)
-
-
-async def _resolve(host: str, port: int, family: int) -> Peer:
-    with suppress(ValueError):
-        return str(ipaddress.ip_address(host)), port
-    loop = asyncio.get_running_loop()
-    async with asyncio.timeout(CONNECT_S):
-        found = await loop.getaddrinfo(host, port, family=family, type=socket.SOCK_DGRAM)
-    return str(found[0][4][0]), port
-
-
-@functools.lru_cache(maxsize=1024)
-def local_host(towards: str) -> str:
-    """Return this machine's address as a peer sees it on the way there, before any NAT."""
-    family = socket.AF_INET6 if ":" in towards else socket.AF_INET
-    with socket.socket(family, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect((towards, 9))  # sends nothing
-        except OSError:
-            return "::1" if family == socket.AF_INET6 else "127.0.0.1"
-        return str(probe.getsockname()[0])
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether an address is this machine's own."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
