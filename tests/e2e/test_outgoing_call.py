@@ -1,4 +1,4 @@
-"""A call that a real server makes, through an exchange that speaks as Twilio does."""
+"""Calls that a real server makes: through an exchange that speaks as Twilio does, and by SIP."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import asyncio
 import base64
 import json
 import re
+import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -23,13 +24,18 @@ import pytest
 from websockets.asyncio.client import connect
 
 from apps.core import secrets
+from apps.core.audio import FRAME_BYTES, Framer, level_dbfs, samples_to_pcm
 from apps.core.ids import keyed_hash
 from apps.core.resources import resource
 from apps.store.calls import list_calls
 from apps.store.consents import ConsentAction, ConsentRow, record
 from apps.store.tables import outgoing_attempts
 from apps.voice.audiofile import read_audio
+from apps.voice.doors.base import CallerAudio, CallerHungUp, Door
+from apps.voice.doors.sip.listen import sip_listener
+from apps.voice.doors.sip.options import SipOptions
 from apps.voice.resample import resample
+from apps.voice.rtp.options import RtpOptions
 from tests.e2e.phone import from_mulaw, mulaw
 from tests.e2e.servers import Running, running, wait_until
 
@@ -167,6 +173,10 @@ def office(folder: Path, exchange: Exchange) -> Iterator[Running]:
         "TOM_OUTGOING_RETRIES": "0",
         "TOM_OUTGOING_MAX_PER_DAY": "9",
         "TOM_ANSWERING_MACHINE": "message",
+        "TOM_SIP": "true",
+        "TOM_SIP_HOST": "127.0.0.1",
+        "TOM_SIP_PORT": "0",
+        "TOM_SIP_RTP_PORTS": "30200-30299",
     }
     try:
         with running(folder, None, **settings) as server:
@@ -211,7 +221,7 @@ def agree(server: Running, number: str = NUMBER, *, block: bool = False) -> None
 
 
 def order(server: Running, **changes: str) -> httpx.Response:
-    body = {"to": NUMBER, "language": "de", "purpose": "pickup", **changes}
+    body = {"to": NUMBER, "language": "de", "purpose": "pickup", "via": "twilio", **changes}
     return httpx.post(server.url + "/v1/calls", json=body, timeout=20)
 
 
@@ -239,7 +249,7 @@ def test_the_server_calls_somebody_who_agreed_and_talks_to_them(
     agree(server)
     exchange.expect(hello(), hang_up_after=RATE)
     words = ("dial", NUMBER, "--url", server.url, "--language", "de", "--purpose", "pickup")
-    done = tom(server, *words)
+    done = tom(server, *words, "--via", "twilio")
     assert done.returncode == 0, done.stderr
     assert "They were talked to." in done.stdout
     assert (exchange.form["To"], exchange.form["From"]) == (NUMBER, OWN)
@@ -270,12 +280,55 @@ def test_a_machine_is_left_a_message_when_the_operator_wants_that(
     assert exchange.closed.wait(10)
 
 
+def test_a_telephone_is_called_by_sip(line: tuple[Running, Exchange]) -> None:
+    server, _ = line
+    heard: list[bytes] = []
+    over = asyncio.Event()
+
+    async def pick_up(door: Door) -> None:
+        """Say hello, and hang up once the assistant has talked for a second."""
+        say = Framer().push(samples_to_pcm(resample(hello(), RATE, 16_000)))
+        await door.tell("call.started", {})
+        async with aclosing(door.events()) as events:
+            async for event in events:
+                match event:
+                    case CallerHungUp():
+                        break
+                    case CallerAudio(pcm=pcm):
+                        await door.play(say.pop(0) if say else bytes(FRAME_BYTES))
+                        heard.extend([pcm] if level_dbfs(pcm) > -40 else [])
+                if sum(map(len, heard)) > 32_000:
+                    break
+        await door.close("over")
+        over.set()
+
+    async def scenario() -> str:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        options = SipOptions(
+            host="127.0.0.1", port=port, transports=("udp",), rtp=RtpOptions("127.0.0.1")
+        )
+        address = f"sip:callee@127.0.0.1:{port}"
+        agree(server, address)
+        async with sip_listener(options, pick_up, lambda _: None):
+            answer = await asyncio.to_thread(order, server, to=address, via="sip")
+            assert answer.status_code == 202, answer.text
+            await asyncio.wait_for(over.wait(), 30)
+        return str(answer.json()["call"])
+
+    assert ended(server, asyncio.run(scenario()))["result"] == "answered"
+    with server.database().reading() as conn:
+        kept = list_calls(conn)[0]
+    assert (kept.door, kept.direction) == ("sip", "outgoing")
+
+
 def test_a_busy_line_is_told_and_one_key_makes_one_call(line: tuple[Running, Exchange]) -> None:
     server, exchange = line
     agree(server)
     exchange.expect(None, "busy")
     key = {"Idempotency-Key": "order 7"}
-    body = {"to": NUMBER, "purpose": "pickup"}
+    body = {"to": NUMBER, "purpose": "pickup", "via": "twilio"}
     calls = server.url + "/v1/calls"
     call = httpx.post(calls, json=body, headers=key, timeout=20).json()["call"]
     assert ended(server, call)["result"] == "busy"
