@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 from openai import AsyncOpenAI
@@ -323,6 +324,29 @@ def test_who_has_no_key_calls_from_this_machine_alone(quick: Running) -> None:
         return refused.value.response.status_code
 
     assert asyncio.run(scenario()) == 403
+
+
+def test_a_client_secret_opens_a_session_from_any_page(quick: Running) -> None:
+    body = {"session": {"type": "realtime", "model": "kfz"}, "expires_after": {"seconds": 60}}
+    made = httpx.post(quick.url + "/v1/realtime/client_secrets", json=body).json()
+    assert made["session"]["model"] == "kfz"
+
+    async def scenario(model: str) -> Event:
+        address = f"{quick.url.replace('http', 'ws', 1)}/v1/realtime?model={model}"
+        async with connect(
+            address,
+            origin="https://elsewhere.example",  # type: ignore[arg-type]
+            subprotocols=["realtime", "openai-insecure-api-key." + made["value"]],  # type: ignore[list-item]
+        ) as socket:
+            assert socket.subprotocol == "realtime"
+            return json.loads(await socket.recv())
+
+    assert asyncio.run(scenario("kfz"))["type"] == "session.created"
+    refused = httpx.post(quick.url + "/v1/realtime/client_secrets", json={"expires_after": 5})
+    assert (refused.status_code, refused.json()["error"]["param"]) == (400, "expires_after")
+    stranger = {"Origin": "https://elsewhere.example"}
+    refused = httpx.post(quick.url + "/v1/realtime/client_secrets", json={}, headers=stranger)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (401, "invalid_api_key")
 
 
 def test_a_model_that_is_no_profile_is_refused_in_the_protocol_s_words(quick: Running) -> None:

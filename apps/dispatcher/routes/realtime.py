@@ -1,19 +1,26 @@
-"""The route of the OpenAI Realtime protocol: docs/doors/realtime.md."""
+"""The routes of the OpenAI Realtime protocol: docs/doors/realtime.md."""
 
 from __future__ import annotations
 
 import hmac
+import secrets
+from typing import Any, Literal
 
 from fastapi import APIRouter, WebSocket
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field, ValidationError
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import Response
 
 from apps.core.errors import AtCapacity, ProtocolError, TomError
-from apps.dispatcher.routes.reception import Reception, bearer, is_local
+from apps.dispatcher.routes.reception import Reception, bearer
 from apps.dispatcher.routes.socket import StarletteSocket
+from apps.dispatcher.trust import Grant
 from apps.voice.doors.base import CallRequest
 from apps.voice.doors.peer import Socket, refuse
 from apps.voice.doors.realtime.door import RealtimeDoor, error_event
-from apps.voice.doors.realtime.messages import Refused
-from apps.voice.doors.realtime.session import read_language
+from apps.voice.doors.realtime.messages import Refused, invalid
+from apps.voice.doors.realtime.session import Session, read_language, update
 
 SUBPROTOCOL = "realtime"
 KEY_SUBPROTOCOL = "openai-insecure-api-key."
@@ -21,7 +28,7 @@ DEFAULT_MODELS = ("", "tom")
 
 
 def router(reception: Reception, key: str = "") -> APIRouter:
-    """Return the route of Realtime sessions, /v1/realtime.
+    """Return the routes of Realtime sessions, under /v1/realtime.
 
     Args:
         reception: Shared by all doors.
@@ -45,7 +52,47 @@ def router(reception: Reception, key: str = "") -> APIRouter:
         except AtCapacity as error:
             await refuse(socket, error, error_event(error))
 
+    @routes.post("/v1/realtime/client_secrets")
+    async def client_secrets(request: Request) -> Response:
+        try:
+            if not may_call(reception, request, bearer(request), key):
+                raise Refused("The API key is not right.", code="invalid_api_key")
+            made = make_secret(reception, await request.body())
+        except TomError as error:
+            status = 401 if error.code == "invalid_api_key" else 400
+            return JSONResponse({"error": error_event(error)["error"]}, status)
+        return JSONResponse(made, headers={"Cache-Control": "no-store"})
+
     return routes
+
+
+class _Lifetime(BaseModel):
+    anchor: Literal["created_at"] = "created_at"
+    seconds: int = Field(600, ge=10, le=7200)
+
+
+class _SecretRequest(BaseModel):
+    expires_after: _Lifetime = _Lifetime()
+    session: dict[str, Any] = {}
+
+
+def make_secret(reception: Reception, body: bytes) -> dict[str, Any]:
+    """Return a client secret: a call token that a browser may hold in the key's place.
+
+    Raises:
+        TomError: It asks for what cannot be.
+    """
+    try:
+        wanted = _SecretRequest.model_validate_json(body or b"{}")
+    except ValidationError as error:
+        raise invalid(error) from None
+    model = wanted.session.get("model", "")
+    request = read_request(reception, model if isinstance(model, str) else "?", "")
+    session = update(Session("", model or DEFAULT_MODELS[-1]), wanted.session)
+    expires_s = int(reception.now_s()) + wanted.expires_after.seconds
+    grant = Grant(expires_s, request.profile, session.language)
+    shown = session.as_dict() | {"id": f"sess_{secrets.token_hex(6)}", "expires_at": expires_s}
+    return {"value": reception.sign(grant), "expires_at": expires_s, "session": shown}
 
 
 async def _accept(
@@ -92,7 +139,7 @@ def sent_key(websocket: WebSocket) -> str:
     return bearer(websocket)
 
 
-def may_call(reception: Reception, websocket: WebSocket, given: str, key: str) -> bool:
+def may_call(reception: Reception, peer: HTTPConnection, given: str, key: str) -> bool:
     """Tell whether a client may call: from this machine, by the key, or by the operator token."""
     by_key = bool(key) and hmac.compare_digest(given.encode(), key.encode())
-    return by_key or is_local(websocket) or reception.is_operator(websocket, given)
+    return by_key or reception.is_operator(peer, given)
