@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections.abc import AsyncGenerator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, fields
 from functools import partial
@@ -130,6 +131,7 @@ async def run_tom(settings: Settings) -> AsyncGenerator[Tom, None]:
             limits=_limits(settings),
             recordings=settings.data_dir / RECORDINGS if settings.record_calls else None,
             recording_key=_recording_key(settings),
+            recording_disk=stack.enter_context(ThreadPoolExecutor(1, "recordings")),
         )
         switchboard = Switchboard(
             services,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -81,6 +82,7 @@ class Services:
         limits: The waits and bounds of every call.
         recordings: Folder for stereo recordings, or None when recording is off.
         recording_key: Seals them; there is one where there is a folder.
+        recording_disk: The thread that writes them; None writes at once.
         clock: Tells the time of day (opening hours).
     """
 
@@ -97,6 +99,7 @@ class Services:
     limits: Limits = field(default_factory=Limits)
     recordings: Path | None = None
     recording_key: SealingKey | None = None
+    recording_disk: ThreadPoolExecutor | None = None
     clock: Callable[[], datetime] = utc_now
 
 

@@ -297,7 +297,8 @@ class Switchboard:
         folder, key = self.services.recordings, self.services.recording_key
         if folder is None or key is None:
             return None
-        return CallRecorder(recording_of(folder, session.call_ref), key)
+        path = recording_of(folder, session.call_ref)
+        return CallRecorder(path, key, self.services.recording_disk)
 
     async def _settle(
         self, call: LiveCall, door: Door, reason: EndReason, recorder: CallRecorder | None

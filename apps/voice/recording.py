@@ -7,6 +7,8 @@ memory stays bounded, and after a crash the file can be read up to the last piec
 from __future__ import annotations
 
 import wave
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO
 
@@ -25,6 +27,8 @@ JITTER_MS = 80.0
 # A side may be fed this much behind the other; what is older is on disk.
 LAG_MS = 2000.0
 WRITE_MS = 1000.0
+MAX_WAITING = 10
+"""Pieces that may wait for the disk; at one more the recording has failed."""
 # A side that is ahead of its time is brought back by leaving out frames as quiet as this.
 QUIET_DBFS = -50.0
 
@@ -40,16 +44,19 @@ class CallRecorder:
     Args:
         path: The file; made with its folder at the first audio, readable by the owner alone.
         key: Seals it.
+        disk: One thread that writes for all calls, so that a slow disk holds up none; None writes
+            at once.
     """
 
-    def __init__(self, path: Path, key: SealingKey) -> None:
-        self._path, self._key = path, key
-        self._file: SealedWriter | None = None
-        self._failed = False
+    def __init__(self, path: Path, key: SealingKey, disk: ThreadPoolExecutor | None = None) -> None:
+        self._path, self._key, self._disk = path, key, disk
+        self._file: SealedWriter | None = None  # touched where it is written alone
+        self._waiting: deque[Future[None]] = deque()
+        self._begun = self._closed = self._failed = False
         self._origin_ms: float | None = None
         self._caller = _Side()
         self._assistant = _Side()
-        self._written = 0  # samples of each side on disk
+        self._written = 0  # samples of each side that were given away to be written
 
     def caller(self, pcm: bytes, at_ms: float | None = None) -> None:
         """Add what the caller said.
@@ -72,14 +79,17 @@ class CallRecorder:
 
     def close(self) -> None:
         """Seal the rest and close the file. May be called twice."""
+        if self._closed:
+            return
         self._write_until(max(self._caller.end, self._assistant.end), last=True)
-        self._failed = True
-        if self._file is not None:
-            file, self._file = self._file, None
-            file.close()
+        self._closed = True
+        if self._disk is None:
+            self._close_file()
+        else:
+            self._disk.submit(self._close_file)
 
     def _add(self, side: _Side, pcm: bytes, start_ms: float) -> None:
-        if self._failed or not pcm:
+        if self._failed or self._closed or not pcm:
             return
         if self._origin_ms is None:
             self._origin_ms = start_ms
@@ -93,28 +103,47 @@ class CallRecorder:
 
     def _write_until(self, end: int, *, last: bool = False) -> None:
         """Seal both sides up to a sample; a side that has less was silent."""
-        if self._failed or (end <= self._written and not (last and self._file)):
+        if self._failed or (end <= self._written and not (last and self._begun)):
             return
-        try:
-            while (left := end - self._written) > _PIECE:
-                self._seal(_PIECE)
-            self._seal(max(0, left), last=last)
-        except OSError as error:
-            self._failed = True
-            log.error("recording_failed", reason=error.strerror, path=str(self._path.parent))
+        while (left := end - self._written) > _PIECE:
+            self._seal(_PIECE)
+        self._seal(max(0, left), last=last)
 
     def _seal(self, count: int, *, last: bool = False) -> None:
         frames = np.stack(
             [self._caller.take(count), self._assistant.take(count)], axis=1, dtype="<i2"
         )
         self._written += count
-        self._open().write(frames.tobytes(), last=last)
+        self._begun = True
+        if self._disk is None:
+            self._put(frames.tobytes(), last)
+            return
+        while self._waiting and self._waiting[0].done():
+            self._waiting.popleft()
+        if len(self._waiting) >= MAX_WAITING:
+            self._fail("the disk is too slow")
+        else:
+            self._waiting.append(self._disk.submit(self._put, frames.tobytes(), last))
 
-    def _open(self) -> SealedWriter:
-        if self._file is None:
-            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._file = SealedWriter(self._path, self._key, _LABEL)
-        return self._file
+    def _put(self, data: bytes, last: bool) -> None:
+        if self._failed:
+            return
+        try:
+            if self._file is None:
+                self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                self._file = SealedWriter(self._path, self._key, _LABEL)
+            self._file.write(data, last=last)
+        except OSError as error:
+            self._fail(error.strerror or type(error).__name__)
+
+    def _fail(self, reason: str) -> None:
+        self._failed = True
+        log.error("recording_failed", reason=reason, path=str(self._path.parent))
+
+    def _close_file(self) -> None:
+        if self._file is not None:
+            file, self._file = self._file, None
+            file.close()
 
 
 def export_wav(path: Path, key: SealingKey, out: BinaryIO) -> bool:

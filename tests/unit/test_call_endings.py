@@ -280,7 +280,7 @@ class Recorder:
 
     made: ClassVar[list] = []
 
-    def __init__(self, path, key):
+    def __init__(self, path, key, disk):
         self.open = True
         self.made.append(self)
 

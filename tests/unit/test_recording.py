@@ -6,8 +6,10 @@ import errno
 import io
 import os
 import stat
+import threading
 import tracemalloc
 import wave
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -181,6 +183,31 @@ def test_a_disk_that_fails_ends_the_recording_and_not_the_call(
     assert [(line["event"], line["reason"]) for line in lines] == [
         ("recording_failed", "No space left on device")
     ]
+
+
+def test_a_slow_disk_holds_up_nobody_and_what_waits_for_it_is_bounded(tmp_path: Path) -> None:
+    path, ready = tmp_path / "a.tomrec", threading.Event()
+    with ThreadPoolExecutor(1) as disk, capture_logs() as lines:
+        disk.submit(ready.wait)
+        recorder = CallRecorder(path, KEY, disk)
+        speak(recorder, 0, 8000)
+        assert not path.exists()
+        ready.set()
+        speak(recorder, 8000, 9000)
+        recorder.close()
+    assert not lines
+    left, _ = read(path)
+    assert len(left) == 9000 * 16
+
+    path, ready = tmp_path / "b.tomrec", threading.Event()
+    with ThreadPoolExecutor(1) as disk, capture_logs() as lines:
+        disk.submit(ready.wait)
+        recorder = CallRecorder(path, KEY, disk)
+        speak(recorder, 0, 60_000)
+        assert len(recorder._caller._pending) < 200_000
+        recorder.close()
+        ready.set()
+    assert [line["reason"] for line in lines] == ["the disk is too slow"]
 
 
 async def test_without_a_time_it_is_now(tmp_path: Path) -> None:
