@@ -65,7 +65,8 @@ def test_a_browser_s_offer_is_read() -> None:
 
 
 def test_an_offer_needs_no_data_channel_and_no_keys() -> None:
-    lines = [x for x in (HEAD + AUDIO).splitlines() if "telephone-event" not in x]
+    alone = HEAD.replace("BUNDLE 0 1", "BUNDLE 0") + AUDIO
+    lines = [x for x in alone.splitlines() if "telephone-event" not in x]
     offer = read_offer("\r\n".join(lines) + "\r\n")
     assert offer.key_type is None
 
@@ -80,6 +81,9 @@ def test_an_offer_needs_no_data_channel_and_no_keys() -> None:
         (lambda o: o.replace("a=fingerprint", "a=nothing"), "fingerprint"),
         (lambda o: o.replace("a=rtcp-mux", "a=nothing"), "multiplex"),
         (lambda o: o.replace("a=sendrecv", "a=inactive"), "neither way"),
+        (lambda o: o.replace("BUNDLE 0 1", "BUNDLE 7 0"), "bundle"),
+        (lambda o: o.replace("a=mid:1", "a=mid:0"), "names"),
+        (lambda o: o.replace("a=sctp-port:5000", ""), "SCTP"),
         (lambda o: o + AUDIO.replace("m=audio", "m=video"), "video"),
         (lambda o: o + AUDIO, "one audio"),
         (lambda o: o.replace(f"a={CANDIDATE}", f"a={CANDIDATE}\r\n" * 99), "many candidates"),

@@ -65,6 +65,10 @@ def read_offer(text: str) -> Offer:
         raise _bad("The offer must hold one audio section, at most a data channel, and no video.")
     for section in sections:
         _check_transport(section)
+    mids = [section.rtp.muxId for section in sections]
+    bundled = [mid for g in description.group if g.semantic == "BUNDLE" for mid in g.items]
+    if len(set(mids)) < len(mids) or set(bundled) - set(mids):
+        raise _bad("The offer's sections have no names of their own, or bundle what is not there.")
     if sum(len(section.ice_candidates) for section in sections) > MAX_CANDIDATES:
         raise _bad("The offer holds too many candidates.")
     if audio[0].direction not in ("sendrecv", "sendonly", "recvonly"):
@@ -87,6 +91,8 @@ def _check_transport(section: MediaDescription) -> None:
         raise _bad("The offer has no ICE user name and password.")
     if section.dtls is None or not section.dtls.fingerprints:
         raise _bad("The offer has no DTLS fingerprint.")
+    if section.kind == "application" and not (section.sctp_port or section.sctpmap):
+        raise _bad("The offer's data channel has no SCTP port.")
     if section.kind == "audio" and not section.rtcp_mux:
         raise _bad("The offer does not multiplex RTP and RTCP.")
 

@@ -227,7 +227,10 @@ class Peer:
         media = self.statistics
         if media.received:
             log.info("media", received=media.received, lost=media.lost, late=media.late)
-        await self._connection.close()
+        try:
+            await self._connection.close()
+        except Exception:  # a defect there must not keep the call's own end from coming
+            log.exception("peer_not_closed")
         self._changed.set()
 
     # --- to the caller
