@@ -69,7 +69,7 @@ async def test_what_ffmpeg_sends_is_heard(name):
     events = []
     session = await RtpSession.open(OPTIONS, events.append)
     kind = PAYLOAD_TYPES[name]
-    offer = f"v=0\nc=IN IP4 {HOST}\nm=audio 9 RTP/AVP {kind}\na=rtpmap:97 opus/48000/2\n"
+    offer = f"v=0\nc=IN IP4 {HOST}\nm=audio 4000 RTP/AVP {kind}\na=rtpmap:97 opus/48000/2\n"
     session.connect(negotiate(read_sdp(offer.encode()), Abilities(), KEY))
     await asyncio.to_thread(ffmpeg_sends, name, session.local_port, 0.4)
     await asyncio.sleep(0.05)

@@ -21,6 +21,7 @@ from apps.voice.rtp.negotiation import (
     write_offer,
 )
 from apps.voice.rtp.packet import RtpPacket, build_rtp, is_rtcp, read_rtp
+from apps.voice.rtp.ports import open_pair
 from apps.voice.rtp.rtcp import Bye, Report, ReportBlock, build_report, read_rtcp
 from apps.voice.rtp.sdp import Direction, read_sdp
 from apps.voice.rtp.sender import Numbers, Sender
@@ -326,7 +327,7 @@ async def test_ports_are_even_and_end():
 
 async def test_audio_is_marked_for_networks_that_put_voice_first():
     end = await End().opened()
-    endpoint = end.session._rtp.get_extra_info("socket")
+    endpoint = end.session._rtp.socket
     assert endpoint.getsockopt(socket.IPPROTO_IP, socket.IP_TOS) >> 2 == 46
     end.session.close()
 
@@ -338,3 +339,42 @@ async def test_an_address_of_the_other_family_is_not_sent_to():
     await asyncio.sleep(0.06)
     assert end.session.statistics.sent == 0
     end.session.close()
+
+
+async def test_what_waited_too_long_on_a_busy_machine_is_dropped_and_the_rest_read_at_once():
+    taken, at_once = [], []
+    loop = asyncio.get_running_loop()
+
+    def take(data, source):
+        taken.append(int.from_bytes(data[:2], "big"))
+        loop.call_soon(lambda: at_once.append(len(taken)))
+
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
+        endpoint, reports, port = open_pair(HOST, (20_000, 29_999), take, take)
+        for i in range(1000):
+            peer.sendto(i.to_bytes(2, "big") + bytes(170), (HOST, port))
+        await asyncio.sleep(0.02)
+        endpoint.close()
+        reports.close()
+    assert 10 < len(taken) < 100  # of 20 ms each
+    assert taken == list(range(len(taken)))
+    assert at_once[0] == len(taken)
+
+
+async def test_an_end_may_close_while_it_is_told_something():
+    events = []
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
+        peer.bind((HOST, 0))
+        offer = write_offer(Local(HOST, peer.getsockname()[1], bytes(30)), Abilities(("PCMU",)))
+
+        def tell(event):
+            events.append(event)
+            session.close()
+
+        session = await RtpSession.open(RtpOptions(HOST, (20_000, 29_999)), tell)
+        session.connect(negotiate(read_sdp(offer), Abilities(), bytes(30)))
+        for i in range(5):
+            packet = RtpPacket(0, i, 160 * i, 5, b"\x20" * 160)
+            peer.sendto(build_rtp(packet), (HOST, session.local_port))
+        await asyncio.sleep(0.05)
+    assert len(events) == 1

@@ -35,7 +35,7 @@ from apps.voice.rtp.latch import Latch
 from apps.voice.rtp.negotiation import Negotiated
 from apps.voice.rtp.options import RtpOptions, RtpStatistics
 from apps.voice.rtp.packet import is_rtcp
-from apps.voice.rtp.ports import open_pair
+from apps.voice.rtp.ports import Endpoint, open_pair
 from apps.voice.rtp.receiver import Counts, Receiver
 from apps.voice.rtp.reports import Reports
 from apps.voice.rtp.sdp import Address
@@ -68,8 +68,8 @@ class RtpSession:
         self._clock: asyncio.TimerHandle | None = None
         self._gap: asyncio.TimerHandle | None = None
         self._closed = self._gone = False
-        self._rtp: asyncio.DatagramTransport
-        self._rtcp: asyncio.DatagramTransport
+        self._rtp: Endpoint
+        self._rtcp: Endpoint
         self.local_port = 0
 
     @classmethod
@@ -80,7 +80,7 @@ class RtpSession:
             AtCapacity: With code ``no_ports``: the range has no free one.
         """
         session = cls(options, on_event)
-        session._rtp, session._rtcp, session.local_port = await open_pair(
+        session._rtp, session._rtcp, session.local_port = open_pair(
             options.host, options.ports, session._take, session._take_report
         )
         return session
