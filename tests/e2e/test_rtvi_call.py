@@ -51,7 +51,7 @@ def told(caller: Caller, kind: str) -> list[dict[str, Any]]:
 
 
 async def hold(server: Running) -> Caller:
-    """Listen to the greeting, ask, type a goodbye, rate."""
+    """Listen to the greeting, ask, go on over another connection, type a goodbye, rate."""
     question = resample(read_audio(resource("demo", "slt", "question.flac")), 16_000, 48_000)
     caller = Caller("chat")
     async with httpx.AsyncClient(base_url=server.url) as client:
@@ -69,6 +69,16 @@ async def hold(server: Running) -> Caller:
         caller.channel.send("ping: 1700000000000")
         await caller.until(lambda c: c.of("bot-stopped-speaking"))
         caller.microphone.to_say = question
+        await caller.until(lambda c: len(c.of("bot-started-speaking")) == 2)
+        old, caller = caller, Caller("chat")
+        offer |= {"sdp": await caller.offer(), "pc_id": answer.json()["pc_id"], "restart_pc": True}
+        again = await client.post("/api/offer", json=offer)
+        assert again.json()["pc_id"] == answer.json()["pc_id"]
+        await caller.accept(again.json()["sdp"])
+        await caller.until(lambda c: c.channel.readyState == "open")
+        await old.ends()
+        await old.close()
+        caller.messages = old.messages + caller.messages
         await caller.until(lambda c: len(c.of("bot-stopped-speaking")) == 2)
         send(caller, "send-text", {"content": "thank you, goodbye", "options": {}})
         await caller.until(lambda c: told(c, "rating.asked"))

@@ -43,6 +43,7 @@ class Line:
         self.script = list(script)
         self.sent, self.frames = [], []
         self.flushed = self.closed = False
+        self.stands = True
 
     async def events(self):
         for item in self.script:
@@ -60,6 +61,9 @@ class Line:
 
     def flush(self):
         self.flushed = True
+
+    async def connected(self):
+        return self.stands
 
     async def linger(self):
         await asyncio.sleep(0.5)
@@ -328,6 +332,29 @@ def test_hanging_up_says_that_the_bot_has_left():
     assert line.closed
     assert line.of("error")[0]["data"]["fatal"] is True
     assert line.sent[-1] == {"type": "signalling", "message": {"type": "peerLeft"}}
+
+
+@pytest.mark.parametrize("stands", [True, False])
+def test_a_call_goes_on_over_another_connection_if_that_stands(stands):
+    async def scenario():
+        first, second = Line(1), Line(message("dtmf", {"button": "2"}))
+        second.stands = stands
+        door = RtviDoor(first, CallRequest())
+
+        async def read():
+            return [arrival async for arrival in door.events()]
+
+        reading = asyncio.create_task(read())
+        await asyncio.sleep(0.5)
+        await door.move(second)
+        await door.play(SILENCE)
+        return first, second, await reading
+
+    first, second, arrivals = run_virtual(scenario())
+    assert first.closed
+    assert (first.frames, second.frames) == ([], [SILENCE])
+    expected = [CallerDigit("2"), CallerHungUp()] if stands else [CallerHungUp(failed=True)]
+    assert arrivals == expected
 
 
 # --- video

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from apps.core.errors import ProtocolError, TomError
+from apps.core.errors import ProtocolError, TomError, UnknownCall
 from apps.dispatcher.routes.peer_calls import PeerCalls
 from apps.dispatcher.routes.reception import Reception
 from apps.voice.doors.base import CallRequest
@@ -110,25 +110,45 @@ class _Rtvi:
         offer = await _body(request, Offer)
         wishes = CallRequest(offer.wishes.profile, offer.wishes.language)
         wanted = self._reception.authorise(request, wishes)
-        await self._leave(offer)
+        going = self._going(offer)
         audible, declined = without_video(offer.sdp)
 
         async def answer() -> RtviDoor:
-            peer = await Peer.answer(audible, self._ice_servers(), label=CHANNEL)
-            return RtviDoor(peer, wanted)
+            return RtviDoor(await self._answer(audible), wanted)
 
-        name, door = await self._calls.begin(request, answer)
-        sdp = declining(door.peer.answer_sdp, declined)
+        if going is not None and offer.pc_id is not None:
+            name, peer = offer.pc_id, await self._answer(audible)
+            await self._move(name, going, peer)
+        else:
+            name, door = await self._calls.begin(request, answer)
+            peer = door.peer
+        sdp = declining(peer.answer_sdp, declined)
         return JSONResponse({"sdp": sdp, "type": "answer", "pc_id": name})
 
-    async def _leave(self, offer: Offer) -> None:
-        """End the call that an offer takes the place of.
+    async def _move(self, name: str, going: RtviDoor, peer: Peer) -> None:
+        """Let a call go on over a connection.
 
         Raises:
-            ProtocolError: It would only change that call's connection; code ``unsupported``.
+            UnknownCall: It has ended meanwhile.
+        """
+        try:
+            self._calls.find(name)
+        except UnknownCall:
+            await peer.close()
+            raise
+        await going.move(peer)
+
+    async def _answer(self, sdp: str) -> Peer:
+        return await Peer.answer(sdp, self._ice_servers(), label=CHANNEL)
+
+    def _going(self, offer: Offer) -> RtviDoor | None:
+        """Return the call that goes on over an offer's connection, where there is one.
+
+        Raises:
+            ProtocolError: The offer would change a connection that stands; code ``unsupported``.
         """
         if offer.pc_id is None:
-            return
+            return None
         if not offer.restart_pc:
             raise ProtocolError(
                 "A connection cannot be negotiated anew.",
@@ -136,9 +156,10 @@ class _Rtvi:
                 code="unsupported",
             )
         try:
-            await self._calls.hang_up(offer.pc_id)
-        except TomError:
-            return  # it has ended already
+            door = self._calls.find(offer.pc_id)
+        except UnknownCall:
+            return None  # it has ended
+        return door if isinstance(door, RtviDoor) else None
 
     async def trickle(self, request: Request) -> Response:
         """PATCH: take the caller's further candidates."""

@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
 from typing import Any
 
 from apps.core.clock import loop_ms
@@ -44,7 +45,7 @@ from apps.voice.doors.rtvi.translate import (
     played,
     translate,
 )
-from apps.voice.doors.webrtc.peer import ChannelText, Peer
+from apps.voice.doors.webrtc.peer import ChannelText, Peer, PeerEvent
 
 CHANNEL = "chat"
 TRANSFER_S = 10.0
@@ -73,18 +74,32 @@ class RtviDoor:
 
     async def events(self) -> AsyncGenerator[DoorEvent, None]:
         """Yield what comes from the caller; bad messages are answered with an error and dropped."""
-        async for event in self.peer.events():
-            if not isinstance(event, ChannelText):
-                yield event
-                continue
-            try:
-                arrivals = await self._read(event.text)
-            except ProtocolError as error:
-                arrivals = [] if self.complain(error) else [CallerHungUp(failed=True)]
-            for arrival in arrivals:
-                yield arrival
-                if isinstance(arrival, CallerHungUp):
-                    return
+        while True:
+            peer = self.peer
+            async with aclosing(peer.events()) as events:
+                async for event in events:
+                    if isinstance(event, CallerHungUp) and peer is not self.peer:
+                        break  # the call goes on over another connection
+                    for arrival in await self._arrivals(event):
+                        yield arrival
+                        if isinstance(arrival, CallerHungUp):
+                            return
+            if not await self.peer.connected():
+                yield CallerHungUp(failed=True)
+                return
+
+    async def move(self, peer: Peer) -> None:
+        """Go on over another connection, which the client made because the old one failed."""
+        old, self.peer = self.peer, peer
+        await old.close()
+
+    async def _arrivals(self, event: PeerEvent) -> Sequence[DoorEvent]:
+        if not isinstance(event, ChannelText):
+            return [event]
+        try:
+            return await self._read(event.text)
+        except ProtocolError as error:
+            return [] if self.complain(error) else [CallerHungUp(failed=True)]
 
     def complain(self, error: TomError) -> bool:
         """Tell the client of an error; returns False when that was one too many."""
