@@ -15,6 +15,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = [
     *(ROOT / "docs").glob("*.md"),
     *(ROOT / "docs/adr").glob("*.md"),
+    *(ROOT / "docs/doors").glob("*.md"),
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
 ]
 
@@ -81,6 +82,23 @@ def test_settings_that_a_page_names_exist(page):
     known = {info.env for info in describe()}
     named = set(re.findall(r"\b(?:TOM|RL|PROMETHEUS)_[A-Z][A-Z_]*\b", page.read_text("utf-8")))
     assert named <= known, f"{page.name} names what is no setting"
+
+
+def endpoints() -> set[str]:
+    """Return the addresses that the server's sources name, without what is filled in."""
+    sources = [*(ROOT / "apps/dispatcher/routes").glob("*.py"), ROOT / "apps/dispatcher/server.py"]
+    verbs = "get|post|patch|delete|websocket|api_route|add_route"
+    named = re.compile(rf'\.(?:{verbs})\(\s*"(/[^"{{]*)')
+    return {
+        path.rstrip("/") for source in sources for path in named.findall(source.read_text("utf-8"))
+    } - {""}
+
+
+def test_every_endpoint_is_documented():
+    found = endpoints()
+    assert {"/v1/call", "/v1/token", "/metrics", "/twilio/voice"} <= found
+    pages = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
+    assert not {path for path in found if path not in pages}
 
 
 def _below(error: type[TomError]) -> list[type[TomError]]:
