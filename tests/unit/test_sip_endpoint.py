@@ -555,6 +555,25 @@ def test_an_invite_that_comes_by_two_ways_is_one_call():
     scenario(script)
 
 
+def test_a_flood_of_requests_leaves_a_call_its_own(monkeypatch):
+    monkeypatch.setattr("apps.voice.doors.sip.exchange.MAX_TRANSACTIONS", 20)
+
+    async def script(house, phone):
+        await phone.call()
+        flood = Phone(phone.endpoint, Wire(host="192.0.2.66"), "flood")
+        for _ in range(30):
+            flood.request("OPTIONS")
+        assert flood.wire.statuses("OPTIONS")[-1] == 503
+        phone.request("OPTIONS")
+        phone.request("BYE")
+        assert phone.wire.statuses("OPTIONS") == phone.wire.statuses("BYE") == [200]
+        await asyncio.sleep(40)
+        flood.request("OPTIONS")
+        assert flood.wire.statuses("OPTIONS")[-1] == 200
+
+    scenario(script)
+
+
 def test_a_bad_request_is_answered_where_its_headers_allow_it_and_dropped_otherwise():
     async def script(house, phone):
         receive = phone.endpoint.stack.exchange.receive

@@ -50,7 +50,7 @@ class SipEndpoint:
     ) -> None:
         self.options = options
         self._take, self._admit = take, admit
-        self.stack = Stack(options, self._handle, self._acked)
+        self.stack = Stack(options, self._handle, self._acked, self._belongs)
         self._calls: dict[DialogId, SipCall] = {}
         self._limits = AddressLimits(
             options.calls_per_minute / 60, max(CALL_BURST, options.calls_per_minute)
@@ -99,6 +99,10 @@ class SipEndpoint:
         call = self._call_of(ack)
         if call is not None:
             call.acked(ack)
+
+    def _belongs(self, request: Request) -> bool:
+        cancels = request.method == "CANCEL" and self.stack.exchange.invite_of(request)
+        return bool(cancels) or self._call_of(request) is not None
 
     def _handle(self, incoming: Incoming) -> None:
         """Answer a request; whatever goes wrong with it stays with it."""

@@ -111,6 +111,7 @@ class Exchange:
     Args:
         handle: Takes new requests.
         acked: Takes the ACKs of 2xx.
+        belongs: Tells whether a request is of a call that is going on: it is always let in.
         advertise: Says by which address a flow's peer reaches this side.
     """
 
@@ -118,9 +119,11 @@ class Exchange:
         self,
         handle: Callable[[Incoming], None],
         acked: Callable[[Request], None],
+        belongs: Callable[[Request], bool],
         advertise: Callable[[Flow], Peer],
     ) -> None:
-        self._handle, self._acked, self._advertise = handle, acked, advertise
+        self._handle, self._acked = handle, acked
+        self._belongs, self._advertise = belongs, advertise
         self._running: dict[tuple[str, tx.Key], _Running] = {}
         self._invites: dict[tx.Key, Incoming] = {}
 
@@ -157,7 +160,7 @@ class Exchange:
             self._acked(request)
             return
         back = _way_back(flow, via)
-        if len(self._running) >= MAX_TRANSACTIONS:
+        if len(self._running) >= MAX_TRANSACTIONS and not self._belongs(request):
             back.send(response_to(request, 503, ("retry-after", "10")).encode())
             return
         self._begin(name, request, flow, back)

@@ -35,6 +35,7 @@ class Stack:
         options: How it is set up.
         handle: Takes new requests.
         acked: Takes the ACKs of 2xx.
+        belongs: Tells whether a request is of a call that is going on.
     """
 
     def __init__(
@@ -42,9 +43,10 @@ class Stack:
         options: SipOptions,
         handle: Callable[[Incoming], None],
         acked: Callable[[Request], None],
+        belongs: Callable[[Request], bool],
     ) -> None:
         self.options = options
-        self.exchange = Exchange(handle, acked, self.advertise)
+        self.exchange = Exchange(handle, acked, belongs, self.advertise)
         self.transports = Transports(
             self.exchange.receive, server_tls=options.server_tls, client_tls=options.client_tls
         )
