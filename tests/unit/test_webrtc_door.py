@@ -166,6 +166,17 @@ def test_a_caller_who_leaves_has_hung_up() -> None:
     talk(scenario)
 
 
+def test_what_is_sent_again_to_a_caller_who_has_left_is_dropped_in_silence() -> None:
+    async def scenario(going: Talk) -> None:
+        sctp = going.door.peer._connection.sctp
+        await going.caller.close()
+        await going.reading
+        assert sctp.transport.state == "closed"
+        await sctp.transport._send_data(b"aiortc's timers send this in tasks that nobody awaits")
+
+    talk(scenario)
+
+
 def test_a_caller_of_whom_nothing_comes_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(peers, "SILENT_TIMEOUT_S", 0.3)
 

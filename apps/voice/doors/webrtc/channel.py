@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 
-from aiortc import RTCDataChannel
+from aiortc import RTCDataChannel, RTCSctpTransport
 
 MAX_UNSENT = 200
 MAX_BUFFERED_BYTES = 1 << 20
@@ -50,3 +51,18 @@ class TextChannel:
         connected = channel.transport.transport.state == "connected"
         room = channel.bufferedAmount < MAX_BUFFERED_BYTES
         return connected and room and channel.readyState == "open"
+
+
+def end_quietly(sctp: RTCSctpTransport) -> None:
+    """Drop what can no longer be sent once the connection has ended.
+
+    aiortc's own timers send again what was not acknowledged, in tasks whose errors nobody awaits.
+    """
+    transport = sctp.transport
+    send = transport._send_data
+
+    async def send_or_drop(data: bytes) -> None:
+        with suppress(ConnectionError):
+            await send(data)
+
+    transport._send_data = send_or_drop  # type: ignore[method-assign]

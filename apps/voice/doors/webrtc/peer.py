@@ -30,7 +30,7 @@ from aiortc import (
 from apps.core.clock import loop_ms
 from apps.core.errors import ProtocolError
 from apps.voice.doors.base import CallerAudio, CallerDigit, CallerHungUp
-from apps.voice.doors.webrtc.channel import TextChannel
+from apps.voice.doors.webrtc.channel import TextChannel, end_quietly
 from apps.voice.doors.webrtc.ice import IceServer
 from apps.voice.doors.webrtc.incoming import Deadline, OpusStream, PacketReceiver
 from apps.voice.doors.webrtc.offers import MAX_CANDIDATES, Offer, read_fragment, read_offer
@@ -128,6 +128,8 @@ class Peer:
         sender = connection.addTrack(self._track)
         await connection.setRemoteDescription(RTCSessionDescription(self._offer.sdp, "offer"))
         (transceiver,) = connection.getTransceivers()
+        if connection.sctp is not None:
+            end_quietly(connection.sctp)
         self._narrow(transceiver)
         PacketReceiver(sender._ssrc, self._take_packet).replace(transceiver)
         await connection.setLocalDescription(await connection.createAnswer())
