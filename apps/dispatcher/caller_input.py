@@ -95,6 +95,10 @@ class CallerInput:
                     raise ProtocolError("No rating is asked for now.", code="not_asked")
                 return [Event(CallEvent.RATING, rating=stars)]
 
+    def interrupted(self) -> None:
+        """Note that the caller's side silenced the assistant: what is said next broke in."""
+        self._broke_in = True
+
     def after(self, event: Event, state: CallState) -> list[Event]:
         """Return what was held back and can be read now that an event has been applied."""
         if event.kind in (CallEvent.ANSWER_READY, CallEvent.FAILURE, CallEvent.NOT_HEARD):

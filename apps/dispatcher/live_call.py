@@ -249,6 +249,8 @@ class LiveCall:
         if self.session.state is not CallState.SPEAKING:
             return []
         turn_id = self.session.call.turn_id
+        self._input.interrupted()
+        self._services.metrics.barge_in()
         await self._turns.silence(turn_id)
         return [Event(CallEvent.SPEECH_FINISHED, turn_id=turn_id)]
 

@@ -107,3 +107,16 @@ def test_an_answer_is_silenced_by_the_caller_s_side_and_the_greeting_is_not(stat
     assert len(heard) == (state == "speaking")
     assert call.reason == "caller_hung_up"
     assert call.left_over == []
+
+
+def test_words_after_the_answer_was_silenced_count_as_an_interruption():
+    door = ScriptedDoor(
+        ("listening", 800),
+        (lambda d: d.state == "speaking" and len(d.frames) > 420, CallerInterrupted()),
+        ("listening", 800),
+        (lambda d: d.state == "speaking" and len(d.said("caller")) == 2, CallerHungUp()),
+    )
+    words = ("what does a new registration cost", "and how long does that take then")
+    call = run_virtual(hold_call(door, *words))
+    assert call.door.of("heard")[0]["text"]
+    assert call.facts.barge_ins == 1
