@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from apps.cli.parts import errors_told
+from apps.core import secrets
 from apps.core.errors import TomError
 from apps.settings import read_settings
 
@@ -101,6 +102,9 @@ def _follow(server: httpx.Client, status: Status, show: Callable[[Status], None]
 def _server(url: str) -> Iterator[httpx.Client]:
     settings = read_settings()
     token = settings.operator_token
+    if not url:  # this installation's own server knows this installation's own token
+        keys = secrets.load_or_create(settings.data_dir, settings.hash_key, token)
+        token = keys.operator_token
     base = (url or f"http://127.0.0.1:{settings.http_port}").rstrip("/")
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     with httpx.Client(base_url=base, headers=headers, timeout=15.0) as client:

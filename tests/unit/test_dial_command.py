@@ -137,6 +137,18 @@ def test_a_server_that_is_not_there_is_told():
     assert "No TOM answers" in done.output
 
 
+def test_the_server_on_this_machine_is_shown_this_installation_s_token(home, monkeypatch):
+    monkeypatch.setenv("TOM_OPERATOR_TOKEN", "")
+    own = secrets.load_or_create(home).operator_token
+    with dial._server("") as server:
+        assert server.headers["authorization"] == f"Bearer {own}"
+    with dial._server("https://tom.example.org") as server:
+        assert "authorization" not in server.headers
+    monkeypatch.setenv("TOM_OPERATOR_TOKEN", "another server's own token")
+    with dial._server("https://tom.example.org") as server:
+        assert server.headers["authorization"] == "Bearer another server's own token"
+
+
 # --- tom consents
 
 
