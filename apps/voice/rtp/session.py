@@ -136,15 +136,16 @@ class RtpSession:
         """How the media did so far."""
         receiver = self._receiver
         reception = receiver.reception if receiver else None
+        trip_ms = self._reports.round_trip_ms
         return RtpStatistics(
             sent=self._numbers.packets,
             received=self._counts.received,
             lost=receiver.lost if receiver else 0,
             foreign=self._counts.foreign,
-            jitter_ms=reception.jitter_ms if reception else 0.0,
-            wait_ms=receiver.wait_ms if receiver else 0.0,
-            remote_loss=self._reports.remote_loss,
-            round_trip_ms=self._reports.round_trip_ms,
+            jitter_ms=round(reception.jitter_ms, 1) if reception else 0.0,
+            wait_ms=round(receiver.wait_ms, 1) if receiver else 0.0,
+            remote_loss=round(self._reports.remote_loss, 3),
+            round_trip_ms=None if trip_ms is None else round(trip_ms, 1),
         )
 
     def close(self) -> None:
