@@ -1,6 +1,7 @@
 """The webhooks of the carriers: whom they answer, with what, and what a busy line says."""
 
 import json
+from uuid import UUID
 from xml.etree import ElementTree
 
 import httpx
@@ -136,6 +137,20 @@ async def test_a_body_that_is_far_too_long_or_nonsense_is_refused(path):
 async def test_a_profile_s_name_that_cannot_be_is_refused():
     answer = await ask(served(), "POST", "/twilio/voice?language=xx", data=FORM)
     assert (answer.status_code, answer.json()["error"]["code"]) == (400, "bad_message")
+
+
+@pytest.mark.parametrize(
+    ("told", "caller"),
+    [("4915112345", "+4915112345"), ("desk", "desk"), ("Anonymous", ""), ("", "")],
+)
+async def test_an_exchange_s_caller_is_a_number_or_a_name_of_its_own(told, caller):
+    reception, desk = Reception(Board(), TOKEN), Desk()
+    app = FastAPI()
+    app.include_router(asterisk.router(reception, desk))
+    form = {"caller": told, "door": "audiosocket"}
+    await ask(app, "POST", f"/asterisk/calls/{CALL}", data=form)
+    assert desk.claim(UUID(CALL), reception.now_s()).caller == caller
+    assert reception.switchboard.asked == ["audiosocket"]
 
 
 async def test_a_call_s_id_must_be_a_uuid():

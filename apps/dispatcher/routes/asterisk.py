@@ -19,9 +19,10 @@ from apps.dispatcher.routes.socket import StarletteSocket
 from apps.voice.doors.asterisk.desk import Desk
 from apps.voice.doors.asterisk.websocket import AsteriskDoor
 from apps.voice.doors.base import CallRequest
-from apps.voice.doors.carriers.requests import read_request
+from apps.voice.doors.carriers.requests import caller_of, read_request
 
 SUBPROTOCOL = "media"
+_HIDDEN = ("anonymous", "restricted", "unavailable", "unknown", "private", "withheld")
 
 
 def router(reception: Reception, desk: Desk, *, password: str = "") -> APIRouter:
@@ -49,8 +50,9 @@ def router(reception: Reception, desk: Desk, *, password: str = "") -> APIRouter
     async def announce(call: UUID, request: Request) -> Response:
         try:
             check(request)
-            wanted = read_request({**dict(read_form(await read_body(request))), "answers": ""})
-            reception.admit("asterisk")
+            form = dict(read_form(await read_body(request)))
+            wanted = _request(form)
+            reception.admit("audiosocket" if form.get("door") == "audiosocket" else "asterisk")
             desk.announce(call, wanted, reception.now_s())
         except AtCapacity:
             return PlainTextResponse("busy")  # a dialplan reads words more easily than statuses
@@ -87,12 +89,19 @@ def router(reception: Reception, desk: Desk, *, password: str = "") -> APIRouter
 
 def _asked(websocket: WebSocket) -> tuple[UUID | None, CallRequest]:
     """Return a channel's call and whom it is for, by the URI's parameters (``v(...)``)."""
-    given = {**websocket.query_params, "answers": ""}
+    given = dict(websocket.query_params)
     try:
         call = UUID(given["call"]) if given.get("call") else None
     except ValueError:
         raise ProtocolError("The call's id is no UUID.", code="bad_message") from None
-    return call, read_request(given)
+    return call, _request(given)
+
+
+def _request(given: dict[str, str]) -> CallRequest:
+    """Return whom a call is for; a caller may be a number or a name of the exchange's own."""
+    caller = given.get("caller", "")
+    known = "" if caller.lower() in _HIDDEN else caller
+    return read_request({**given, "caller": caller_of(caller) or known, "answers": ""})
 
 
 def _has_password(peer: HTTPConnection, password: str) -> bool:
