@@ -1,21 +1,26 @@
 """/v1/calls: for operators alone, each refusal with its status, its code and when to ask again."""
 
+import json
+from contextlib import suppress
 from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from hypothesis import given
+from hypothesis import strategies as st
 
-from apps.core.errors import StoreError, TomError, UnknownCall
+from apps.core.errors import ProtocolError, StoreError, TomError, UnknownCall
 from apps.dispatcher.outgoing.decide import REFUSALS, OutgoingRequest, Refuse
 from apps.dispatcher.outgoing.status import CallStatus, Refused
-from apps.dispatcher.routes.outgoing import router
+from apps.dispatcher.routes.outgoing import CallOrder, read_order, router
 from apps.dispatcher.routes.reception import Reception
 
 TOKEN = "the operator's own token"
 ORDER = {"to": "+4989123456", "profile": "kfz", "language": "de", "purpose": "pickup"}
 HEADERS = {"Authorization": f"Bearer {TOKEN}"}
+_PLAIN = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20)
 LATER = datetime(2026, 3, 11, 8, 0, tzinfo=UTC)
 
 
@@ -80,6 +85,18 @@ def test_an_order_that_is_none_is_refused(body):
     assert answer.status_code == 400
     assert answer.json()["error"]["code"] == "bad_message"
     assert calls.placed == []
+
+
+@given(st.binary(max_size=200) | st.text(max_size=100).map(str.encode))
+def test_nothing_but_a_clear_error_comes_of_bytes(body):
+    with suppress(ProtocolError):
+        assert isinstance(read_order(body), CallOrder)
+
+
+@given(st.recursive(_PLAIN, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
+def test_nothing_but_a_clear_error_comes_of_json(value):
+    with suppress(ProtocolError):
+        assert isinstance(read_order(json.dumps(value).encode()), CallOrder)
 
 
 def test_a_key_that_is_too_long_is_refused():

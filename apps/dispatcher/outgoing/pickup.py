@@ -8,6 +8,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import structlog
+
 from apps.dispatcher.call_state import EndReason
 from apps.dispatcher.outgoing.ledger import Ledger
 from apps.dispatcher.outgoing.message import leave_message
@@ -21,6 +23,8 @@ from apps.voice.doors.base import CallRequest, Door
 MachinePolicy = Literal["hangup", "message", "ignore"]
 MACHINE_S = 60.0
 """A machine that has neither beeped nor fallen silent by then is given up."""
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,8 @@ class Pickup:
             verdict = await screened.verdict()
             if verdict is None:
                 return "hung_up"
+            heard_ms, greeting_ms = round(verdict.at_ms), round(verdict.greeting_ms)
+            log.info("picked_up", by=verdict.callee.value, at_ms=heard_ms, greeting_ms=greeting_ms)
             if cares and verdict.callee in (Callee.MACHINE, Callee.BEEP):
                 return await self._machine(call, screened, verdict.callee)
             return await self._talk(call, screened, line)

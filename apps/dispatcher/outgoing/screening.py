@@ -84,7 +84,9 @@ class ScreenedDoor:
     async def events(self) -> AsyncGenerator[DoorEvent, None]:
         """Yield what comes from the callee from now on."""
         while True:
-            event = await self._next(None) or CallerHungUp()
+            # A task for each frame would be dear, and is needed no more: nothing is timed here.
+            waiting = self._next(None) if self._pending is not None else self._pull()
+            event = await waiting or CallerHungUp()
             if isinstance(event, CallerAudio) and self._cares and self._heard_ms < LATE_MS:
                 self._listen(event.pcm, None)
                 self.beeped = any(v.callee is Callee.BEEP for v in self._verdicts)

@@ -61,7 +61,7 @@ def router(reception: Reception, calls: OutgoingCalls) -> APIRouter:
     async def place(request: Request) -> Response:
         try:
             _only_operators(reception, request)
-            order = _read(await request.body())
+            order = read_order(await request.body())
             key = request.headers.get("idempotency-key", "")
             if len(key) > MAX_KEY:
                 raise ProtocolError("The idempotency key is too long.", code="bad_message")
@@ -95,7 +95,12 @@ def _only_operators(reception: Reception, request: Request) -> None:
         raise for_operators()
 
 
-def _read(body: bytes) -> CallOrder:
+def read_order(body: bytes) -> CallOrder:
+    """Read the body of a POST.
+
+    Raises:
+        ProtocolError: It is no order; code ``bad_message``.
+    """
     try:
         return CallOrder.model_validate_json(body)
     except ValidationError as error:
