@@ -702,6 +702,16 @@ def test_who_answers_just_when_the_call_is_given_up_is_hung_up_on():
     dialled(script)
 
 
+def test_a_connection_that_is_lost_is_noticed_at_once():
+    async def script(phone, dialer):
+        phone.wire.closed = True
+        with pytest.raises(DialFailed) as failed:
+            await asyncio.wait_for(dial(dialer), 1)
+        assert failed.value.code == "failed"
+
+    dialled(script)
+
+
 def test_a_number_needs_a_provider():
     async def script(phone, dialer):
         with pytest.raises(DialFailed) as failed:

@@ -16,6 +16,7 @@ from apps.core.errors import ConfigError, DialFailed
 from apps.voice.doors.base import CallerHungUp
 from apps.voice.doors.sip.addresses import local_host
 from apps.voice.doors.sip.dial import SipDialer
+from apps.voice.doors.sip.dialog import response_to
 from apps.voice.doors.sip.endpoint import SipEndpoint
 from apps.voice.doors.sip.framing import PING, PONG
 from apps.voice.doors.sip.listen import sip_listener
@@ -25,6 +26,7 @@ from apps.voice.doors.sip.registration import Registration
 from apps.voice.doors.sip.transport import MESSAGE_BURST, Transports
 from apps.voice.doors.sip.uri import read_uri
 from tests.unit.test_sip_endpoint import FakeRtp, House
+from tests.virtual_time import run_virtual
 
 
 @pytest.fixture(autouse=True)
@@ -161,6 +163,40 @@ def test_an_account_is_registered_with_its_password_and_unregistered(transport):
 
     assert asyncio.run(scenario("secret")) == (True, False)
     assert asyncio.run(scenario("guess")) == (False, False)
+
+
+def test_a_registration_keeps_its_way_through_a_nat_open():
+    class Wire:
+        transport, peer, local = "udp", ("192.0.2.9", 5060), ("192.0.2.1", 5060)
+        closed = False
+
+        def __init__(self):
+            self.sent = []
+
+        def send(self, data):
+            self.sent.append((asyncio.get_running_loop().time(), data))
+
+    async def scenario():
+        opened = SipEndpoint(options(), None, None)
+        wire = Wire()
+
+        async def flow_to(uri):
+            return wire
+
+        async def request(request, flow, account):
+            return response_to(request, 200)
+
+        opened.stack.transports.flow_to, opened.stack.request = flow_to, request
+        account = Account(read_uri("sip:192.0.2.9"), "tom", "x", expires_s=600)
+        keeping = asyncio.create_task(Registration(opened.stack, account).run())
+        await asyncio.sleep(110)
+        wire.closed = True
+        await asyncio.sleep(40)
+        keeping.cancel()
+        return wire.sent
+
+    sent = run_virtual(scenario())
+    assert [(round(at), data) for at, data in sent] == [(s, PING) for s in (25, 50, 75, 100)]
 
 
 def test_the_listener_opens_registers_and_closes():

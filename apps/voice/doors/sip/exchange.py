@@ -23,6 +23,10 @@ from apps.voice.doors.sip.message import Request, Response, read_message
 from apps.voice.doors.sip.transport import Flow, UdpFlow
 
 MAX_TRANSACTIONS = 5000
+
+Name = tuple[str, tx.Key]
+"""A transaction's side, ``client`` or ``server``, and its key there."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -124,7 +128,7 @@ class Exchange:
     ) -> None:
         self._handle, self._acked = handle, acked
         self._belongs, self._advertise = belongs, advertise
-        self._running: dict[tuple[str, tx.Key], _Running] = {}
+        self._running: dict[Name, _Running] = {}
         self._invites: dict[tx.Key, Incoming] = {}
 
     def __len__(self) -> int:
@@ -165,7 +169,7 @@ class Exchange:
             return
         self._begin(name, request, flow, back)
 
-    def _begin(self, name: tuple[str, tx.Key], request: Request, flow: Flow, back: Flow) -> None:
+    def _begin(self, name: Name, request: Request, flow: Flow, back: Flow) -> None:
         running = _Running(tx.server(request, back.transport != "udp"), back)
         self._running[name] = running
         incoming = Incoming(
@@ -206,17 +210,16 @@ class Exchange:
     def send(self, request: Request, flow: Flow) -> Outgoing:
         """Begin a request's transaction; its Via is added here."""
         request = self.with_via(request, flow)
+        return self._begin_client(request, flow)
+
+    def _begin_client(self, request: Request, flow: Flow) -> Outgoing:
         outgoing = Outgoing(request, flow)
-        running = _Running(
-            *tx.client(request, flow.transport != "udp", loop_ms())[:1],
-            flow,
-            outgoing.tell,
-            lambda: outgoing.tell(None),
-        )
+        began, _ = tx.client(request, flow.transport != "udp", loop_ms())
+        running = _Running(began, flow, outgoing.tell, lambda: outgoing.tell(None))
         name = ("client", (request.via.branch, request.method))
         self._running[name] = running
-        flow.send(request.encode())
         self._schedule(name, running)
+        self._send(name, running, request)
         return outgoing
 
     def cancel(self, outgoing: Outgoing) -> Outgoing:
@@ -228,13 +231,7 @@ class Exchange:
             ("cseq", f"{invite.seq} CANCEL"),
         ]
         request = Request(Headers(tuple(lines)), b"", "CANCEL", invite.uri)
-        cancel = Outgoing(request, outgoing.flow)
-        began, _ = tx.client(request, outgoing.flow.transport != "udp", loop_ms())
-        name = ("client", (request.via.branch, "CANCEL"))
-        self._running[name] = _Running(began, outgoing.flow, cancel.tell, lambda: cancel.tell(None))
-        outgoing.flow.send(request.encode())
-        self._schedule(name, self._running[name])
-        return cancel
+        return self._begin_client(request, outgoing.flow)
 
     def with_via(self, request: Request, flow: Flow) -> Request:
         """Return a request with this side's Via, for a transaction of its own."""
@@ -255,7 +252,7 @@ class Exchange:
 
     # --- the clockwork
 
-    def _apply(self, name: tuple[str, tx.Key], event: tx.Event) -> None:
+    def _apply(self, name: Name, event: tx.Event) -> None:
         running = self._running.get(name)
         if running is None:
             return
@@ -264,13 +261,18 @@ class Exchange:
         for effect in effects:
             match effect:
                 case tx.Send(message=message):
-                    running.flow.send(message.encode())
+                    self._send(name, running, message)
                 case tx.Tell(response=response) if running.tell is not None:
                     running.tell(response)
                 case tx.Expired() if running.expired is not None:
                     running.expired()
 
-    def _schedule(self, name: tuple[str, tx.Key], running: _Running) -> None:
+    def _send(self, name: Name, running: _Running, message: Request | Response) -> None:
+        running.flow.send(message.encode())
+        if running.flow.closed:  # a connection that was lost; whoever waits is told at once
+            asyncio.get_running_loop().call_soon(self._apply, name, tx.Broken())
+
+    def _schedule(self, name: Name, running: _Running) -> None:
         if running.timer is not None:
             running.timer.cancel()
             running.timer = None

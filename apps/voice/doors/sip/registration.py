@@ -8,6 +8,7 @@ import random
 import structlog
 
 from apps.voice.doors.sip.dialog import MAX_FORWARDS, new_call_id, new_tag
+from apps.voice.doors.sip.framing import PING
 from apps.voice.doors.sip.headers import Headers
 from apps.voice.doors.sip.message import Request, Response
 from apps.voice.doors.sip.options import Account
@@ -18,6 +19,8 @@ RETRY_S = (5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
 """How long to wait after each failure in a row."""
 UNREGISTER_S = 2.0
 MIN_REFRESH_S = 10.0
+KEEP_ALIVE_S = 25.0
+"""A NAT forgets UDP after 30 s of silence."""
 log = structlog.get_logger(__name__)
 
 
@@ -57,6 +60,7 @@ class Registration:
         self._rng = rng or random.Random()  # noqa: S311 - no secret
         self._call_id, self._tag, self._seq = new_call_id(), new_tag(), 0
         self._expires_s = account.expires_s
+        self._flow: Flow | None = None
         self.registered = False
 
     async def run(self) -> None:
@@ -72,7 +76,19 @@ class Registration:
                 if response is not None and response.status == 423:
                     minimum = response.number("min-expires") or self._expires_s
                     wait_s, self._expires_s = 0.1, min(max(minimum, self._expires_s), 86_400)
-            await asyncio.sleep(wait_s)
+            await self._rest(wait_s)
+
+    async def _rest(self, wait_s: float) -> None:
+        """Wait, and keep open what leads through a NAT meanwhile; a lost connection ends it."""
+        loop = asyncio.get_running_loop()
+        until_s = loop.time() + wait_s
+        while (left_s := until_s - loop.time()) > 0:
+            await asyncio.sleep(min(left_s, KEEP_ALIVE_S))
+            if not self.registered or self._flow is None:
+                continue
+            if self._flow.closed:
+                return
+            self._flow.send(PING)
 
     async def leave(self) -> None:
         """Unregister; a provider who does not answer forgets by itself."""
@@ -95,7 +111,7 @@ class Registration:
 
     async def _register(self, expires_s: int) -> Response | None:
         try:
-            flow = await self._stack.transports.flow_to(self._account.registrar)
+            flow = self._flow = await self._stack.transports.flow_to(self._account.registrar)
         except (OSError, TimeoutError):
             return None
         request = self._request(flow, expires_s)
