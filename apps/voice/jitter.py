@@ -21,15 +21,15 @@ WINDOW = 128
 # A sender that says nothing is silent (DTX, a muted microphone) or cut off: its time goes on.
 SILENT_AFTER_MS = 300.0
 SILENCE_STEP_MS = 20.0
-# A sender's clock may be ahead of ours by this; a larger jump of it is a new beginning.
+# Timestamps may be ahead of our clock, or go back, by this; a larger jump is a new beginning.
 CLOCK_TOLERANCE_MS = 500.0
-MAX_BACK_MS = 500.0
 
 # Of the network's quickest transit, per packet: it follows a longer route in some seconds.
 _BASE_LEAK = 0.005
 # Of the wait, per packet: half of what one late packet taught is forgotten after 2.8 s.
-_WAIT_DECAY = 0.995
-_WAIT_MARGIN = 1.2
+_WAIT_DECAY, _WAIT_MARGIN = 0.995, 1.2
+# Of how far the audio is ahead, per packet: the sender's clock may be quicker than ours.
+_AHEAD_DECAY = 0.999
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +215,8 @@ class JitterBuffer:
         duration = self._duration_of(packet.payload)
         self._step = duration or self._step
         self._end += duration
-        self._until_ms = max(self._until_ms, now_ms) + duration / self._ticks_per_ms
+        ahead_ms = max(0.0, self._until_ms - now_ms) * _AHEAD_DECAY
+        self._until_ms = now_ms + ahead_ms + duration / self._ticks_per_ms
         self._next_seq = (packet.seq + 1) & 0xFFFF
         self.statistics.held_ms += now_ms - came_ms
         out.append(packet)
@@ -231,7 +232,7 @@ class JitterBuffer:
         at = self._end + self._filled
         possible_ms = now_ms - self._until_ms + CLOCK_TOLERANCE_MS
         gap_ms = (start - at) / self._ticks_per_ms
-        if gap_ms > possible_ms or gap_ms < -self._filled / self._ticks_per_ms - MAX_BACK_MS:
+        if gap_ms > possible_ms or gap_ms < -self._filled / self._ticks_per_ms - CLOCK_TOLERANCE_MS:
             self._delay = _Delay()
         elif start > at:
             lost = min(start - at, missing * self._step)
