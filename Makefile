@@ -72,8 +72,9 @@ bench-turns: $(VENV)/.base ## Callers cut off and kept waiting, beside plain sil
 bench-interruptions: $(VENV)/.base ## Callers who speak over an answer: silence, whole words, history (needs flite)
 	$(BIN)/python -m benchmarks.interruptions
 
-bench-network: $(VENV)/.base ## RTP's CPU and delay, and what a bad network adds
+bench-network: $(VENV)/.base ## RTP's and WebRTC's delay, their CPU, and what a bad network adds
 	$(BIN)/python -m benchmarks.network
+	$(BIN)/python -m benchmarks.webrtc
 
 bench-pipecat: $(VENV)/.base $(PIPECAT_VENV)/.peer ## TOM beside Pipecat 1.14 on this machine (40 minutes)
 	$(BIN)/python -m benchmarks.pipecat
