@@ -8,52 +8,39 @@ loudspeaker. Pictures of every stage are left under data/page/ to be looked at.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import re
 import sys
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from urllib.request import urlopen
 
+import page_troubles
 from page_stage import (
     PHONE,
+    QUESTION,
     ROOT,
     SIDEWAYS,
     SILENT_RMS,
     Stage,
     carried_by,
     find_chromium,
-    first_sound_ms,
+    hang_up,
     in_state,
     loudest_in_next,
+    press_and_hear,
     serving,
     speak,
+    tell,
+    until_nobody_calls,
     write,
 )
 from playwright.sync_api import Page, expect, sync_playwright
 
-FIRST_WORDS_MS = 2000
-FALLBACK_MS = 6000
-QUESTION = "How much does it cost to register a car?"
 SMALLEST_FIELD_PX = """Math.min(...[...document.querySelectorAll("input[type=text], select")].map(
     (field) => parseFloat(getComputedStyle(field).fontSize)))"""
-REFUSED = ("Failed to load resource",)
-UNTRUSTED = ("Cross-Origin-Opener-Policy",)
-# Pressing the button again sooner is taken for a double click.
-NO_DOUBLE_CLICK_MS = 700
 GONE_S = 40
 """After that the server knows of a browser that was closed in the middle of a call."""
-# A browser that may use a relay alone, where there is none: no connection comes about.
-NO_ADDRESSES = """
-window.RTCPeerConnection = class extends RTCPeerConnection {
-  setConfiguration(given) {
-    super.setConfiguration({ ...given, iceTransportPolicy: "relay" });
-  }
-};
-"""
 
 
 def main() -> None:
@@ -76,19 +63,6 @@ def main() -> None:
                 if stage.server.poll() is None:
                     until_nobody_calls(stage, GONE_S)
     tell(f"Every scenario passed. Pictures: {options.pictures}")
-
-
-def tell(text: str) -> None:
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
-
-
-def press_and_hear(page: Page) -> None:
-    pressed = page.evaluate("performance.now()")
-    page.click("#call")
-    waited = first_sound_ms(page, pressed)
-    tell(f"  first words heard {waited:.0f} ms after pressing")
-    assert waited <= FIRST_WORDS_MS
 
 
 def a_spoken_call(stage: Stage, transport: str) -> None:
@@ -128,35 +102,6 @@ def a_spoken_call(stage: Stage, transport: str) -> None:
         stage.picture(page, f"call-{transport}-4-ended")
 
 
-def no_way_through_for_webrtc(stage: Stage) -> None:
-    """The call goes on over WebSocket, says so, and the next one does not wait again."""
-    with stage.page(measured=True, early=NO_ADDRESSES) as page:
-        pressed = page.evaluate("performance.now()")
-        page.click("#call")
-        waited = first_sound_ms(page, pressed)
-        tell(f"  first words heard {waited:.0f} ms after pressing")
-        assert waited <= FALLBACK_MS
-        carried_by(page, "websocket")
-        expect(page.locator(".note.warning")).to_contain_text("no direct connection")
-        in_state(page, "listening")
-        stage.picture(page, "fallback")
-        speak(page, "question")
-        expect(page.locator(".caller:not(.partial)")).to_have_count(1)
-        hang_up(page)
-        page.wait_for_timeout(NO_DOUBLE_CLICK_MS)
-        press_and_hear(page)
-        hang_up(page)
-
-
-def a_server_without_webrtc(stage: Stage) -> None:
-    with stage.page(mishaps=REFUSED) as page:
-        page.route(re.compile("/whip"), lambda route: route.fulfill(status=404, body="{}"))
-        page.click("#call")
-        expect(page.locator(".note.warning")).to_contain_text("no direct connection")
-        carried_by(page, "websocket")
-        hang_up(page)
-
-
 def another_microphone_in_the_middle(stage: Stage) -> None:
     for transport in ("webrtc", "websocket"):
         with stage.page(f"/?transport={transport}") as page:
@@ -193,8 +138,7 @@ def by_keyboard_alone(stage: Stage) -> None:
         tab_to(page, "#typed-text")
         page.keyboard.type(QUESTION)
         page.keyboard.press("Enter")
-        expect(page.locator(".caller")).to_have_count(1)
-        in_state(page, "speaking")
+        expect(page.locator(".assistant")).to_have_count(3)  # the greeting, the key's answer, this
         page.keyboard.type("Goodbye")
         page.keyboard.press("Enter")
         expect(page.locator("#rating")).to_be_visible()
@@ -250,112 +194,14 @@ def a_typed_call(stage: Stage, page: Page, name: str) -> None:
     assert page.evaluate(SMALLEST_FIELD_PX) >= 16, "a phone would zoom in on a field"
 
 
-def a_denied_microphone(stage: Stage) -> None:
-    with stage.page(allowed=False) as page:
-        page.locator("#call").focus()
-        page.keyboard.press("Enter")
-        expect(page.locator(".note.warning")).to_contain_text("The microphone is blocked")
-        expect(page.locator("#typed-text")).to_be_focused()
-        page.keyboard.type(QUESTION)
-        page.keyboard.press("Enter")
-        expect(page.locator(".assistant")).to_have_count(2)
-        stage.picture(page, "denied")
-        hang_up(page)
-        expect(page.locator("#message")).to_have_text("You have hung up.")
-        expect(page.locator("#call")).to_be_focused()
-
-
-def an_insecure_page(stage: Stage) -> None:
-    with stage.page(stage.url.replace("localhost", "tom.test"), mishaps=UNTRUSTED) as page:
-        page.click("#call")
-        expect(page.locator(".note.warning")).to_contain_text("secure pages (https) only")
-        expect(page.locator(".assistant").first).to_be_visible()
-        assert page.locator("body").get_attribute("data-mode") == "text"
-
-
-def an_operators_link_from_elsewhere(stage: Stage) -> None:
-    elsewhere = stage.url.replace("localhost", "tom.test")
-    with stage.page() as page:
-        made = page.request.post(f"{stage.url}/v1/token", data={"observe": True})
-        token = made.json()["token"]
-    with stage.page(f"{elsewhere}/#operator={token}", mishaps=UNTRUSTED) as page:
-        page.click("#call")
-        expect(page.locator("#insight-title")).to_contain_text("propensity")
-        hang_up(page)
-        expect(page.locator("#insight-title")).to_contain_text("reward")
-        page.click("#insight summary")
-        stage.picture(page, "operator")
-    with stage.page(f"{elsewhere}/?observe", mishaps=UNTRUSTED) as page:
-        page.click("#call")
-        expect(page.locator("#message")).to_contain_text("This link does not allow the call")
-
-
-def a_busy_server(stage: Stage) -> None:
-    for transport in ("webrtc", "websocket"):
-        with stage.page(f"/?transport={transport}") as first:
-            first.click("#call")
-            carried_by(first, transport)
-            with stage.page(f"/?transport={transport}", mishaps=REFUSED) as second:
-                second.click("#call")
-                expect(second.locator("#message")).to_contain_text("All lines are busy")
-                expect(second.locator("#call")).to_have_text("Try again")
-                stage.picture(second, "busy")
-                hang_up(first)
-                until_nobody_calls(stage)
-                second.click("#call")
-                carried_by(second, transport)
-                hang_up(second)
-            until_nobody_calls(stage)
-
-
-def leaving_the_page_hangs_up(stage: Stage) -> None:
-    with stage.page() as page:
-        page.click("#call")
-        carried_by(page, "webrtc")
-        page.goto("about:blank")
-        until_nobody_calls(stage)
-
-
-def hang_up(page: Page) -> None:
-    page.wait_for_timeout(NO_DOUBLE_CLICK_MS)
-    page.click("#call")
-    expect(page.locator("body")).to_have_attribute("data-phase", "ended")
-
-
-def until_nobody_calls(stage: Stage, seconds: float = 3) -> None:
-    deadline = time.monotonic() + seconds
-    while True:
-        with urlopen(f"{stage.url}/readyz") as answer:
-            if not json.load(answer)["live_calls"]:
-                return
-        assert time.monotonic() < deadline, "the server still thinks that somebody is there"
-        time.sleep(0.1)
-
-
-def a_lost_connection(stage: Stage) -> None:
-    with stage.page("/?transport=websocket") as page:
-        page.click("#call")
-        expect(page.locator("#clock")).to_be_visible()
-        stage.server.kill()
-        expect(page.locator("#message")).to_contain_text("The connection was lost")
-        expect(page.locator("#call")).to_have_text("Try again")
-
-
-# The last one leaves no server behind.
+# The last one of all leaves no server behind.
 SCENARIOS: dict[str, Callable[[Stage], None]] = {
     "a spoken call over WebRTC": partial(a_spoken_call, transport="webrtc"),
     "a spoken call over WebSocket": partial(a_spoken_call, transport="websocket"),
-    "no way through for WebRTC": no_way_through_for_webrtc,
-    "a server without WebRTC": a_server_without_webrtc,
     "another microphone in the middle": another_microphone_in_the_middle,
     "by keyboard alone": by_keyboard_alone,
     "every look": every_look,
-    "a denied microphone": a_denied_microphone,
-    "an insecure page": an_insecure_page,
-    "an operator's link from elsewhere": an_operators_link_from_elsewhere,
-    "a busy server": a_busy_server,
-    "leaving the page hangs up": leaving_the_page_hangs_up,
-    "a lost connection": a_lost_connection,
+    **page_troubles.SCENARIOS,
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
 import shutil
 import signal
@@ -14,6 +15,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 from playwright.sync_api import Browser, Page, Playwright, expect
 
@@ -42,6 +45,10 @@ PHONE = {
 }
 SIDEWAYS = PHONE | {"viewport": {"width": 740, "height": 360}}
 SILENT_RMS = 0.003
+QUESTION = "How much does it cost to register a car?"
+FIRST_WORDS_MS = 2000
+# Pressing the button again sooner is taken for a double click.
+NO_DOUBLE_CLICK_MS = 700
 ANSWER_MS = 60_000
 """No answer of the demonstration's takes longer to say."""
 
@@ -144,6 +151,11 @@ def serving(tom: str) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
             server.wait(60)
 
 
+def tell(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
 def find_chromium() -> str:
     for name in ("chromium", "chromium-browser", "google-chrome"):
         if path := shutil.which(name):
@@ -182,3 +194,32 @@ def loudest_in_next(page: Page, ms: int) -> float:
     page.wait_for_timeout(ms)
     script = "t => Math.max(0, ...levels.filter(([at]) => at > t).map(([, rms]) => rms))"
     return float(page.evaluate(script, since))
+
+
+def press_and_hear(page: Page) -> None:
+    pressed = page.evaluate("performance.now()")
+    page.click("#call")
+    waited = first_sound_ms(page, pressed)
+    tell(f"  first words heard {waited:.0f} ms after pressing")
+    assert waited <= FIRST_WORDS_MS
+
+
+def hang_up(page: Page) -> None:
+    page.wait_for_timeout(NO_DOUBLE_CLICK_MS)
+    page.click("#call")
+    expect(page.locator("body")).to_have_attribute("data-phase", "ended")
+
+
+def until_nobody_calls(stage: Stage, seconds: float = 3) -> None:
+    deadline = time.monotonic() + seconds
+    while live_calls(stage):
+        assert time.monotonic() < deadline, "the server still thinks that somebody is there"
+        time.sleep(0.1)
+
+
+def live_calls(stage: Stage) -> int:
+    try:
+        with urlopen(f"{stage.url}/readyz") as answer:
+            return int(json.load(answer)["live_calls"])
+    except HTTPError as full:  # there is room for one call alone
+        return int(json.load(full)["live_calls"])
