@@ -31,7 +31,7 @@ from tests.e2e.servers import Running, running
 PER_CONNECTION = 60
 AT_ONCE = 4
 MOST_MB = 40.0
-MOST_LATE_MS = 400.0
+MOST_LATE_MS = 100.0
 _FRAME = base64.b64encode(b"\xff" * 160).decode()
 _FORMAT = {"encoding": "audio/x-mulaw", "sampleRate": 8000, "channels": 1}
 _PCMU = {"encoding": "PCMU", "sample_rate": 8000, "channels": 1}
@@ -202,14 +202,15 @@ async def run(server: Running, port: int, given: argparse.Namespace) -> list[str
         fuzz = doors[name]
         await fuzz(2000, random.Random(seed))  # what is loaded once is no growth
         before_mb, began = memory_mb(server), time.monotonic()
-        late_ms = await _with_a_call_beside(
-            server,
-            [fuzz(messages // AT_ONCE, random.Random(f"{seed}{name}{n}")) for n in range(AT_ONCE)],
-        )
+        chances = [random.Random(f"{seed}{name}{n}") for n in range(AT_ONCE)]
+        work = [fuzz(messages // AT_ONCE, chance) for chance in chances]
+        late = await _with_a_call_beside(server, work)
+        late_ms = late[len(late) * 99 // 100]
         grown_mb, took_s = memory_mb(server) - before_mb, time.monotonic() - began
         sys.stdout.write(
             f"{name}: {messages} messages in {took_s:.0f} s, memory {grown_mb:+.1f} MB, "
-            f"the call beside was at most {late_ms:.0f} ms late\n"
+            f"99 of 100 frames of the call beside at most {late_ms:.0f} ms late, "
+            f"one {late[-1]:.0f}\n"
         )
         if grown_mb > MOST_MB:
             wrong.append(f"{name}: memory grew by {grown_mb:.0f} MB")
@@ -220,8 +221,8 @@ async def run(server: Running, port: int, given: argparse.Namespace) -> list[str
     return wrong
 
 
-async def _with_a_call_beside(server: Running, work: list[Any]) -> float:
-    """Do work while a call goes on; returns the longest gap within its speech, over 20 ms."""
+async def _with_a_call_beside(server: Running, work: list[Any]) -> list[float]:
+    """Do work while a call goes on; returns how late its frames came after one another, sorted."""
     gaps = [0.0]
     async with connect(server.calls, compression=None) as socket:
         audio = {"encoding": "mulaw", "rate": 8000, "channels": 1}
@@ -234,9 +235,9 @@ async def _with_a_call_beside(server: Running, work: list[Any]) -> float:
             await socket.close()
     for earlier, later in zip(peer.came, peer.came[1:], strict=False):
         if later - earlier < 1.0:  # a longer one is a pause between two answers
-            gaps.append((later - earlier) * 1000 - 20)
+            gaps.append(max(0.0, (later - earlier) * 1000 - 20))
     assert peer.came, "the call beside heard nothing"
-    return max(gaps)
+    return sorted(gaps)
 
 
 async def _keep_talking(peer: Beside) -> None:
