@@ -302,6 +302,7 @@ def test_the_official_sdk_speaks_and_is_answered(spoken: Spoken) -> None:
         "input_audio_buffer.speech_stopped",
         "input_audio_buffer.committed",
         "conversation.item.done",
+        "conversation.item.input_audio_transcription.delta",
         "conversation.item.input_audio_transcription.completed",
         "response.created",
         "response.output_item.added",

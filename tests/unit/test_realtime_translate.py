@@ -140,7 +140,7 @@ def test_what_the_caller_says_becomes_a_message_with_its_transcript():
         tom.SpeechStarted(1, 640.4),
         tom.Understood(1, "what does", final=False),
         tom.Understood(1, "what does it cost", final=False),
-        tom.Understood(1, "that is", final=False),
+        tom.Understood(1, "what dogs", final=False),
         tom.SpeechEnded(1, 2140.0),
         tom.Understood(1, "what does it cost", final=True),
     )
@@ -148,10 +148,10 @@ def test_what_the_caller_says_becomes_a_message_with_its_transcript():
         "input_audio_buffer.speech_started",
         "conversation.item.added",
         "conversation.item.input_audio_transcription.delta",
-        "conversation.item.input_audio_transcription.delta",
         "input_audio_buffer.speech_stopped",
         "input_audio_buffer.committed",
         "conversation.item.done",
+        "conversation.item.input_audio_transcription.delta",
         "conversation.item.input_audio_transcription.completed",
     ]
     assert talk.sent[0]["audio_start_ms"] == 640
@@ -213,11 +213,27 @@ def test_pauses_end_no_turn_that_the_client_ends():
     assert talk.arrivals == [CallerTurnEnded()]
     assert talk.kinds() == [
         "conversation.item.added",
+        "conversation.item.input_audio_transcription.delta",
         "input_audio_buffer.committed",
         "conversation.item.done",
+        "conversation.item.input_audio_transcription.delta",
         "conversation.item.input_audio_transcription.completed",
     ]
+    assert talk.sent[-2]["delta"] == " is five"
     assert talk.sent[-1]["transcript"] == "my number is five"
+
+
+def test_deltas_stop_where_the_final_words_are_others():
+    talk = Talk().happens(
+        tom.SpeechStarted(1, 0.0),
+        tom.Understood(1, "what dogs", final=False),
+        tom.Understood(1, "what dogs do", final=False),
+        tom.SpeechEnded(1, 900.0),
+        tom.Understood(1, "what documents", final=True),
+    )
+    deltas = talk.of("conversation.item.input_audio_transcription.delta")
+    assert [sent["delta"] for sent in deltas] == ["what dogs"]
+    assert talk.sent[-1]["transcript"] == "what documents"
 
 
 # --- hand-over and the end

@@ -22,7 +22,7 @@ def speech_started(script: Script, speech: SpeechStarted) -> None:
             item_id=item_id,
         )
     turn = turn or begin_turn(script, item_id, speech.audio_ms)
-    script.turn(replace(turn, waiting=(*turn.waiting, speech.utterance), partial=""))
+    script.turn(replace(turn, waiting=(*turn.waiting, speech.utterance), latest=""))
 
 
 def begin_turn(script: Script, item_id: str, audio_ms: float) -> CallerTurn:
@@ -75,26 +75,40 @@ def understood(script: Script, words: Understood) -> None:
         _partial(script, turn, words)
         return
     waiting = tuple(u for u in turn.waiting if u != words.utterance)
-    turn = replace(turn, waiting=waiting, said=(*turn.said, words.text), partial="")
-    script.turn(turn)
+    turn = replace(turn, waiting=waiting, said=(*turn.said, words.text), latest="")
+    turn = _stream(script, turn, turn.said)
     if turn.committed and not waiting:
         _complete(script, turn)
 
 
 def _partial(script: Script, turn: CallerTurn, words: Understood) -> None:
-    """Tell what was understood newly; a delta cannot take back what an earlier one said."""
-    newest = turn.waiting[-1] == words.utterance
-    if not newest or not words.text.startswith(turn.partial) or words.text == turn.partial:
+    """Tell the words that two successive partial transcripts agree on: those seldom change."""
+    if turn.waiting[-1] != words.utterance:
         return
-    delta = words.text[len(turn.partial) :]
-    script.turn(replace(turn, partial=words.text))
-    if script.now.session.transcribe:
-        script.send(
-            "conversation.item.input_audio_transcription.delta",
-            item_id=turn.item_id,
-            content_index=0,
-            delta=delta,
-        )
+    agreed = list[str]()
+    for earlier, later in zip(turn.latest.split(), words.text.split(), strict=False):
+        if earlier != later:
+            break
+        agreed.append(later)
+    turn = replace(turn, latest=words.text)
+    _stream(script, turn, (*turn.said, " ".join(agreed)))
+
+
+def _stream(script: Script, turn: CallerTurn, said: tuple[str, ...]) -> CallerTurn:
+    """Tell what is new in a message's words; a delta cannot take back what an earlier one said."""
+    whole = " ".join(filter(None, said))
+    delta = whole.removeprefix(turn.told)
+    if delta and len(delta) == len(whole) - len(turn.told):
+        turn = replace(turn, told=whole)
+        if script.now.session.transcribe:
+            script.send(
+                "conversation.item.input_audio_transcription.delta",
+                item_id=turn.item_id,
+                content_index=0,
+                delta=delta,
+            )
+    script.turn(turn)
+    return turn
 
 
 def _complete(script: Script, turn: CallerTurn) -> None:

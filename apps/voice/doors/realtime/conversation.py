@@ -92,7 +92,8 @@ class CallerTurn:
         item_id: Its item.
         waiting: TOM's utterances in it whose final words have not come.
         said: The words of the others.
-        partial: What of the present utterance's words was told already.
+        latest: What the present utterance seemed to say when last heard of.
+        told: The words that were told as deltas.
         committed: Whether the caller has finished.
         began_ms: Where it begins in the caller's audio.
         ended_ms: Where it ends.
@@ -101,7 +102,8 @@ class CallerTurn:
     item_id: str
     waiting: tuple[int, ...] = ()
     said: tuple[str, ...] = ()
-    partial: str = ""
+    latest: str = ""
+    told: str = ""
     committed: bool = False
     began_ms: float = 0.0
     ended_ms: float = 0.0
