@@ -55,7 +55,7 @@ def no_way_through_for_webrtc(stage: Stage) -> None:
         tell(f"  first words heard {waited:.0f} ms after pressing")
         assert waited <= FALLBACK_MS
         carried_by(page, "websocket")
-        expect(page.locator(".note.warning")).to_contain_text("no direct connection")
+        expect(page.locator(".note.warning")).to_contain_text("No direct connection")
         in_state(page, "listening")
         stage.picture(page, "fallback")
         speak(page, "question")
@@ -70,7 +70,7 @@ def a_server_without_webrtc(stage: Stage) -> None:
     with stage.page(mishaps=REFUSED) as page:
         page.route(re.compile("/whip"), lambda route: route.fulfill(status=404, body="{}"))
         page.click("#call")
-        expect(page.locator(".note.warning")).to_contain_text("no direct connection")
+        expect(page.locator(".note.warning")).to_contain_text("No direct connection")
         carried_by(page, "websocket")
         hang_up(page)
 

@@ -22,7 +22,8 @@ from tests.e2e.chromium import Page
 from tests.e2e.servers import Running
 
 CHROMIUM = chromium.find()
-FIRST_WORDS_MS = 2000
+FIRST_WORDS_MS = 5000
+"""On a machine that runs other tests as well; `make test-page` holds it to 2 s."""
 SILENT = 0.003
 
 LISTENING = (Path(__file__).parent / "page_levels.js").read_text("utf-8")

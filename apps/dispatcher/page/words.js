@@ -43,7 +43,7 @@ const EN = {
   "mic.lost": "The microphone has gone. You can go on by typing, or choose another one.",
   "mic.unchanged": "That microphone cannot be used; the call stays with the one before.",
   "webrtc.failed":
-    "Your network lets no direct connection through, so the call goes on over a slower one.",
+    "No direct connection came about, so the call goes on over a slower one.",
   "stalled": "Your browser has paused the sound. Touch the page to go on.",
   "state.idle": "Ready",
   "state.asking_mic": "Please allow the microphone …",
@@ -148,7 +148,7 @@ const DE = {
   "mic.lost": "Das Mikrofon ist weg. Sie können tippen oder ein anderes wählen.",
   "mic.unchanged": "Dieses Mikrofon lässt sich nicht benutzen; es bleibt beim bisherigen.",
   "webrtc.failed":
-    "Ihr Netz lässt keine direkte Verbindung zu, deshalb läuft der Anruf über eine langsamere weiter.",
+    "Eine direkte Verbindung kam nicht zustande, deshalb läuft der Anruf über eine langsamere weiter.",
   "stalled": "Ihr Browser hat den Ton angehalten. Berühren Sie die Seite, dann geht es weiter.",
   "state.idle": "Bereit",
   "state.asking_mic": "Bitte das Mikrofon erlauben …",
