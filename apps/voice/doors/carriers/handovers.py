@@ -66,6 +66,9 @@ class TelnyxCalls:
     async def hand_over(self, ticket: Ticket, target: str, summary: str) -> None:
         """Connect a call to a person.
 
+        The call's TeXML is replaced: after Telnyx' transfer command the old one would go on behind
+        the stream, and hang up.
+
         Raises:
             TransferFailed: Telnyx did not.
         """
