@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import struct
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -25,6 +26,7 @@ from apps.voice.doors.base import (
 from apps.voice.doors.peer import MAX_ERRORS
 from apps.voice.doors.webrtc import peer as peers
 from apps.voice.doors.webrtc.door import WebRtcDoor
+from apps.voice.doors.webrtc.ice import IceServer
 from apps.voice.doors.webrtc.peer import Peer
 from tests.calls import VOICE
 from tests.webrtc_caller import Caller
@@ -241,6 +243,27 @@ def test_a_connection_that_does_not_come_about_is_given_up(
         caller = Caller()
         peer = await Peer.answer(await caller.offer(), label="events")
         assert not await peer.connected()
+        await peer.close()
+        await caller.close()
+
+    asyncio.run(main())
+
+
+def test_a_stun_server_that_does_not_answer_keeps_nobody_waiting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(peers, "GATHER_TIMEOUT_S", 0.1)
+
+    async def main() -> None:
+        caller = Caller()
+        offer = await caller.offer()
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as mute:
+            mute.bind(("127.0.0.1", 0))
+            server = IceServer((f"stun:127.0.0.1:{mute.getsockname()[1]}",))
+            began_s = asyncio.get_running_loop().time()
+            peer = await Peer.answer(offer, (server,), label="events")
+            assert asyncio.get_running_loop().time() - began_s < 2.0
+        assert "typ host" in peer.answer_sdp
         await peer.close()
         await caller.close()
 

@@ -8,9 +8,10 @@ import hmac
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
-from aiortc.rtcicetransport import parse_stun_turn_uri
+from aiortc.rtcicetransport import RTCIceGatherer, parse_stun_turn_uri
 
 from apps.core.errors import ConfigError
 
@@ -66,6 +67,13 @@ def with_credentials(
         else server
         for server in servers
     )
+
+
+def gather_within(gatherer: RTCIceGatherer, seconds: float) -> None:
+    """Make a gatherer do with the candidates that it has after so long."""
+    ice = gatherer._connection
+    gather = partial(ice.get_component_candidates, timeout=seconds)  # type: ignore[arg-type]
+    ice.get_component_candidates = gather  # type: ignore[method-assign]
 
 
 def _from_json(text: str) -> tuple[IceServer, ...]:

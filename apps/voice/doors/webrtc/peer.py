@@ -31,7 +31,7 @@ from apps.core.clock import loop_ms
 from apps.core.errors import ProtocolError
 from apps.voice.doors.base import CallerAudio, CallerDigit, CallerHungUp
 from apps.voice.doors.webrtc.channel import TextChannel, end_quietly
-from apps.voice.doors.webrtc.ice import IceServer
+from apps.voice.doors.webrtc.ice import IceServer, gather_within
 from apps.voice.doors.webrtc.incoming import Deadline, OpusStream, PacketReceiver
 from apps.voice.doors.webrtc.offers import MAX_CANDIDATES, Offer, read_fragment, read_offer
 from apps.voice.doors.webrtc.outgoing import SpeechTrack
@@ -42,7 +42,8 @@ from apps.voice.rtp.packet import RtpPacket
 log = structlog.get_logger(__name__)
 
 CONNECT_TIMEOUT_S = 20.0
-GATHER_TIMEOUT_S = 8.0
+# A STUN or TURN server that does not answer keeps no caller waiting longer; aiortc would 5 s.
+GATHER_TIMEOUT_S = 1.5
 SILENT_TIMEOUT_S = 10.0
 # The last words lie in the caller's buffer still, and the last message may be sent again.
 LINGER_S = 0.5
@@ -107,8 +108,7 @@ class Peer:
         """
         peer = cls(read_offer(offer_sdp), ice_servers, label)
         try:
-            async with asyncio.timeout(GATHER_TIMEOUT_S):
-                await peer._negotiate()
+            await peer._negotiate()
         except BaseException as error:
             await peer.close()
             if isinstance(error, Exception):  # whatever aiortc did not like of the offer
@@ -132,6 +132,7 @@ class Peer:
             end_quietly(connection.sctp)
         self._narrow(transceiver)
         PacketReceiver(sender._ssrc, self._take_packet).replace(transceiver)
+        gather_within(transceiver.receiver.transport.transport.iceGatherer, GATHER_TIMEOUT_S)
         await connection.setLocalDescription(await connection.createAnswer())
         self.answer_sdp = connection.localDescription.sdp
 
