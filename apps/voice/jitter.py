@@ -14,13 +14,11 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-MIN_WAIT_MS = 20.0
-MAX_WAIT_MS = 120.0
+MIN_WAIT_MS, MAX_WAIT_MS = 20.0, 120.0
 # Further ahead than this the sender has begun anew, rather than lost so much.
 WINDOW = 128
 # A sender that says nothing is silent (DTX, a muted microphone) or cut off: its time goes on.
-SILENT_AFTER_MS = 300.0
-SILENCE_STEP_MS = 20.0
+SILENT_AFTER_MS, SILENCE_STEP_MS = 300.0, 20.0
 # Timestamps may be ahead of our clock, or go back, by this; a larger jump is a new beginning.
 CLOCK_TOLERANCE_MS = 500.0
 
@@ -108,7 +106,7 @@ class JitterBuffer:
         self.statistics = JitterStatistics()
 
     def push(self, seq: int, timestamp: int, payload: bytes, now_ms: float) -> None:
-        """Take one packet as it comes from the network.
+        """Take one packet as it comes.
 
         Args:
             seq: Its sequence number, 16 bits.
@@ -247,7 +245,8 @@ class JitterBuffer:
         """Let a silent sender's time go on, a whole step at a time."""
         if now_ms < self._arrived_ms + SILENT_AFTER_MS:
             return
-        steps = int((now_ms - self._until_ms) // SILENCE_STEP_MS)
+        # A nanosecond more: at the deadline itself the difference may round to less than a step.
+        steps = int((now_ms - self._until_ms + 1e-6) // SILENCE_STEP_MS)
         if steps > 0:
             ticks = round(steps * SILENCE_STEP_MS * self._ticks_per_ms)
             out.append(Pause((self._end + self._filled) & 0xFFFFFFFF, ticks))

@@ -170,6 +170,18 @@ def test_the_time_of_a_sender_that_says_nothing_goes_on_as_silence() -> None:
     assert jitter.pop(due + 20.0) == [Pause(19 * TICKS, TICKS)]
 
 
+@settings(max_examples=200)
+@given(st.floats(0.0, 1e7))
+def test_at_its_deadline_there_is_silence_whatever_the_clock_says(began_ms: float) -> None:
+    jitter = buffer()
+    push(jitter, 0, began_ms)
+    jitter.pop(began_ms)
+    for _ in range(20):
+        due = jitter.next_deadline_ms()
+        assert due is not None
+        assert jitter.pop(due)
+
+
 def test_silence_that_was_filled_in_is_not_handed_on_again() -> None:
     jitter = started()
     jitter.pop(480.0)
