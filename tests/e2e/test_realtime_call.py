@@ -8,6 +8,7 @@ import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -23,7 +24,7 @@ from apps.voice.audiofile import read_audio
 from apps.voice.g711 import alaw_encode
 from apps.voice.resample import resample
 from tests.e2e.phone import mulaw
-from tests.e2e.servers import Running
+from tests.e2e.servers import Running, running
 
 pytestmark = pytest.mark.slow
 
@@ -325,6 +326,23 @@ def test_who_has_no_key_calls_from_this_machine_alone(quick: Running) -> None:
         return refused.value.response.status_code
 
     assert asyncio.run(scenario()) == 403
+
+
+def test_who_finds_no_line_is_told_so_in_the_protocol_s_words(
+    tmp_path: Path, model_cache: Path
+) -> None:
+    settings = {"TOM_STT_ENGINE": "fake", "TOM_TTS_ENGINE": "fake", "TOM_MAX_CALLS": "1"}
+
+    async def scenario(url: str) -> tuple[Event, int | None]:
+        async with connect(url), connect(url) as second:
+            error = json.loads(await second.recv())
+            await second.wait_closed()
+            return error, second.close_code
+
+    with running(tmp_path / "one-line", model_cache, **settings) as server:
+        url = server.url.replace("http://", "ws://") + "/v1/realtime"
+        error, code = asyncio.run(scenario(url))
+    assert (error["type"], error["error"]["code"], code) == ("error", "busy", 1013)
 
 
 def test_a_client_secret_opens_a_session_from_any_page(quick: Running) -> None:

@@ -6,13 +6,14 @@ import hmac
 import secrets
 from typing import Any, Literal
 
+import structlog
 from fastapi import APIRouter, WebSocket
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field, ValidationError
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 
-from apps.core.errors import AtCapacity, ProtocolError, TomError
+from apps.core.errors import ProtocolError, TomError
 from apps.dispatcher.routes.reception import Reception, bearer
 from apps.dispatcher.routes.socket import StarletteSocket
 from apps.dispatcher.trust import Grant
@@ -21,6 +22,8 @@ from apps.voice.doors.peer import Socket, refuse
 from apps.voice.doors.realtime.door import RealtimeDoor, error_event
 from apps.voice.doors.realtime.messages import Refused, invalid
 from apps.voice.doors.realtime.session import Session, read_language, update
+
+log = structlog.get_logger(__name__)
 
 SUBPROTOCOL = "realtime"
 KEY_SUBPROTOCOL = "openai-insecure-api-key."
@@ -45,12 +48,7 @@ def router(reception: Reception, key: str = "") -> APIRouter:
             return
         offered = websocket.scope.get("subprotocols", [])
         await websocket.accept(SUBPROTOCOL if SUBPROTOCOL in offered else None)
-        socket = StarletteSocket(websocket)
-        try:
-            with reception.line(RealtimeDoor.name, websocket):
-                await reception.serve(socket, _accept(reception, socket, websocket, given))
-        except AtCapacity as error:
-            await refuse(socket, error, error_event(error))
+        await _serve(reception, StarletteSocket(websocket), websocket, grant)
 
     @routes.post("/v1/realtime/client_secrets")
     async def client_secrets(request: Request) -> Response:
@@ -95,22 +93,25 @@ def make_secret(reception: Reception, body: bytes) -> dict[str, Any]:
     return {"value": reception.sign(grant), "expires_at": expires_s, "session": shown}
 
 
-async def _accept(
-    reception: Reception, socket: Socket, websocket: WebSocket, given: str
-) -> RealtimeDoor:
-    """Open a session that the call will be taken for; a refusal is told in the protocol's form."""
+async def _serve(
+    reception: Reception, socket: Socket, websocket: WebSocket, grant: Grant | None
+) -> None:
+    """Serve one session to its end; whatever goes wrong in it stays in it."""
     model = websocket.query_params.get("model", "")
+    switchboard, name = reception.switchboard, RealtimeDoor.name
     try:
         request = read_request(reception, model, websocket.query_params.get("language", ""))
-        if (grant := reception.grant(given)) is not None:
-            profile, language = grant.narrow(request.profile, request.language)
-            request = CallRequest(profile, language)
-        door = await RealtimeDoor.accept(socket, request, model or "tom")
-        reception.switchboard.options(door)
+        if grant is not None:
+            request = CallRequest(*grant.narrow(request.profile, request.language))
+        with reception.line(name, websocket), switchboard.reserve(name) as call_id:
+            door = await RealtimeDoor.accept(socket, request, model or DEFAULT_MODELS[-1])
+            await switchboard.take(door, reserved=call_id)
     except TomError as error:
         await refuse(socket, error, error_event(error))
-        raise
-    return door
+    except Exception:
+        log.exception("call_crashed")
+        fault = TomError("A fault on the server's side ended the call.", hint="It was logged.")
+        await refuse(socket, fault, error_event(fault, "server_error"))
 
 
 def read_request(reception: Reception, model: str, language: str) -> CallRequest:
