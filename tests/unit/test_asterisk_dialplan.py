@@ -79,6 +79,15 @@ def test_the_dialplan_asks_for_paths_that_tom_answers():
     assert codec in FORMATS
 
 
+@pytest.mark.parametrize(
+    ("context", "door"), [("tom-websocket", "asterisk"), ("tom-audiosocket", "audiosocket")]
+)
+def test_room_is_asked_for_at_the_door_that_the_call_will_use(context, door):
+    _, lines, _ = dialplan()[context]
+    (announced,) = [line for line in lines if line.startswith("GoSub(tom-announce")]
+    assert announced == f"GoSub(tom-announce,s,1({door}))"
+
+
 def test_what_dials_goes_on_when_tom_hangs_up():
     _, lines, _ = dialplan()["tom-websocket"]
     (dial,) = [line for line in lines if line.startswith("Dial(")]
