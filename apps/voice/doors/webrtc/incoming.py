@@ -203,7 +203,9 @@ class Deadline:
         if due_ms is None or (self._timer is not None and self._timer.when() * 1000 <= due_ms):
             return
         self.cancel()
-        self._timer = asyncio.get_running_loop().call_at(due_ms / 1000, self._fire)
+        loop = asyncio.get_running_loop()
+        # A millisecond at least: a clock that rounds below the deadline must not be asked for ever.
+        self._timer = loop.call_at(max(due_ms / 1000, loop.time() + 0.001), self._fire)
 
     def cancel(self) -> None:
         """Do not call."""
