@@ -6,19 +6,22 @@ export class Transcript {
   /** @param {HTMLElement} list */
   constructor(list) {
     this.list = list;
-    this.clear(false);
-  }
-
-  /** @param {boolean} spoken Whether the assistant's words are heard as well. */
-  clear(spoken) {
-    this.list.replaceChildren();
-    this.spoken = spoken;
+    this.spoken = false;
     /** @type {HTMLElement | null} */
     this.partial = null;
     /** @type {Map<number, HTMLElement>} */
     this.turns = new Map();
     /** @type {Map<number, {ms: number, stages: Record<string, number>}>} */
     this.latencies = new Map();
+  }
+
+  /** @param {boolean} spoken Whether the assistant's words are heard as well. */
+  clear(spoken) {
+    this.list.replaceChildren();
+    this.spoken = spoken;
+    this.partial = null;
+    this.turns.clear();
+    this.latencies.clear();
   }
 
   /** @param {string} text What has been understood so far. */

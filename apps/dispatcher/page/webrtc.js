@@ -3,6 +3,7 @@ import { fragment, gathered } from "./trickle.js";
 
 /** @typedef {import("./line.js").Message} Message */
 /** @typedef {import("./line.js").Call} Call */
+/** @typedef {import("./line.js").Transport} Transport */
 
 /** Longer than this neither the server's answer nor the connection is waited for. */
 const DEADLINE_MS = 4_000;
@@ -18,7 +19,7 @@ const LOST = 1006;
 /** Refusals that the other way would meet as well. */
 const FINAL = ["busy", "too_many_calls", "forbidden", "unknown_profile"];
 
-/** @implements {import("./line.js").Transport} */
+/** @implements {Transport} */
 export class WebRtcTransport {
   /**
    * @param {Call} call With sound.

@@ -2,6 +2,7 @@
 
 /** @typedef {import("./line.js").Message} Message */
 /** @typedef {import("./line.js").Call} Call */
+/** @typedef {import("./line.js").Transport} Transport */
 
 /** What browsers report when a connection breaks. */
 const LOST = 1006;
@@ -14,7 +15,7 @@ const MAX_WAITING_BYTES = 64_000;
 const REPORT_MS = 3_000;
 const AUDIO = { encoding: "pcm_s16le", rate: 16000, channels: 1 };
 
-/** @implements {import("./line.js").Transport} */
+/** @implements {Transport} */
 export class WebSocketTransport {
   /** @param {Call} call */
   constructor({ wishes, sound, onMessage, onEnd }) {
