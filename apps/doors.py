@@ -202,6 +202,7 @@ def _sip_options(settings: Settings) -> SipOptions:
             settings.sip_user,
             settings.sip_password,
             settings.sip_auth_user,
+            settings.sip_proxy,
         ),
         rtp=RtpOptions(settings.sip_host, read_ports(settings.sip_rtp_ports)),
         abilities=Abilities(read_codecs(settings.sip_codecs), settings.sip_srtp),

@@ -309,6 +309,9 @@ class Settings(BaseSettings):
     sip_registrar: str = Field(
         "", description="A provider to register with, as `sip:provider.example`."
     )
+    sip_proxy: str = Field(
+        "", description="Where the provider's requests are sent; TOM_SIP_REGISTRAR when empty."
+    )
     sip_user: str = Field("", description="This server's user, or number, at the provider.")
     sip_auth_user: str = Field("", description="Its name for the password, where that is another.")
     sip_password: str = Field("", description="Its password.", json_schema_extra={"secret": True})

@@ -248,6 +248,9 @@ def test_settings_are_read():
     assert options.read_networks("") == ()
     account = options.read_account("provider.example;transport=tls", "u", "p", "auth")
     assert (account.registrar.transport, account.login) == ("tls", "auth")
+    assert account.hop == account.registrar
+    behind = options.read_account("provider.example", "u", "p", "", "sip:host.example:5080")
+    assert (behind.hop.host, behind.hop.port) == ("host.example", 5080)
     assert options.read_account("", "", "") is None
 
 
@@ -263,6 +266,7 @@ def test_settings_are_read():
         lambda: options.read_networks("10.0.0.0/99"),
         lambda: options.read_account("provider.example", "", "p"),
         lambda: options.read_account("not a host", "u", "p"),
+        lambda: options.read_account("provider.example", "u", "p", "", "no host"),
         lambda: options.server_context("/nowhere.pem", ""),
         lambda: options.client_context("/nowhere.pem"),
     ],

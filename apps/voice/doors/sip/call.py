@@ -298,7 +298,7 @@ class SipCall(Leg):
             self.refuse(480)
         elif not self._left:
             self._left = True
-            self.events.ended.set()
+            self.events.gone()
             self._stop()
             await self._say_bye()
 

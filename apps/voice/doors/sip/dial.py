@@ -110,7 +110,7 @@ class SipDialer:
     def _hop(self, uri: Uri) -> Uri:
         account = self._stack.options.account
         same = account is not None and account.registrar.host == uri.host
-        return account.registrar if account is not None and same else uri
+        return account.hop if account is not None and same else uri
 
     def _from(self, caller_id: str, flow: Flow) -> str:
         account = self._stack.options.account

@@ -243,7 +243,7 @@ class SipEndpoint:
         allowed peers, is the provider, or runs on this machine.
         """
         account = self.options.account
-        is_provider = account is not None and account.registrar.host == host
+        is_provider = account is not None and host in (account.registrar.host, account.hop.host)
         if self._guard is not None or self.options.allowed or is_provider or is_loopback(host):
             return False
         return not self._limits.allows(host, loop_ms())

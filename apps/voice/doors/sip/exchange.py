@@ -284,7 +284,8 @@ class Exchange:
             return
         if (due_ms := running.tx.next_ms) is not None:
             loop = asyncio.get_running_loop()
-            at_s = max(loop.time(), due_ms / 1000)
+            # A timer may ring a hair early, and a tick before its time changes nothing.
+            at_s = max(loop.time(), due_ms / 1000) + 0.0001
             running.timer = loop.call_at(at_s, self._apply, name, tx.Tick())
 
 

@@ -25,6 +25,7 @@ class Account:
         user: The account's user.
         password: Its password.
         auth_user: The user's name for authentication, where that is another.
+        proxy: Where its requests are sent, where that is not the registrar's own address.
         expires_s: How long a registration is asked to last.
     """
 
@@ -32,12 +33,18 @@ class Account:
     user: str
     password: str = field(repr=False)
     auth_user: str = ""
+    proxy: Uri | None = None
     expires_s: int = 600
 
     @property
     def login(self) -> str:
         """The name for authentication."""
         return self.auth_user or self.user
+
+    @property
+    def hop(self) -> Uri:
+        """Where requests to the provider are sent."""
+        return self.proxy or self.registrar
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,25 +181,30 @@ def read_networks(text: str) -> tuple[Network, ...]:
         ) from None
 
 
-def read_account(registrar: str, user: str, password: str, auth_user: str = "") -> Account | None:
+def read_account(
+    registrar: str, user: str, password: str, auth_user: str = "", proxy: str = ""
+) -> Account | None:
     """Return the account at a provider, or None where there is none.
 
     Raises:
-        ConfigError: The provider's address is no SIP URI, or there is no user.
+        ConfigError: An address is no SIP URI, or there is no user.
     """
     if not registrar:
         return None
-    text = registrar if registrar.startswith(("sip:", "sips:")) else f"sip:{registrar}"
+    if not user:
+        raise ConfigError("TOM_SIP_REGISTRAR needs a user.", hint="Set TOM_SIP_USER.")
+    at = _read_provider("TOM_SIP_REGISTRAR", registrar)
+    by = _read_provider("TOM_SIP_PROXY", proxy) if proxy else None
+    return Account(at, user, password, auth_user, by)
+
+
+def _read_provider(name: str, text: str) -> Uri:
     try:
-        uri = read_uri(text)
+        return read_uri(text if text.startswith(("sip:", "sips:")) else f"sip:{text}")
     except ProtocolError:
-        uri = None
-    if uri is None or not user:
         raise ConfigError(
-            "TOM_SIP_REGISTRAR cannot be used.",
-            hint="It is like sip:provider.example, and TOM_SIP_USER is needed with it.",
-        )
-    return Account(uri, user, password, auth_user)
+            f"{name} cannot be used.", hint="It is like sip:provider.example;transport=tcp."
+        ) from None
 
 
 def client_context(authority: str) -> ssl.SSLContext:

@@ -111,7 +111,7 @@ class Registration:
 
     async def _register(self, expires_s: int) -> Response | None:
         try:
-            flow = self._flow = await self._stack.transports.flow_to(self._account.registrar)
+            flow = self._flow = await self._stack.transports.flow_to(self._account.hop)
         except (OSError, TimeoutError):
             return None
         request = self._request(flow, expires_s)
