@@ -136,8 +136,8 @@ def serving(tom: str) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
             "RL_BANDIT_STATE_PATH": f"{folder}/bandit_state.json",
             "TOM_MAX_CALLS": "1",
         }
-        command = [*tom.split(), "serve", "--port", "0", "--ready-file", str(ready)]
-        server = subprocess.Popen(command, env=environment)
+        command = [tom, "serve", "--port", "0", "--ready-file", str(ready)]
+        server = subprocess.Popen(command, cwd=ROOT, env=environment)
         try:
             for _ in range(1800):
                 if ready.exists() or server.poll() is not None:
