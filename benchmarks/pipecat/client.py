@@ -12,7 +12,6 @@ import json
 from collections import Counter, deque
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +22,6 @@ from websockets.exceptions import WebSocketException
 from apps.core.clock import loop_ms
 from apps.voice.g711 import ulaw_decode
 from benchmarks.pipecat.measure import (
-    Playout,
-    Said,
     is_cut,
     lateness_ms,
     percentile,
@@ -33,39 +30,27 @@ from benchmarks.pipecat.measure import (
     voice_to_voice_ms,
 )
 from benchmarks.pipecat.recipe import Line, load_lines
+from benchmarks.pipecat.script import FRAME_MS, Script
 
-FRAME_MS = 20.0
 FRAME_BYTES = 160
 AUDIBLE = 104
 """A sample of this size is at -50 dBFS."""
-QUIET_MS = 800.0
-BARGE_IN_MS = 1500.0
-PATIENCE_MS = 8000.0
 STAGGER_S = 0.23
 _LEVEL = np.abs(ulaw_decode(bytes(range(256))).astype(np.int32))
 
 
-@dataclass(slots=True)
-class Call:
-    """One call: the script's lines, said when the assistant has fallen silent, or into its answer.
+class Call(Script):
+    """One call: the script, over Twilio's messages.
 
     Args:
         sid: The stream's name.
         lines: The script, cycles included.
     """
 
-    sid: str
-    lines: Sequence[Line]
-    playout: Playout = field(default_factory=Playout)
-    said: list[Said] = field(default_factory=list)
-    sent_late_ms: list[float] = field(default_factory=list)
-    marks: list[tuple[float, str]] = field(default_factory=list)
-    complete: bool = False
-    _next: int = 0
-    _answer: int = 0
-    _speaking: bool = False
-    _since_ms: float = 0.0
-    _voice_ms: float | None = None
+    def __init__(self, sid: str, lines: Sequence[Line]) -> None:
+        super().__init__(lines)
+        self.sid = sid
+        self.marks: list[tuple[float, str]] = []
 
     async def hold(self, port: int) -> None:
         """Call, and hang up at the end of the script."""
@@ -99,49 +84,23 @@ class Call:
         """Send 20 ms every 20 ms on an absolute schedule, until everything has been said."""
         head = f'{{"event":"media","streamSid":"{self.sid}","media":{{"track":"inbound","payload":"'
         silence = _encoded(b"\xff" * FRAME_BYTES)
-        due = self._since_ms = loop_ms()
+        due = loop_ms()
+        self.begin(due)
         frames: deque[str] = deque()
         while True:
             now = loop_ms()
             if not frames:
-                self._end_line(now)
-                if self._next == len(self.lines) and self._has_been_answered(now):
+                self.end_line(now)
+                if self.over and self.has_been_answered(now):
                     self.complete = True
                     return
-                if self._may_speak(now):
-                    frames.extend(self._begin_line(now))
+                if self.may_speak(now):
+                    frames.extend(_frames(self.begin_line(now)))
             self.sent_late_ms.append(now - due)
             await socket.send(f'{head}{frames.popleft() if frames else silence}"}}}}')
             await self._echo(socket, now)
             due += FRAME_MS
             await asyncio.sleep(max(0.0, due - loop_ms()) / 1000)
-
-    def _begin_line(self, now: float) -> list[str]:
-        """Return the next line's frames; its times are those at which they are sent."""
-        line = self.lines[self._next]
-        last_ms = now + line.end_ms - FRAME_MS
-        self.said.append(Said(line.name, line.barge_in, now, last_ms))
-        self._next, self._speaking = self._next + 1, True
-        self._answer += 1
-        return _frames(line)
-
-    def _end_line(self, now: float) -> None:
-        if self._speaking:
-            self._speaking, self._since_ms, self._voice_ms = False, now, None
-            self._answer += 1
-
-    def _may_speak(self, now: float) -> bool:
-        if self._next == len(self.lines):
-            return False
-        if self.lines[self._next].barge_in and self._voice_ms is not None:
-            return now - self._voice_ms >= BARGE_IN_MS
-        return self._has_been_answered(now)
-
-    def _has_been_answered(self, now: float) -> bool:
-        """Tell whether there was an answer and it is over, or none came for too long."""
-        if self._voice_ms is None:
-            return now - self._since_ms > PATIENCE_MS
-        return now - self.playout.audible_until_ms > QUIET_MS
 
     async def _echo(self, socket: ClientConnection, now: float) -> None:
         """Confirm the marks whose audio has been played."""
@@ -159,15 +118,12 @@ class Call:
                 case "mark":
                     self.marks.append((self.playout.free_ms, message["mark"]["name"]))
                 case "clear":
-                    self.playout.clear(now)
-                    self._answer += 1
+                    self.clear(now)
                     self.marks = [(now, name) for _, name in self.marks]
 
     def _play(self, now: float, audio: bytes) -> None:
         audible = bool(_LEVEL[np.frombuffer(audio, np.uint8)].max() >= AUDIBLE)
-        self.playout.push(now, len(audio) / 8, audible, self._answer)
-        if audible and self._voice_ms is None:
-            self._voice_ms = now
+        self.hear(now, len(audio) / 8, audible)
 
 
 def _encoded(audio: bytes) -> str:
@@ -179,7 +135,7 @@ def _frames(line: Line) -> list[str]:
     return [_encoded(audio[i : i + FRAME_BYTES]) for i in range(0, len(audio), FRAME_BYTES)]
 
 
-def figures(calls: Sequence[Call], began_ms: float) -> dict[str, Any]:
+def figures(calls: Sequence[Script], began_ms: float) -> dict[str, Any]:
     """Return what the callers measured, all calls together."""
     waits: list[float] = []
     stops: list[float] = []
@@ -187,7 +143,7 @@ def figures(calls: Sequence[Call], began_ms: float) -> dict[str, Any]:
     cuts = lines = 0
     for call in calls:
         voice = stretches(call.playout.heard)
-        late += lateness_ms([m for m in call.playout.heard if m.answer > 0])
+        late += lateness_ms(call.answers())
         for number, said in enumerate(call.said, start=1):
             until = call.said[number].begin_ms if number < len(call.said) else float("inf")
             lines += 1

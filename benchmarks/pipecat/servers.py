@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -63,20 +63,31 @@ class Watched:
 def running(kind: str, lines: Path, folder: Path) -> Iterator[Watched]:
     """Run a server of one kind, pinned to its core, until the end."""
     module, python, extra = KINDS[kind]
-    port = _free_port()
-    with (folder / f"{kind}.log").open("ab") as log:
+    port = free_port()
+    environment = environment_of(folder, lines) | dict(extra)
+    command = [str(python), "-m", module, str(port)]
+    with watched(command, port, environment, folder / f"{kind}.log") as server:
+        yield server
+
+
+@contextmanager
+def watched(
+    command: Sequence[str], port: int, environment: Mapping[str, str], log_path: Path
+) -> Iterator[Watched]:
+    """Run any server that takes connections at a port, pinned to its core, until the end."""
+    with log_path.open("ab") as log:
         process = subprocess.Popen(
-            ["taskset", "-c", str(SERVER_CORE), str(python), "-m", module, str(port)],
-            env=_environment(folder, lines) | dict(extra),
+            ["taskset", "-c", str(SERVER_CORE), *command],
+            env=dict(environment),
             stdout=log,
             stderr=log,
         )
-    watched, stop = Watched(process, port), threading.Event()
-    watching = threading.Thread(target=_watch, args=(watched, stop), daemon=True)
+    server, stop = Watched(process, port), threading.Event()
+    watching = threading.Thread(target=_watch, args=(server, stop), daemon=True)
     try:
         _await_port(process, port)
         watching.start()
-        yield watched
+        yield server
     finally:
         stop.set()
         process.terminate()
@@ -87,7 +98,8 @@ def running(kind: str, lines: Path, folder: Path) -> Iterator[Watched]:
             process.wait()
 
 
-def _environment(folder: Path, lines: Path) -> dict[str, str]:
+def environment_of(folder: Path, lines: Path) -> dict[str, str]:
+    """Return the environment of a server that keeps its files in a folder."""
     inherited = {k: v for k, v in os.environ.items() if not k.startswith(("TOM_", "RL_", "PROM"))}
     return inherited | {
         "BENCH_LINES": str(lines),
@@ -104,10 +116,10 @@ def _environment(folder: Path, lines: Path) -> dict[str, str]:
     }
 
 
-def _watch(watched: Watched, stop: threading.Event) -> None:
+def _watch(server: Watched, stop: threading.Event) -> None:
     while not stop.wait(_SAMPLE_S):
         with suppress(OSError, IndexError, ValueError):
-            watched.samples.append(_sample(watched.process.pid))
+            server.samples.append(_sample(server.process.pid))
 
 
 def _sample(pid: int) -> Sample:
@@ -117,7 +129,8 @@ def _sample(pid: int) -> Sample:
     return Sample(time.monotonic(), cpu_s, pages * os.sysconf("SC_PAGE_SIZE") / 1e6)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a TCP port that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

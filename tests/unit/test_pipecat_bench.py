@@ -197,7 +197,8 @@ def test_runs_are_pooled_and_the_table_names_the_most_calls_held():
 
 
 def test_the_figures_of_a_call_leave_its_greeting_out():
-    call = Call("MZ1", [PLAIN], complete=True)
+    call = Call("MZ1", [PLAIN])
+    call.complete = True
     spoken(call.playout, 0.0, 5, answer=0, step_ms=500.0)
     call.said.append(Said("q", False, 5000.0, 6000.0))
     spoken(call.playout, 6400.0, 10, answer=2)
