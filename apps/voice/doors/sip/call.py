@@ -10,12 +10,12 @@ from apps.core.errors import ProtocolError, TomError
 from apps.voice.doors.sip import session_timer
 from apps.voice.doors.sip.caller_events import CallerEvents
 from apps.voice.doors.sip.dialog import Dialog, new_tag, uas_dialog
-from apps.voice.doors.sip.exchange import Incoming
 from apps.voice.doors.sip.info import TYPES as INFO_TYPES
 from apps.voice.doors.sip.info import read_key
 from apps.voice.doors.sip.leg import Leg
 from apps.voice.doors.sip.media import CallMedia
-from apps.voice.doors.sip.message import Message, Request, Response
+from apps.voice.doors.sip.message import Request, Response
+from apps.voice.doors.sip.pending import Incoming
 from apps.voice.doors.sip.refer import Progress
 from apps.voice.doors.sip.session_clock import SessionClock
 from apps.voice.doors.sip.stack import ACCEPT, ALLOW, SUPPORTED, Stack
@@ -44,7 +44,6 @@ class SipCall(Leg):
         self.progress: Progress | None = None
         self._invite: Incoming | None = None
         self._acked = asyncio.Event()
-        self._peer_allows: frozenset[str] = frozenset()
         self._clock = SessionClock(self._is_due, self._vanished)
         self._waiting_for_ack: Incoming | None = None
         self._awaits_answer = self._inviting = self._left = False
@@ -65,10 +64,6 @@ class SipCall(Leg):
     def answered(self) -> bool:
         """Whether the call was answered."""
         return self.media is not None and self._invite is None
-
-    def peer_allows(self, method: str) -> bool:
-        """Tell whether the peer takes a method; one that says nothing is believed to."""
-        return not self._peer_allows or method in self._peer_allows
 
     # --- answering
 
@@ -92,7 +87,7 @@ class SipCall(Leg):
         invite.on_expired = self._vanished
         timer_lines = self._agree(invite.request)
         self._invite = None
-        invite.respond(200, *self._our_lines(timer_lines), SDP_TYPE, tag=self._tag, body=body)
+        invite.respond(200, *self.our_lines(timer_lines), SDP_TYPE, tag=self._tag, body=body)
         self._waiting_for_ack = invite
         self._look_at_hold()
         try:
@@ -158,9 +153,6 @@ class SipCall(Leg):
     def _tag(self) -> str:
         return self.dialog.local_tag
 
-    def _our_lines(self, more: tuple[tuple[str, str], ...] = ()) -> tuple[tuple[str, str], ...]:
-        return (self.stack.contact(self.flow), ALLOW, SUPPORTED, *more)
-
     # --- within the call
 
     def handle(self, incoming: Incoming) -> None:
@@ -215,7 +207,7 @@ class SipCall(Leg):
             body, self._awaits_answer = media.offer(), True
         self.note_peer(request)
         self.flow = incoming.flow
-        lines = self._our_lines(self._agree(request))
+        lines = self.our_lines(self._agree(request))
         if is_invite:
             self._waiting_for_ack = incoming
             incoming.on_expired = self._vanished
@@ -237,11 +229,6 @@ class SipCall(Leg):
 
     # --- session timers
 
-    def note_peer(self, message: Message) -> None:
-        """Keep what the peer says of itself."""
-        if message.headers.has("allow"):
-            self._peer_allows = frozenset(message.headers.values("allow"))
-
     def _agree(self, request: Request) -> tuple[tuple[str, str], ...]:
         timer, lines = session_timer.agree(request)
         self._clock.set(timer)
@@ -257,8 +244,8 @@ class SipCall(Leg):
     async def _refresh(self) -> None:
         """Show that this side is still here, and see whether the peer is."""
         assert self.media is not None
-        lines = (*session_timer.offered(self._clock.interval_s), *self._our_lines())
-        if self.peer_allows("UPDATE") and self._peer_allows:
+        lines = (*session_timer.offered(self._clock.interval_s), *self.our_lines())
+        if self.peer_is_known and self.peer_allows("UPDATE"):
             response = await self.request("UPDATE", b"", *lines)
         else:
             response = await self._reinvite(lines)

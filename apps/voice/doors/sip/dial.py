@@ -12,9 +12,9 @@ from apps.voice.doors.sip.call import SDP_TYPE, SipCall
 from apps.voice.doors.sip.dialog import MAX_FORWARDS, Dialog, new_call_id, new_tag, uac_dialog
 from apps.voice.doors.sip.door import DOOR, SipDoor, dialable
 from apps.voice.doors.sip.endpoint import SipEndpoint
-from apps.voice.doors.sip.exchange import Outgoing
 from apps.voice.doors.sip.headers import Headers
 from apps.voice.doors.sip.message import Request, Response
+from apps.voice.doors.sip.pending import Outgoing
 from apps.voice.doors.sip.stack import (
     ALLOW,
     SUPPORTED,

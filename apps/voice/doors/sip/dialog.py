@@ -185,3 +185,18 @@ def response_to(
         lines += [("record-route", v) for v in request.headers.values("record-route")]
     headers = Headers((*lines, *extra))
     return Response(headers, body, status, reason or REASONS.get(status, "Status"))
+
+
+def ack_of_failure(request: Request, response: Response) -> Request:
+    """Return the ACK of a failed INVITE, which belongs to its transaction."""
+    headers = request.headers
+    lines = [
+        ("via", headers.values("via")[0]),
+        ("max-forwards", MAX_FORWARDS),
+        ("from", headers.get("from")),
+        ("to", response.headers.get("to")),
+        ("call-id", request.call_id),
+        ("cseq", f"{request.seq} ACK"),
+        *(("route", value) for value in headers.lines_of("route")),
+    ]
+    return Request(Headers(tuple(lines)), b"", "ACK", request.uri)

@@ -16,11 +16,11 @@ from apps.voice.doors.sip.auth import Guard
 from apps.voice.doors.sip.call import SDP, SipCall
 from apps.voice.doors.sip.dialog import DialogId, new_tag
 from apps.voice.doors.sip.door import DOOR, SipDoor, read_request
-from apps.voice.doors.sip.exchange import Incoming
 from apps.voice.doors.sip.limits import AddressLimits
 from apps.voice.doors.sip.media import check_offer
 from apps.voice.doors.sip.message import Request
 from apps.voice.doors.sip.options import SipOptions
+from apps.voice.doors.sip.pending import Incoming
 from apps.voice.doors.sip.stack import ACCEPT, ALLOW, SUPPORTED, Stack
 from apps.voice.doors.sip.uri import read_address
 

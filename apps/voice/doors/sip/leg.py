@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from apps.voice.doors.sip.dialog import Dialog
-from apps.voice.doors.sip.message import Response
-from apps.voice.doors.sip.stack import Stack
+from apps.voice.doors.sip.message import Message, Response
+from apps.voice.doors.sip.stack import ALLOW, SUPPORTED, Stack
 from apps.voice.doors.sip.transport import Flow
 
 
@@ -21,6 +21,25 @@ class Leg:
 
     def __init__(self, stack: Stack, flow: Flow, dialog: Dialog) -> None:
         self.stack, self.flow, self.dialog = stack, flow, dialog
+        self._peer_allows: frozenset[str] = frozenset()
+
+    def note_peer(self, message: Message) -> None:
+        """Keep what the peer says of itself."""
+        if message.headers.has("allow"):
+            self._peer_allows = frozenset(message.headers.values("allow"))
+
+    @property
+    def peer_is_known(self) -> bool:
+        """Whether the peer has said which methods it takes."""
+        return bool(self._peer_allows)
+
+    def peer_allows(self, method: str) -> bool:
+        """Tell whether the peer takes a method; one that says nothing is believed to."""
+        return not self._peer_allows or method in self._peer_allows
+
+    def our_lines(self, more: tuple[tuple[str, str], ...] = ()) -> tuple[tuple[str, str], ...]:
+        """Return the headers by which this side describes itself, and more."""
+        return (self.stack.contact(self.flow), ALLOW, SUPPORTED, *more)
 
     async def request(self, method: str, body: bytes, *extra: tuple[str, str]) -> Response | None:
         """Send a request within the dialog; None when the peer cannot be reached."""

@@ -12,9 +12,10 @@ import structlog
 from apps.voice.doors.sip import auth
 from apps.voice.doors.sip.addresses import Peer, is_loopback, is_private, local_host
 from apps.voice.doors.sip.dialog import Dialog
-from apps.voice.doors.sip.exchange import Exchange, Incoming, Outgoing
+from apps.voice.doors.sip.exchange import Exchange
 from apps.voice.doors.sip.message import Request, Response
 from apps.voice.doors.sip.options import Account, SipOptions
+from apps.voice.doors.sip.pending import Incoming, Outgoing
 from apps.voice.doors.sip.transport import Flow, Transports, UdpFlow
 from apps.voice.doors.sip.uri import Uri, sip_uri
 

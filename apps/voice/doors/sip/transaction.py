@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from apps.voice.doors.sip.headers import Headers
+from apps.voice.doors.sip.dialog import ack_of_failure
 from apps.voice.doors.sip.message import Request, Response
 
 T1_MS = 500.0
@@ -251,21 +251,6 @@ def _on_invite_response(tx: Transaction, response: Response, now_ms: float) -> S
     if not waiting:
         return tx, ()
     return replace(tx, state=State.PROCEEDING, repeat_ms=None, until_ms=None), (Tell(response),)
-
-
-def ack_of_failure(request: Request, response: Response) -> Request:
-    """Return the ACK of a failed INVITE, which belongs to its transaction."""
-    headers = request.headers
-    lines = [
-        ("via", headers.values("via")[0]),
-        ("max-forwards", "70"),
-        ("from", headers.get("from")),
-        ("to", response.headers.get("to")),
-        ("call-id", request.call_id),
-        ("cseq", f"{request.seq} ACK"),
-        *(("route", value) for value in headers.lines_of("route")),
-    ]
-    return Request(Headers(tuple(lines)), b"", "ACK", request.uri)
 
 
 # --- server
