@@ -165,6 +165,26 @@ def test_an_account_is_registered_with_its_password_and_unregistered(transport):
     assert asyncio.run(scenario("guess")) == (False, False)
 
 
+@pytest.mark.parametrize("algorithms", [("MD5",), ("SHA-256", "MD5")])
+def test_a_number_is_called_through_the_provider_with_its_password(algorithms):
+    async def scenario(password):
+        provided = options(users={"tom": "secret"}, digests=algorithms)
+        async with endpoint(provided) as (provider, house):
+            registrar = read_uri(where(provider).replace("kfz@", ""))
+            mine = options(account=Account(registrar, "tom", password))
+            async with endpoint(mine) as (calling, _):
+                door = await SipDialer(calling).dial("+49 89 123", caller_id="", timeout_s=5)
+                await until(lambda: house.doors)
+                await door.close("completed")
+                await until(lambda: house.events == [CallerHungUp()])
+                return house.doors[0]
+
+    called = asyncio.run(scenario("secret"))
+    assert called.request.caller.startswith("tom@")
+    with pytest.raises(DialFailed):
+        asyncio.run(scenario("guess"))
+
+
 def test_a_registration_keeps_its_way_through_a_nat_open():
     class Wire:
         transport, peer, local = "udp", ("192.0.2.9", 5060), ("192.0.2.1", 5060)

@@ -40,14 +40,6 @@ def local_host(towards: str) -> str:
         return str(probe.getsockname()[0])
 
 
-def is_loopback(host: str) -> bool:
-    """Tell whether an address is this machine's own."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 def is_private(host: str) -> bool:
     """Tell whether an address is known within some network alone."""
     try:

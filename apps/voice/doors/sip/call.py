@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 import structlog
 
@@ -42,6 +43,7 @@ class SipCall(Leg):
         self.media: CallMedia | None = None
         self.events = CallerEvents()
         self.progress: Progress | None = None
+        self.answered = False
         self._invite: Incoming | None = None
         self._acked = asyncio.Event()
         self._clock = SessionClock(self._is_due, self._vanished)
@@ -59,11 +61,6 @@ class SipCall(Leg):
         call._invite = incoming
         call.note_peer(incoming.request)
         return call
-
-    @property
-    def answered(self) -> bool:
-        """Whether the call was answered."""
-        return self.media is not None and self._invite is None
 
     # --- answering
 
@@ -83,10 +80,13 @@ class SipCall(Leg):
             self.events.gone(failed=True)
             self.refuse(488 if error.code == "not_acceptable" else 503)
             return
+        if self._invite is None:  # cancelled meanwhile
+            media.close()
+            return
         self._awaits_answer = not invite.request.body
         invite.on_expired = self._vanished
         timer_lines = self._agree(invite.request)
-        self._invite = None
+        self._invite, self.answered = None, True
         invite.respond(200, *self.our_lines(timer_lines), SDP_TYPE, tag=self._tag, body=body)
         self._waiting_for_ack = invite
         self._look_at_hold()
@@ -177,6 +177,8 @@ class SipCall(Leg):
             case "NOTIFY" if self.progress is not None:
                 incoming.respond(200)
                 self.progress.notified(request)
+            case "NOTIFY":
+                incoming.respond(481)
             case "OPTIONS":
                 incoming.respond(200, ALLOW, SUPPORTED, ACCEPT)
             case _:
@@ -185,7 +187,7 @@ class SipCall(Leg):
     def _change(self, incoming: Incoming) -> None:
         """Take a re-INVITE or UPDATE: hold, another codec or address, or a mere refresh."""
         request, media = incoming.request, self.media
-        if media is None or self._invite is not None or self._waiting_for_ack is not None:
+        if media is None or not self.answered or self._waiting_for_ack is not None:
             incoming.respond(500, ("retry-after", "1"))
             return
         if self._inviting or self._awaits_answer:
@@ -235,8 +237,12 @@ class SipCall(Leg):
         return lines
 
     def agreed(self, response: Response) -> None:
-        """Take the session timer of a peer's 2xx."""
-        self._clock.set(session_timer.agreed(response))
+        """Take the session timer of a peer's 2xx; without one, what was agreed goes on."""
+        timer = session_timer.agreed(response)
+        if timer is None:
+            self._clock.wind()
+        else:
+            self._clock.set(timer)
 
     def _is_due(self) -> None:
         self.stack.spawn(self._refresh(), "sip session refresh")
@@ -265,8 +271,9 @@ class SipCall(Leg):
             self._inviting = False
         if response is not None and response.is_success:
             self.dialog = self.dialog.refreshed(response)
-            await self.send_ack(response.seq)
-            self.media.take_answer(response.body)
+            with suppress(ProtocolError, OSError, TimeoutError):  # the media stay as they were
+                await self.send_ack(response.seq)
+                self.media.take_answer(response.body)
         return response
 
     # --- the end

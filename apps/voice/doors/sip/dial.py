@@ -177,6 +177,7 @@ class SipDialer:
         assert call.media is not None
         try:
             call.dialog = uac_dialog(outgoing.request, response)
+            call.answered = True
             self._endpoint.adopt(call)
             self._stack.spawn(self._watch(call), "sip dialled call")
             outgoing.on_more = lambda again: self._once_more(call, outgoing, again)

@@ -11,7 +11,7 @@ from apps.core.clock import loop_ms
 from apps.core.errors import AtCapacity, ConfigError, ProtocolError, TomError
 from apps.voice.doors.base import Door
 from apps.voice.doors.sip import session_timer
-from apps.voice.doors.sip.addresses import Peer, is_loopback
+from apps.voice.doors.sip.addresses import Peer
 from apps.voice.doors.sip.auth import Guard
 from apps.voice.doors.sip.call import SDP, SipCall
 from apps.voice.doors.sip.dialog import DialogId, new_tag

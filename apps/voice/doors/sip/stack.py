@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 
 from apps.voice.doors.sip import auth
-from apps.voice.doors.sip.addresses import Peer, is_loopback, is_private, local_host
+from apps.voice.doors.sip.addresses import Peer, is_private, local_host
 from apps.voice.doors.sip.dialog import Dialog
 from apps.voice.doors.sip.exchange import Exchange
 from apps.voice.doors.sip.message import Request, Response
