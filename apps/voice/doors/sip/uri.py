@@ -16,7 +16,10 @@ NAME = r"[A-Za-z0-9\-.!%*_+`'~]+"
 _QUOTED = r'"(?:[^"\\]|\\.)*"'
 _HOST = r"\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9](?:[A-Za-z0-9.\-_]{0,252})"
 _NAME_ONLY = re.compile(NAME)
-_DISPLAY = re.compile(rf"\s*({_QUOTED}|(?:{NAME}\s*)*)\s*<([^<>]*)>\s*", re.DOTALL)
+# Words must be told apart by spaces: could they also touch, one long word would be tried as every
+# row of shorter ones, which takes years.
+_WORDS = rf"(?:{NAME}(?:\s+{NAME})*)?"
+_DISPLAY = re.compile(rf"\s*({_QUOTED}|{_WORDS})\s*<([^<>]*)>\s*", re.DOTALL)
 _PIECES = re.compile(rf"{_QUOTED}|<[^<>]*>|[^\"<>,;]+|[,;]", re.DOTALL)
 _VALUE = re.compile(rf"{_QUOTED}|[^\s\"<>,;]*", re.DOTALL)
 _SIP = re.compile(
