@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 import structlog
 from fastapi import APIRouter
 
+from apps.core.addresses import is_loopback
 from apps.core.errors import ConfigError
 from apps.dispatcher.outgoing.calls import OutgoingCalls
 from apps.dispatcher.outgoing.decide import REFUSALS, Rules, read_holidays
@@ -26,7 +27,7 @@ from apps.dispatcher.routes import (
     whip,
 )
 from apps.dispatcher.routes.peer_calls import PeerCalls
-from apps.dispatcher.routes.reception import Reception, is_loopback
+from apps.dispatcher.routes.reception import Reception
 from apps.dispatcher.switchboard import Switchboard
 from apps.dispatcher.trust import AddressLimits, is_origin
 from apps.settings import Settings

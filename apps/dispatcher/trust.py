@@ -5,17 +5,15 @@ Everything here is pure: the time is passed in. Which request it is asked of is 
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
-import ipaddress
-import json
 from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from apps.core.addresses import is_loopback, peer_group
 from apps.core.errors import AtCapacity, ConfigError, ProtocolError
+from apps.core.rate import TokenBucket
+from apps.core.seal import Seal
 
 MAX_ADDRESSES = 10_000
 MAX_TOKEN_CHARS = 200
@@ -69,7 +67,7 @@ class TokenSigner:
     """
 
     def __init__(self, operator_token: str) -> None:
-        self._key = hmac.digest(operator_token.encode(), _PURPOSE, hashlib.sha256)
+        self._seal = Seal(operator_token.encode(), _PURPOSE)
 
     def sign(self, grant: Grant) -> str:
         """Return a token, fit for a URL and at most `MAX_TOKEN_CHARS` long.
@@ -83,30 +81,17 @@ class TokenSigner:
             "l": grant.language,
             "o": int(grant.observe),
         }
-        told = json.dumps({k: v for k, v in fields.items() if v}, separators=(",", ":"))
-        body = _text(told.encode())
-        token = f"{body}.{self._seal(body)}"
+        token = self._seal.close({k: v for k, v in fields.items() if v})
         if len(token) > MAX_TOKEN_CHARS:
             raise ConfigError("The profile's name is too long for a token.")
         return token
 
     def read(self, token: str, now_s: float) -> Grant | None:
         """Return what a token grants; None when it is not ours, was changed, or has expired."""
-        body, _, seal = token.partition(".")
-        # The texts are compared, not what they decode to: only one text is the right one.
-        if not hmac.compare_digest(seal.encode(), self._seal(body).encode()):
-            return None
-        told = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
-        if now_s >= told["e"]:
+        told = self._seal.open(token)
+        if told is None or now_s >= told["e"]:
             return None
         return Grant(told["e"], told.get("p", ""), told.get("l", ""), bool(told.get("o")))
-
-    def _seal(self, body: str) -> str:
-        return _text(hmac.digest(self._key, body.encode(), hashlib.sha256))
-
-
-def _text(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +109,7 @@ class AddressLimits:
 
 @dataclass(slots=True)
 class _Caller:
-    at_ms: float
-    allowed: float
+    calls: TokenBucket
     live: int = 0
 
 
@@ -155,13 +139,8 @@ class AddressBook:
             raise _too_many("You have too many calls at once.", 10)
         if not limits.calls_per_minute:
             return
-        per_ms = limits.calls_per_minute / 60_000
-        passed_ms, caller.at_ms = now_ms - caller.at_ms, now_ms
-        caller.allowed = min(limits.calls_per_minute, caller.allowed + passed_ms * per_ms)
-        if caller.allowed < 1.0:
-            wait_ms = (1.0 - caller.allowed) / per_ms
-            raise _too_many("You call too often.", max(1, round(wait_ms / 1000)))
-        caller.allowed -= 1.0
+        if not caller.calls.take(now_ms):
+            raise _too_many("You call too often.", max(1, round(caller.calls.wait_ms / 1000)))
 
     def begin(self, address: str, now_ms: float) -> None:
         """Note that a call of an address goes on from now."""
@@ -177,7 +156,8 @@ class AddressBook:
         if group not in self._callers:
             if len(self._callers) >= MAX_ADDRESSES:
                 self._forget_one()
-            self._callers[group] = _Caller(now_ms, float(self.limits.calls_per_minute))
+            per_minute = float(self.limits.calls_per_minute)
+            self._callers[group] = _Caller(TokenBucket(per_minute / 60_000, per_minute, now_ms))
         self._callers.move_to_end(group)
         return self._callers[group]
 
@@ -197,27 +177,6 @@ def _too_many(message: str, retry_after_s: int) -> AtCapacity:
         code="too_many_calls",
         retry_after_s=retry_after_s,
     )
-
-
-def peer_group(address: str) -> str:
-    """Return whom an address stands for: itself, or the /64 that an IPv6 subscriber is given."""
-    try:
-        ip = ipaddress.ip_address(address)
-    except ValueError:
-        return address
-    if isinstance(ip, ipaddress.IPv4Address):
-        return address
-    if ip.ipv4_mapped is not None:
-        return str(ip.ipv4_mapped)
-    return str(ipaddress.ip_network((ip, 64), strict=False).network_address)
-
-
-def is_loopback(host: str | None) -> bool:
-    """Tell whether a peer's address is this machine's own."""
-    try:
-        return host is not None and ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def is_local_name(name: str | None) -> bool:

@@ -14,6 +14,8 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from apps.voice.rtp.packet import sequence_distance, timestamp_distance
+
 MIN_WAIT_MS, MAX_WAIT_MS = 20.0, 120.0
 # Further ahead than this the sender has begun anew, rather than lost so much.
 WINDOW = 128
@@ -118,7 +120,7 @@ class JitterBuffer:
         self.statistics.received += 1
         if not self._begun:
             self._begin(packet, now_ms)
-        ahead = _signed16(packet.seq - self._next_seq)
+        ahead = sequence_distance(packet.seq, self._next_seq)
         if abs(ahead) >= WINDOW:
             self._push_stray(packet, now_ms)
             return
@@ -183,7 +185,7 @@ class JitterBuffer:
     def _hold(self, packet: Packet, now_ms: float) -> None:
         self._held[packet.seq] = packet, now_ms
         self._arrived_ms = now_ms
-        if _signed16(packet.seq - self._highest_seq) < 0:
+        if sequence_distance(packet.seq, self._highest_seq) < 0:
             self.statistics.reordered += 1
         else:
             self._highest_seq = packet.seq
@@ -255,7 +257,7 @@ class JitterBuffer:
 
     def _unwrapped(self, packet: Packet) -> int:
         """Return a packet's timestamp on the endless scale of `_end`."""
-        return self._end + _signed32(packet.timestamp - self._end)
+        return self._end + timestamp_distance(packet.timestamp, self._end)
 
 
 class _Delay:
@@ -289,11 +291,3 @@ def _consecutive(given_up: deque[int], seq: int) -> int:
     while count < len(given_up) and given_up[-1 - count] == (seq - 1 - count) & 0xFFFF:
         count += 1
     return count
-
-
-def _signed16(difference: int) -> int:
-    return (difference + 0x8000 & 0xFFFF) - 0x8000
-
-
-def _signed32(difference: int) -> int:
-    return (difference + 0x80000000 & 0xFFFFFFFF) - 0x80000000

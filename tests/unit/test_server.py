@@ -12,9 +12,10 @@ from fastapi import WebSocket
 from starlette.requests import HTTPConnection
 from starlette.websockets import WebSocketDisconnect, WebSocketState
 
+from apps.core.addresses import is_loopback
 from apps.core.errors import AtCapacity, ProtocolError
 from apps.dispatcher.routes import calls, tokens
-from apps.dispatcher.routes.reception import Reception, is_loopback
+from apps.dispatcher.routes.reception import Reception
 from apps.dispatcher.routes.socket import SEND_TIMEOUT_S, StarletteSocket
 from apps.dispatcher.server import MAX_BODY_BYTES, EngineStatus, create_app
 from apps.dispatcher.trust import AddressLimits, Grant, TokenSigner

@@ -12,7 +12,7 @@ from apps.voice.doors.sip import options, session_timer
 from apps.voice.doors.sip.dialog import response_to, uac_dialog, uas_dialog
 from apps.voice.doors.sip.door import caller_of, read_request, refer_target
 from apps.voice.doors.sip.headers import Headers
-from apps.voice.doors.sip.limits import AddressLimits
+from apps.voice.doors.sip.limits import AddressBuckets
 from apps.voice.doors.sip.message import Request
 from apps.voice.doors.sip.options import Account
 from apps.voice.doors.sip.refer import Progress
@@ -283,7 +283,7 @@ def test_an_account_s_password_is_not_shown():
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.floats(0, 2000), max_size=60))
 def test_no_address_gets_more_than_its_share(gaps):
-    limits, now, allowed = AddressLimits(2.0, 5.0), 0.0, 0
+    limits, now, allowed = AddressBuckets(2.0, 5.0), 0.0, 0
     for gap in gaps:
         now += gap
         allowed += limits.allows("192.0.2.1", now)

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from apps.core.addresses import peer_group
 from apps.core.errors import AtCapacity, ConfigError, ProtocolError
 from apps.dispatcher.trust import (
     MAX_ADDRESSES,
@@ -20,7 +21,6 @@ from apps.dispatcher.trust import (
     is_local_host,
     is_local_page,
     is_origin,
-    peer_group,
 )
 
 SIGNER, OTHER = TokenSigner("t" * 32), TokenSigner("u" * 32)

@@ -14,6 +14,7 @@ from fastapi.responses import JSONResponse
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 
+from apps.core.addresses import is_loopback
 from apps.core.clock import loop_ms
 from apps.core.errors import AtCapacity, ProtocolError, TomError
 from apps.dispatcher.outgoing.expected import Expected
@@ -26,7 +27,6 @@ from apps.dispatcher.trust import (
     is_allowed_origin,
     is_local_host,
     is_local_page,
-    is_loopback,
 )
 from apps.voice.doors.base import CallRequest, Door
 from apps.voice.doors.peer import Socket, refuse
@@ -283,11 +283,3 @@ def is_local(peer: HTTPConnection) -> bool:
         and (host is None or is_local_host(host))
         and not any(name in headers for name in FORWARDED)
     )
-
-
-def is_same_origin(origin: str | None, host: str | None) -> bool:
-    """Tell whether a browser's page was served by this server; other clients send no origin."""
-    return is_allowed_origin(origin, host)
-
-
-__all__ = ["Reception", "address_of", "bearer", "is_local", "is_loopback", "is_same_origin"]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from apps.core.errors import ProtocolError, TomError
+from apps.core.rate import Lead, TokenBucket
 from apps.voice.doors.messages import (
     CLOSE_BAD_MESSAGES,
     CLOSE_BUSY,
@@ -73,15 +74,22 @@ async def refuse(socket: Socket, error: TomError, message: Mapping[str, Any] | N
 class Pace:
     """How fast one peer sends: messages by a token bucket, audio by how far it is ahead.
 
-    Attributes:
-        at_ms: When it was last looked at.
-        allowed: Messages that may come at once.
-        ahead_ms: How much more audio came than time has passed.
+    Args:
+        began_ms: When its connection began.
     """
 
-    at_ms: float
-    allowed: float = MESSAGE_BURST
-    ahead_ms: float = 0.0
+    began_ms: float
+    _messages: TokenBucket = field(init=False)
+    _lead: Lead = field(default_factory=Lead)
+
+    def __post_init__(self) -> None:
+        """Begin to count."""
+        self._messages = TokenBucket(MESSAGES_PER_S / 1000, MESSAGE_BURST, self.began_ms)
+
+    @property
+    def calm(self) -> bool:
+        """Whether it has not sent so much of late that it could keep others waiting."""
+        return self._messages.left >= MESSAGE_BURST / 2
 
     def message(self, now_ms: float) -> None:
         """Count one message.
@@ -89,16 +97,12 @@ class Pace:
         Raises:
             ProtocolError: It came faster than any client has a reason to send.
         """
-        passed_ms, self.at_ms = now_ms - self.at_ms, now_ms
-        self.allowed = min(MESSAGE_BURST, self.allowed + passed_ms / 1000 * MESSAGES_PER_S)
-        self.ahead_ms = max(0.0, self.ahead_ms - passed_ms)
-        if self.allowed < 1.0:
+        if not self._messages.take(now_ms):
             raise ProtocolError(
                 "Messages come too fast.",
                 hint=f"At most {MESSAGES_PER_S:.0f} a second; send audio 20 ms at a time.",
                 code="too_fast",
             )
-        self.allowed -= 1.0
 
     def check_audio(self) -> None:
         """Refuse audio of a peer that is too far ahead.
@@ -106,7 +110,7 @@ class Pace:
         Raises:
             ProtocolError: It is.
         """
-        if self.ahead_ms > MAX_AHEAD_MS:
+        if self._lead.ms(self._messages.at_ms) > MAX_AHEAD_MS:
             raise ProtocolError(
                 "Audio comes faster than real time.",
                 hint="Send 20 ms every 20 ms.",
@@ -114,5 +118,5 @@ class Pace:
             )
 
     def audio(self, length_ms: float) -> None:
-        """Count audio that was taken."""
-        self.ahead_ms += length_ms
+        """Count audio that was taken, with the latest message."""
+        self._lead.add(length_ms, self._messages.at_ms)

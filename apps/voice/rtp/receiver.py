@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from apps.core.audio import FRAME_SAMPLES, SAMPLE_RATE_HZ, duration_ms
 from apps.core.errors import ProtocolError
+from apps.core.rate import Lead, TokenBucket
 from apps.voice.concealment import Concealment
 from apps.voice.doors.base import CallerAudio, CallerDigit, DoorEvent
 from apps.voice.jitter import JitterBuffer, Lost, Packet, Pause
@@ -27,26 +28,20 @@ _MAX_PAUSE_MS = 2000
 
 
 class _Flood:
-    """A token bucket: what is more than any telephone sends is dropped before it costs anything."""
+    """What is more than any telephone sends is dropped before it costs anything."""
 
     def __init__(self) -> None:
-        self._allowed, self._at_ms = _PACKET_BURST, 0.0
-        self._ahead_ms = 0.0
+        self._packets, self._lead = TokenBucket(_PACKETS_PER_MS, _PACKET_BURST), Lead()
 
     def admits(self, now_ms: float) -> bool:
-        passed_ms, self._at_ms = now_ms - self._at_ms, now_ms
-        self._allowed = min(_PACKET_BURST, self._allowed + passed_ms * _PACKETS_PER_MS)
-        self._ahead_ms = max(0.0, self._ahead_ms - passed_ms)
-        if self._allowed < 1.0:
-            return False
-        self._allowed -= 1.0
-        return True
+        return self._packets.take(now_ms)
 
     def admits_audio(self, length_ms: float) -> bool:
-        """Count audio; False when it comes faster than time passes."""
-        if self._ahead_ms > _AHEAD_MS:
+        """Count the latest packet's audio; False when it comes faster than time passes."""
+        now_ms = self._packets.at_ms
+        if self._lead.ms(now_ms) > _AHEAD_MS:
             return False
-        self._ahead_ms += length_ms
+        self._lead.add(length_ms, now_ms)
         return True
 
 

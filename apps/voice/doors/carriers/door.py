@@ -25,7 +25,6 @@ from apps.voice.doors.messages import CLOSE_NORMAL
 from apps.voice.doors.peer import (
     IDLE_TIMEOUT_S,
     MAX_ERRORS,
-    MESSAGE_BURST,
     START_TIMEOUT_S,
     Pace,
     Socket,
@@ -37,7 +36,6 @@ HandOver = Callable[[str, str], Awaitable[None]]
 """Takes a target and a summary; raises TransferFailed where the caller is still here."""
 
 KEYS = frozenset("0123456789*#")
-_CALM = MESSAGE_BURST / 2
 
 
 class CarrierDoor:
@@ -138,7 +136,7 @@ class CarrierDoor:
         return True
 
     async def _take(self, raw: str | bytes) -> DoorEvent | None:
-        if self._pace.allowed < _CALM:
+        if not self._pace.calm:
             # What has arrived already does not suspend: a flood would stop all other calls.
             await asyncio.sleep(0)
         self._pace.message(loop_ms())

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from apps.core.errors import ConfigError
+from apps.core.seal import b64url, from_b64url
 
 MAX_AGE_S = 300.0
 """A signed webhook that is older, or that much from the future, is a replay."""
@@ -84,7 +85,7 @@ def is_vonages(secret: str, token: str, payload: bytes, now_s: float) -> bool:
     head, _, rest = token.partition(".")
     body, _, seal = rest.partition(".")
     expected = hmac.digest(secret.encode(), f"{head}.{body}".encode(), hashlib.sha256)
-    if not hmac.compare_digest(seal.encode(errors="replace"), _b64url(expected).encode()):
+    if not hmac.compare_digest(seal.encode(errors="replace"), b64url(expected).encode()):
         return False
     # Only the holder of the secret gets here; another algorithm would still not be Vonage's.
     header, claims = _json(head), _json(body)
@@ -106,7 +107,7 @@ def _is_current(claims: dict[str, Any], now_s: float) -> bool:
 
 def _json(part: str) -> dict[str, Any]:
     try:
-        told = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+        told = json.loads(from_b64url(part))
     except (ValueError, RecursionError):
         return {}
     return told if isinstance(told, dict) else {}
@@ -133,10 +134,6 @@ def rsa_key(pem: bytes) -> RSAPrivateKey:
 def rs256(key: RSAPrivateKey, claims: dict[str, Any]) -> str:
     """Return a JWT with these claims, signed by RS256."""
     header = {"alg": "RS256", "typ": "JWT"}
-    parts = [_b64url(json.dumps(x, separators=(",", ":")).encode()) for x in (header, claims)]
+    parts = [b64url(json.dumps(x, separators=(",", ":")).encode()) for x in (header, claims)]
     signed = ".".join(parts)
-    return f"{signed}.{_b64url(key.sign(signed.encode(), PKCS1v15(), hashes.SHA256()))}"
-
-
-def _b64url(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+    return f"{signed}.{b64url(key.sign(signed.encode(), PKCS1v15(), hashes.SHA256()))}"

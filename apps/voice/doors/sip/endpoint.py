@@ -7,6 +7,7 @@ from ipaddress import ip_address
 
 import structlog
 
+from apps.core.addresses import is_loopback
 from apps.core.clock import loop_ms
 from apps.core.errors import AtCapacity, ConfigError, ProtocolError, TomError
 from apps.voice.doors.base import Door
@@ -16,7 +17,7 @@ from apps.voice.doors.sip.auth import Guard
 from apps.voice.doors.sip.call import SDP, SipCall
 from apps.voice.doors.sip.dialog import DialogId, new_tag
 from apps.voice.doors.sip.door import DOOR, SipDoor, read_request
-from apps.voice.doors.sip.limits import AddressLimits
+from apps.voice.doors.sip.limits import AddressBuckets
 from apps.voice.doors.sip.media import check_offer
 from apps.voice.doors.sip.message import Request
 from apps.voice.doors.sip.options import SipOptions
@@ -52,7 +53,7 @@ class SipEndpoint:
         self._take, self._admit = take, admit
         self.stack = Stack(options, self._handle, self._acked, self._belongs)
         self._calls: dict[DialogId, SipCall] = {}
-        self._limits = AddressLimits(
+        self._limits = AddressBuckets(
             options.calls_per_minute / 60, max(CALL_BURST, options.calls_per_minute)
         )
         self._guard = (

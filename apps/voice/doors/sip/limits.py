@@ -1,20 +1,16 @@
-"""How much one address may send: messages by a token bucket, calls by a window."""
+"""How much one address may send: a token bucket each, of bounded number."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
+
+from apps.core.addresses import peer_group
+from apps.core.rate import TokenBucket
 
 MAX_ADDRESSES = 10_000
 
 
-@dataclass(slots=True)
-class _Bucket:
-    allowed: float
-    at_ms: float
-
-
-class AddressLimits:
+class AddressBuckets:
     """Token buckets by address; the least recently seen are forgotten first.
 
     Args:
@@ -23,21 +19,16 @@ class AddressLimits:
     """
 
     def __init__(self, per_s: float, burst: float) -> None:
-        self._per_s, self._burst = per_s, burst
-        self._buckets: OrderedDict[str, _Bucket] = OrderedDict()
+        self._per_ms, self._burst = per_s / 1000, burst
+        self._buckets: OrderedDict[str, TokenBucket] = OrderedDict()
 
     def allows(self, address: str, now_ms: float) -> bool:
         """Take one from an address's bucket; False when it is empty."""
-        bucket = self._buckets.get(address)
+        group = peer_group(address)
+        bucket = self._buckets.get(group)
         if bucket is None:
-            bucket = self._buckets[address] = _Bucket(self._burst, now_ms)
+            bucket = self._buckets[group] = TokenBucket(self._per_ms, self._burst, now_ms)
             if len(self._buckets) > MAX_ADDRESSES:
                 self._buckets.popitem(last=False)
-        self._buckets.move_to_end(address)
-        passed_s = max(0.0, now_ms - bucket.at_ms) / 1000
-        bucket.allowed = min(self._burst, bucket.allowed + passed_s * self._per_s)
-        bucket.at_ms = now_ms
-        if bucket.allowed < 1.0:
-            return False
-        bucket.allowed -= 1.0
-        return True
+        self._buckets.move_to_end(group)
+        return bucket.take(now_ms)

@@ -9,6 +9,7 @@ from typing import Any
 
 import structlog
 
+from apps.core.addresses import is_loopback
 from apps.voice.doors.sip import auth
 from apps.voice.doors.sip.addresses import Peer, is_private, local_host
 from apps.voice.doors.sip.dialog import Dialog

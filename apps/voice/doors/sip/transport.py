@@ -21,7 +21,7 @@ from apps.core.clock import loop_ms
 from apps.voice.doors.sip.addresses import Peer, resolve
 from apps.voice.doors.sip.framing import PING, PONG, Framer
 from apps.voice.doors.sip.headers import BadMessage
-from apps.voice.doors.sip.limits import AddressLimits
+from apps.voice.doors.sip.limits import AddressBuckets
 from apps.voice.doors.sip.uri import DEFAULT_PORTS, Uri
 
 MAX_CONNECTIONS = 1000
@@ -136,7 +136,7 @@ class Transports:
         self._streams: dict[tuple[str, Peer], StreamFlow] = {}
         self._connections: Counter[str] = Counter()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._limits = AddressLimits(MESSAGES_PER_S, MESSAGE_BURST)
+        self._limits = AddressBuckets(MESSAGES_PER_S, MESSAGE_BURST)
         self.bound: dict[str, Peer] = {}
 
     async def listen(self, transport: str, host: str, port: int) -> None:

@@ -18,6 +18,7 @@ from aiortc.rtp import RtcpReceiverInfo, RtcpRrPacket, RtcpSrPacket
 
 from apps.core.audio import FRAME_SAMPLES, SAMPLE_BYTES, SAMPLE_RATE_HZ, duration_ms
 from apps.core.errors import ProtocolError
+from apps.core.rate import Lead
 from apps.voice.concealment import Concealment
 from apps.voice.jitter import JitterBuffer, JitterStatistics, Lost, Packet, Pause
 from apps.voice.rtp.opus import CLOCK_HZ, OpusDecoder, opus_ticks
@@ -38,7 +39,7 @@ class OpusStream:
         self._jitter = JitterBuffer(CLOCK_HZ, opus_ticks)
         self._decoder = OpusDecoder()
         self._concealment = Concealment()
-        self._ahead_until_ms = 0.0
+        self._lead = Lead()
         self.dropped = 0
 
     @property
@@ -56,7 +57,7 @@ class OpusStream:
 
         An empty payload keeps the place of a packet that is no speech.
         """
-        if self._ahead_until_ms > now_ms + MAX_AHEAD_MS:
+        if self._lead.ms(now_ms) > MAX_AHEAD_MS:
             self.dropped += 1
             return b""
         self._jitter.push(seq, timestamp, payload, now_ms)
@@ -65,7 +66,7 @@ class OpusStream:
     def pop(self, now_ms: float) -> bytes:
         """Return the PCM that is ready now."""
         pcm = b"".join(self._render(item) for item in self._jitter.pop(now_ms))
-        self._ahead_until_ms = max(self._ahead_until_ms, now_ms) + duration_ms(pcm)
+        self._lead.add(duration_ms(pcm), now_ms)
         return pcm
 
     def _render(self, item: Packet | Lost | Pause) -> bytes:
