@@ -68,6 +68,7 @@ class Caller:
         self.channel.on("close", self._close)
         self.connection.on("track", self._listen)
         self.heard: list[Pcm] = []
+        self.on_heard: Callable[[Pcm], None] = lambda pcm: None
         self.messages: list[dict[str, Any]] = []
         self.over = False
         self._changed = asyncio.Event()
@@ -139,6 +140,7 @@ class Caller:
             while True:
                 frame = await track.recv()
                 self.heard.append(frame.to_ndarray().reshape(-1)[::2].copy())
+                self.on_heard(self.heard[-1])
                 self._changed.set()
         except MediaStreamError:
             return

@@ -27,7 +27,6 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from apps.core.resources import resource
-from apps.store.tables import call_events, calls, feedback_events
 from apps.voice.audiofile import read_audio
 from apps.voice.resample import resample
 from tests.e2e.carriers import (
@@ -46,39 +45,12 @@ from tests.e2e.carriers import (
     handed_over,
     ring_twilio,
 )
+from tests.e2e.desk import PERSON, Left, all_written, lay_out, left_by
 from tests.e2e.servers import Running, running, wait_until
 
 pytestmark = pytest.mark.slow
 
-PERSON = "+4930123456"
 DOORS = ("twilio", "telnyx", "vonage", "asterisk", "audiosocket")
-DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
-ALWAYS = ", ".join(f'{day}: ["00:00-23:59:59"]' for day in DAYS)
-PROFILE = f"""
-id: desk
-languages: [en]
-office: {{en: the desk}}
-greeting:
-  en: {{formal: "AI desk here.", friendly: "AI desk here.", brief: "AI desk here."}}
-handover: {{target: "{PERSON}"}}
-opening_hours: {{{ALWAYS}}}
-keys: {{"1": hours, "0": handover}}
-"""
-KNOWLEDGE = """---
-profile: desk
-language: en
-topic: hours
----
-# Hours
-
-## When are you open? {#hours}
-
-Also asked:
-- when do you open
-- opening hours
-
-We are open from eight to four on every working day of the week.
-"""
 
 
 def _unb64(text: str) -> bytes:
@@ -124,16 +96,10 @@ class Exchange:
 
 
 @dataclass
-class Left:
-    """What a call left behind."""
+class Held:
+    """What a call left behind, with whom it was, and what the exchange was told afterwards."""
 
-    path: list[str]
-    said: list[str]
-    sources: list[list[str]]
-    kinds: set[str]
-    reason: str
-    subject: str | None
-    feedback: dict[str, Any]
+    left: Left
     peer: Peer
     word: str = ""
 
@@ -147,11 +113,7 @@ def _free_port() -> int:
 @pytest.fixture(scope="module")
 def exchange(tmp_path_factory: pytest.TempPathFactory, model_cache: Path) -> Iterator[Exchange]:
     folder = tmp_path_factory.mktemp("carriers")
-    own = folder / "own"
-    (own / "profiles").mkdir(parents=True)
-    (own / "profiles/desk.yaml").write_text(PROFILE)
-    (own / "knowledge/desk/en").mkdir(parents=True)
-    (own / "knowledge/desk/en/desk.md").write_text(KNOWLEDGE)
+    own = lay_out(folder / "own")
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
     (own / "vonage.pem").write_bytes(
         key.private_bytes(
@@ -222,27 +184,8 @@ async def _hold(exchange: Exchange, door: str, call: UUID) -> Peer:
     return peer
 
 
-def _left(exchange: Exchange, door: str, peer: Peer) -> Left:
-    with exchange.server.database().reading() as conn:
-        row = conn.execute(calls.select().where(calls.c.door == door)).one()
-        mine = call_events.select().where(call_events.c.call_ref == row.call_ref)
-        events = conn.execute(mine.order_by(call_events.c.seq)).all()
-        learned = feedback_events.select().where(feedback_events.c.call_ref == row.call_ref)
-        feedback = conn.execute(learned).one()
-    return Left(
-        path=[event.kind for event in events if event.kind.startswith("fsm.")],
-        said=[event.data["text"] for event in events if event.kind == "assistant"],
-        sources=[event.data["sources"] for event in events if event.kind == "assistant"],
-        kinds={event.kind for event in events},
-        reason=row.reason,
-        subject=row.subject,
-        feedback={"kind": feedback.kind, "signals": set(feedback.signals)},
-        peer=peer,
-    )
-
-
 @pytest.fixture(scope="module")
-def held(exchange: Exchange) -> dict[str, Left]:
+def held(exchange: Exchange) -> dict[str, Held]:
     """The same call by every door, all at once, and what each left behind."""
 
     async def scenario() -> tuple[list[Peer], dict[str, str]]:
@@ -257,24 +200,15 @@ def held(exchange: Exchange) -> dict[str, Left]:
 
     peers, words = asyncio.run(scenario())
     wait_until(lambda: exchange.server.ready()["live_calls"] == 0)
-    wait_until(lambda: _all_written(exchange))
+    wait_until(lambda: all_written(exchange.server, len(DOORS) + 1))
     by_door = dict(zip((*DOORS, "websocket"), peers, strict=True))
-    left = {door: _left(exchange, door, peer) for door, peer in by_door.items()}
-    for door, word in words.items():
-        left[door].word = word
-    return left
-
-
-def _all_written(exchange: Exchange) -> bool:
-    """Tell whether every call's event log is on the disk to its end."""
-    with exchange.server.database().reading() as conn:
-        ended = conn.execute(call_events.select().where(call_events.c.kind == "call.ended")).all()
-    return len(ended) == len(DOORS) + 1
+    left = {door: left_by(exchange.server, door)[0] for door in by_door}
+    return {d: Held(left[d], peer, words.get(d, "")) for d, peer in by_door.items()}
 
 
 @pytest.mark.parametrize("door", DOORS)
 def test_the_same_call_goes_the_same_way_through_every_door(held, door) -> None:
-    mine, native = held[door], held["websocket"]
+    mine, native = held[door].left, held["websocket"].left
     assert mine.path == native.path
     assert mine.said == native.said
     assert mine.sources == native.sources

@@ -1,15 +1,9 @@
-"""Calls by SIP to a real server: signalling and audio over real sockets, by a telephone of a page.
-
-The telephone reads and checks what it gets by the door's own message reader, but writes its
-messages and packets itself.
-"""
+"""Calls by SIP to a real server: signalling and audio over real sockets."""
 
 from __future__ import annotations
 
 import asyncio
-import struct
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,15 +12,14 @@ import pytest
 from apps.core.resources import resource
 from apps.store.tables import call_events, calls
 from apps.voice.audiofile import read_audio
-from apps.voice.doors.sip.message import Request, Response, read_message
+from apps.voice.doors.sip.message import Request, read_message
 from apps.voice.resample import resample
 from apps.voice.rtp.sdp import read_sdp
 from tests.e2e.phone import from_mulaw, mulaw
 from tests.e2e.servers import Running, running, wait_until
+from tests.e2e.telephone import telephone
 
 pytestmark = pytest.mark.slow
-
-QUIET = b"\xff" * 160
 
 
 @pytest.fixture(scope="module")
@@ -45,147 +38,6 @@ def sip(tmp_path_factory: pytest.TempPathFactory, model_cache: Path) -> Iterator
         yield server
         wait_until(lambda: server.ready()["live_calls"] == 0)
         assert server.complaints() == []
-
-
-def port_of(server: Running) -> int:
-    listening = [line for line in server.log() if line["event"] == "sip_listening"]
-    return next(int(line["port"]) for line in listening if line["transport"] == "udp")
-
-
-class _Queue(asyncio.DatagramProtocol):
-    def __init__(self) -> None:
-        self.received: asyncio.Queue[bytes] = asyncio.Queue()
-
-    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
-        self.received.put_nowait(data)
-
-
-class Telephone:
-    """Two sockets, and one call."""
-
-    def __init__(self, server_port: int, name: str) -> None:
-        self.server, self.name = ("127.0.0.1", server_port), name
-        self.seq, self.remote_tag = 0, ""
-        self.media: tuple[str, int] | None = None
-        self.to_say = bytearray()
-        self._packet = 0
-
-    async def plug_in(self) -> None:
-        loop = asyncio.get_running_loop()
-        local = ("127.0.0.1", 0)
-        self._sip, self._signals = await loop.create_datagram_endpoint(_Queue, local_addr=local)
-        self._rtp, self._audio = await loop.create_datagram_endpoint(_Queue, local_addr=local)
-
-    def unplug(self) -> None:
-        self._sip.close()
-        self._rtp.close()
-
-    # --- signalling
-
-    def sdp(self, direction: str = "sendrecv") -> bytes:
-        port = self._rtp.get_extra_info("sockname")[1]
-        return (
-            f"v=0\r\no=- 1 {self.seq} IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n"
-            f"m=audio {port} RTP/AVP 0 101\r\na=rtpmap:101 telephone-event/8000\r\n"
-            f"a={direction}\r\n"
-        ).encode()
-
-    def request(self, method: str, body: bytes = b"", *, seq: int | None = None) -> None:
-        if seq is None:
-            self.seq += 1
-        number = seq or self.seq
-        port = self._sip.get_extra_info("sockname")[1]
-        branch = f"{self.name}{number}" + ("ack" if method == "ACK" else "")
-        lines = [
-            f"{method} sip:kfz@127.0.0.1;lang=en SIP/2.0",
-            f"Via: SIP/2.0/UDP 127.0.0.1:{port};rport;branch=z9hG4bK{branch}",
-            f"From: <sip:{self.name}@127.0.0.1>;tag=t{self.name}",
-            "To: <sip:kfz@127.0.0.1>" + (f";tag={self.remote_tag}" if self.remote_tag else ""),
-            f"Call-ID: {self.name}",
-            f"CSeq: {number} {method}",
-            f"Contact: <sip:{self.name}@127.0.0.1:{port}>",
-            "Max-Forwards: 70",
-            *(["Content-Type: application/sdp"] if body else []),
-            f"Content-Length: {len(body)}",
-        ]
-        self._sip.sendto("\r\n".join([*lines, "", ""]).encode() + body, self.server)
-
-    async def final(self, method: str) -> Response:
-        """Wait for a request's final answer; others that come before it are passed over."""
-        async with asyncio.timeout(10):
-            while True:
-                message = read_message(await self._signals.received.get())
-                match message:
-                    case Response(status=status) if status >= 200 and message.seq_method == method:
-                        return message
-
-    async def invite(self, direction: str = "sendrecv") -> Response:
-        """Call, or change the call; an answer is acknowledged."""
-        self.request("INVITE", self.sdp(direction))
-        answer = await self.final("INVITE")
-        if answer.is_success:
-            self.remote_tag = answer.recipient.tag
-            media = read_sdp(answer.body).media[0]
-            self.media = (media.host, media.port)
-        self.request("ACK", seq=answer.seq)
-        return answer
-
-    async def hang_up(self) -> int:
-        self.request("BYE")
-        return (await self.final("BYE")).status
-
-    # --- audio
-
-    def _send(self, kind: int, payload: bytes, timestamp: int) -> None:
-        assert self.media is not None
-        head = struct.pack("!BBHII", 0x80, kind, self._packet & 0xFFFF, timestamp, 7)
-        self._packet += 1
-        self._rtp.sendto(head + payload, self.media)
-
-    async def talk(self) -> None:
-        loop = asyncio.get_running_loop()
-        due, timestamp = loop.time(), 0
-        while True:
-            frame = bytes(self.to_say[:160]).ljust(160, b"\xff")
-            del self.to_say[:160]
-            self._send(0, frame, timestamp)
-            timestamp += 160
-            due += 0.02
-            await asyncio.sleep(max(0.0, due - loop.time()))
-
-    def press(self, event: int) -> None:
-        """Press and let go of a key (RFC 4733)."""
-        for ends, duration in ((0, 160), (0, 320), (0x80, 480), (0x80, 480), (0x80, 480)):
-            self._send(101, struct.pack("!BBH", event, ends | 10, duration), 90_000)
-
-    async def hear(self, seconds: float) -> bytes:
-        """Return the µ-law that comes within some time."""
-        heard = bytearray()
-        loop = asyncio.get_running_loop()
-        until = loop.time() + seconds
-        while (left := until - loop.time()) > 0:
-            try:
-                async with asyncio.timeout(left):
-                    packet = await self._audio.received.get()
-            except TimeoutError:
-                break
-            assert packet[1] & 0x7F == 0
-            heard += packet[12:]
-        return bytes(heard)
-
-    def forget_audio(self) -> None:
-        while not self._audio.received.empty():
-            self._audio.received.get_nowait()
-
-
-@asynccontextmanager
-async def telephone(server: Running, name: str) -> AsyncIterator[Telephone]:
-    phone = Telephone(port_of(server), name)
-    await phone.plug_in()
-    try:
-        yield phone
-    finally:
-        phone.unplug()
 
 
 def level(audio: bytes) -> float:
