@@ -4,6 +4,7 @@ The odd messages follow the cases of RFC 4475 (torture tests), in words of our o
 """
 
 import random
+import time
 from contextlib import suppress
 
 import pytest
@@ -310,6 +311,47 @@ def test_ten_thousand_damaged_messages_are_read_or_refused():
         except ProtocolError:
             pass
     assert 500 < read < 9500
+
+
+SPACES, LONG = " " * 60_000, "a" * 60_000
+EVIL = {
+    "spaces behind a Via's host": {"Via": f"SIP/2.0/UDP h{SPACES}x"},
+    "spaces before a Via's port": {"Via": f"SIP/2.0/UDP h{SPACES}:{SPACES[:2000]}x"},
+    "spaces within a Via": {"Via": f"SIP/{SPACES}2.0x"},
+    "parameters of a Via": {"Via": "SIP/2.0/UDP h" + ";a" * 30_000 + '"'},
+    "spaces in a name": {"From": f"a{SPACES}b"},
+    "spaces behind a quoted name": {"From": f'"a"{SPACES}b'},
+    "a long name": {"From": LONG + '"'},
+    "a long user": {"From": f"<sip:{LONG}>"},
+    "many colons": {"From": "<sip:" + "a:" * 30_000 + ">"},
+    "many parameters of a URI": {"From": "<sip:h" + ";a" * 30_000 + "?>"},
+    "a long host": {"From": "<sip:" + "a." * 30_000 + "!>"},
+    "many brackets": {"Contact": "<" * 60_000},
+    "many quotes": {"Contact": '"a' * 20_000},
+    "many commas": {"Contact": "," * 60_000 + "<"},
+    "spaces in CSeq": {"CSeq": f"1{SPACES}"},
+    "an endless number": {"CSeq": "1" * 60_000 + " INVITE"},
+    "an endless length": {"Content-Length": "1" * 60_000},
+}
+
+
+@pytest.mark.parametrize("headers", EVIL.values(), ids=EVIL)
+def test_no_header_takes_long_to_be_refused(headers):
+    fields = BASE | headers
+    lines = [f"{name}: {value}" for name, value in fields.items()]
+    text = "\r\n".join(["INVITE sip:kfz@192.0.2.9 SIP/2.0", *lines, "", ""])
+    began = time.process_time()
+    with suppress(ProtocolError):
+        read_everything(text.encode())
+    assert time.process_time() - began < 0.5
+
+
+def test_a_body_that_comes_byte_by_byte_costs_no_second_look_at_its_head():
+    whole = message(body=b"x" * 3000, more=["Content-Length: 3000", *["X: y"] * 150])
+    framer, began = Framer(), time.process_time()
+    found = [part for byte in whole for part in framer.push(bytes([byte]))]
+    assert found == [whole]
+    assert time.process_time() - began < 0.5
 
 
 def test_a_value_that_invites_backtracking_is_judged_at_once():

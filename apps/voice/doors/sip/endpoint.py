@@ -116,18 +116,18 @@ class SipEndpoint:
     def _route(self, incoming: Incoming) -> None:
         request = incoming.request
         if not self._is_allowed(incoming.flow.peer[0]):
-            incoming.respond(403, tag=new_tag())
+            incoming.respond_once(403)
         elif request.method == "CANCEL":
             self._cancel(incoming)
         elif request.recipient.tag:
             call = self._call_of(request)
             if call is None:
-                incoming.respond(481)
+                incoming.respond_once(481)
             else:
                 call.handle(incoming)
         elif unsupported := request.headers.tokens("require") - EXTENSIONS:
             names = ", ".join(sorted(unsupported))
-            incoming.respond(420, ("unsupported", names), tag=new_tag())
+            incoming.respond_once(420, ("unsupported", names))
         else:
             self._begin(incoming)
 
@@ -141,7 +141,7 @@ class SipEndpoint:
     def _cancel(self, incoming: Incoming) -> None:
         invite = self.stack.exchange.invite_of(incoming.request)
         if invite is None:
-            incoming.respond(481, tag=new_tag())
+            incoming.respond_once(481)
             return
         incoming.respond(200, tag=new_tag())
         for call in list(self._calls.values()):
@@ -155,16 +155,16 @@ class SipEndpoint:
             case "INVITE":
                 self._invite(incoming)
             case "OPTIONS":
-                incoming.respond(200, ALLOW, ACCEPT, SUPPORTED, tag=new_tag())
+                incoming.respond_once(200, ALLOW, ACCEPT, SUPPORTED)
             case "REGISTER" if self._guard is not None:
                 if self._is_known(incoming):
                     self._register(incoming)
             case "BYE" | "INFO" | "UPDATE" | "NOTIFY":
-                incoming.respond(481, tag=new_tag())
+                incoming.respond_once(481)
             case "SUBSCRIBE" | "PUBLISH":
-                incoming.respond(489, tag=new_tag())
+                incoming.respond_once(489)
             case _:
-                incoming.respond(405, ALLOW, tag=new_tag())
+                incoming.respond_once(405, ALLOW)
 
     def _is_known(self, incoming: Incoming) -> bool:
         """Tell whether a request proves a user's password; it is challenged if it does not."""
@@ -178,7 +178,7 @@ class SipEndpoint:
                 return True
             stale = stale or old
         values = self._guard.challenges(now_ms, stale=stale)
-        incoming.respond(401, *(("www-authenticate", v) for v in values), tag=new_tag())
+        incoming.respond_once(401, *(("www-authenticate", v) for v in values))
         return False
 
     def _register(self, incoming: Incoming) -> None:
@@ -200,15 +200,15 @@ class SipEndpoint:
         refusal = self._refusal(incoming)
         if refusal is not None:
             status, lines = refusal
-            incoming.respond(status, *lines, tag=new_tag())
+            incoming.respond_once(status, *lines)
             return
         if any(call.is_merged(request) for call in self._calls.values()):
-            incoming.respond(482, tag=new_tag())
+            incoming.respond_once(482)
             return
         try:
             call = SipCall.of_invite(self.stack, incoming)
         except ProtocolError:
-            incoming.respond(400, tag=new_tag())
+            incoming.respond_once(400)
             return
         self.adopt(call)
         door = SipDoor(call, read_request(request, self.options.profiles))

@@ -107,13 +107,21 @@ class Exchange:
             request,
             flow,
             lambda response: self._apply(name, tx.Answer(response)),
+            lambda response: self._answer_once(name, response),
             lambda: self._apply(name, tx.Acked()),
         )
         if request.method == "INVITE":
             self._invites[name[1]] = incoming
             running.expired = lambda: incoming.on_expired and incoming.on_expired()
-            incoming.respond(100)
         self._handle(incoming)
+        if request.method == "INVITE":
+            incoming.respond(100)  # nothing, where it has been answered
+
+    def _answer_once(self, name: Name, response: Response) -> None:
+        running = self._running.pop(name, None)
+        self._invites.pop(name[1], None)
+        if running is not None:
+            running.flow.send(response.encode())
 
     def invite_of(self, cancel: Request) -> Incoming | None:
         """Return the INVITE that a CANCEL is about."""

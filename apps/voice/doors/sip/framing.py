@@ -15,6 +15,7 @@ class Framer:
     def __init__(self) -> None:
         self._waiting = bytearray()
         self._head_from = 0
+        self._end: int | None = None
 
     def push(self, data: bytes) -> list[bytes]:
         """Add what came and return the messages that are whole now; a keep-alive is `PING`.
@@ -38,21 +39,29 @@ class Framer:
         if waiting.startswith(PONG):
             del waiting[:2]
             return PONG
+        end = self._end
+        if end is None and (end := self._find_end()) is None:
+            return None
+        if len(waiting) < end:
+            return None
+        message = bytes(waiting[:end])
+        del waiting[:end]
+        self._head_from, self._end = 0, None
+        return message
+
+    def _find_end(self) -> int | None:
+        """Return where the next message ends, once its head is whole; looked for only once."""
+        waiting = self._waiting
         head_end = waiting.find(b"\r\n\r\n", max(0, self._head_from - 3))
         if head_end < 0:
             self._head_from = len(waiting)
             if len(waiting) > MAX_MESSAGE_BYTES:
                 raise BadMessage("A message's head is too long.", status=513)
             return None
-        end = head_end + 4 + self._body_length(bytes(waiting[:head_end]))
-        if end > MAX_MESSAGE_BYTES:
+        self._end = head_end + 4 + self._body_length(bytes(waiting[:head_end]))
+        if self._end > MAX_MESSAGE_BYTES:
             raise BadMessage("A message is too long.", status=513)
-        if len(waiting) < end:
-            return None
-        message = bytes(waiting[:end])
-        del waiting[:end]
-        self._head_from = 0
-        return message
+        return self._end
 
     def _body_length(self, head: bytes) -> int:
         try:

@@ -15,8 +15,8 @@ MAX_NUMBER = 2**31 - 1
 _HEADER = re.compile(rf"({NAME})[ \t]*:(.*)", re.DOTALL)
 _VIA = re.compile(
     rf"SIP\s*/\s*2\.0\s*/\s*({NAME})\s+"
-    r"(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9.\-_]{1,253})\s*(?::\s*(\d{1,5}))?\s*(;.*)?",
-    re.IGNORECASE | re.DOTALL,
+    r"(\[[0-9A-Fa-f:.]{2,45}\]|[A-Za-z0-9.\-_]{1,253})(?:\s*:\s*(\d{1,5}))?",
+    re.IGNORECASE,
 )
 _CSEQ = re.compile(rf"(\d{{1,10}})\s+({NAME})", re.ASCII)
 _CALL_ID = re.compile(r"[!-~]{1,256}")
@@ -130,11 +130,12 @@ def read_via(value: str) -> Via:
     Raises:
         BadMessage: It is not right.
     """
-    match = _VIA.fullmatch(value.strip())
+    head, semicolon, params = value.partition(";")
+    match = _VIA.fullmatch(head.strip())
     if match is None or (match[3] and not 0 < int(match[3]) < 65536):
         raise BadMessage("A Via header is not right.")
     port = int(match[3]) if match[3] else None
-    return Via(match[1].upper(), match[2], port, read_params(match[4] or ""))
+    return Via(match[1].upper(), match[2], port, read_params(semicolon + params))
 
 
 def read_headers(lines: Iterable[str]) -> Headers:

@@ -8,7 +8,10 @@ from apps.core.errors import ProtocolError
 from apps.voice.doors.sip.message import Request
 
 TYPES = "application/dtmf-relay, application/dtmf"
-_SIGNAL = re.compile(rb"^\s*signal\s*=\s*([0-9*#])\s*$", re.IGNORECASE | re.MULTILINE)
+MAX_BODY_BYTES = 200
+_SIGNAL = re.compile(
+    rb"^[ \t]*signal[ \t]*=[ \t]*([0-9*#])[ \t]*\r?$", re.IGNORECASE | re.MULTILINE
+)
 
 
 def read_key(info: Request) -> str:
@@ -17,12 +20,13 @@ def read_key(info: Request) -> str:
     Raises:
         ProtocolError: Its body is of an unknown type.
     """
+    body = info.body[:MAX_BODY_BYTES]
     match info.content_type:
         case "application/dtmf-relay":
-            found = _SIGNAL.search(info.body)
+            found = _SIGNAL.search(body)
             return found[1].decode() if found else ""
         case "application/dtmf":
-            key = info.body.strip().decode("ascii", "replace")
+            key = body.strip().decode("ascii", "replace")
             return key if key in tuple("0123456789*#") else ""
         case "":
             return ""

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from apps.voice.doors.sip.dialog import response_to
+from apps.voice.doors.sip.dialog import new_tag, response_to
 from apps.voice.doors.sip.message import Request, Response
 from apps.voice.doors.sip.transport import Flow
 
@@ -24,6 +24,7 @@ class Incoming:
     request: Request
     flow: Flow
     _answer: Callable[[Response], None]
+    _answer_once: Callable[[Response], None]
     _ack: Callable[[], None]
     on_expired: Callable[[], None] | None = None
     answered: bool = False
@@ -36,6 +37,16 @@ class Incoming:
             return
         self.answered = status >= 200
         self._answer(response_to(self.request, status, *extra, tag=tag, body=body))
+
+    def respond_once(self, status: int, *extra: tuple[str, str]) -> None:
+        """Answer it finally and forget it: whoever repeats it is handled anew.
+
+        For strangers: they cost no memory, and an address that somebody made up is sent a single
+        answer instead of the same one for half a minute (RFC 3261, 26.3.2.4).
+        """
+        if not self.answered:
+            self.answered = True
+            self._answer_once(response_to(self.request, status, *extra, tag=new_tag()))
 
     def acked(self) -> None:
         """Note that the ACK of a 2xx came."""
