@@ -169,8 +169,7 @@ class CallPage {
     this.cleanups.push(startClock(byId("clock")), keepAwake());
     const { sound } = this;
     if (sound) {
-      const { inMeter, outMeter } = sound;
-      const levels = [probe(inMeter), probe(outMeter)];
+      const levels = [probe(sound.inMeter), probe(sound.outMeter)];
       this.cleanups.push(showLevels(byId("level"), levels[0], this.button, levels[1]));
       this.#list();
     }
