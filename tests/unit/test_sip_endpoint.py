@@ -590,7 +590,7 @@ def test_an_invite_that_comes_by_two_ways_is_one_call():
         await settled()
         phone.request("INVITE", sdp(), seq=1)
         await settled()
-        assert phone.wire.statuses() == [100, 200, 100, 482]
+        assert phone.wire.statuses() == [100, 200, 482]
 
     scenario(script)
 
@@ -600,16 +600,13 @@ def test_a_flood_of_requests_leaves_a_call_its_own(monkeypatch):
 
     async def script(house, phone):
         await phone.call()
-        flood = Phone(phone.endpoint, Wire(host="192.0.2.66"), "flood")
-        for _ in range(30):
-            flood.request("OPTIONS")
-        assert flood.wire.statuses("OPTIONS")[-1] == 503
+        others = [Phone(phone.endpoint, Wire(host="192.0.2.66"), f"f{n}") for n in range(30)]
+        for other in others:
+            other.request("INVITE", sdp())
+        assert others[-1].wire.statuses() == [503]
         phone.request("OPTIONS")
         phone.request("BYE")
         assert phone.wire.statuses("OPTIONS") == phone.wire.statuses("BYE") == [200]
-        await asyncio.sleep(40)
-        flood.request("OPTIONS")
-        assert flood.wire.statuses("OPTIONS")[-1] == 200
 
     scenario(script)
 

@@ -7,7 +7,9 @@ from contextlib import suppress
 
 import structlog
 
+from apps.core.clock import loop_ms
 from apps.core.errors import ProtocolError, TomError
+from apps.core.rate import TokenBucket
 from apps.voice.doors.sip import session_timer
 from apps.voice.doors.sip.caller_events import CallerEvents
 from apps.voice.doors.sip.dialog import Dialog, new_tag, uas_dialog
@@ -26,6 +28,9 @@ SDP = "application/sdp"
 SDP_TYPE = ("content-type", SDP)
 ACK_S = 2.0
 BYE_S = 3.0
+REQUESTS_PER_S = 5.0
+REQUEST_BURST = 50.0
+"""Of one call: whoever types keys by INFO sends no more, and each is remembered for a while."""
 log = structlog.get_logger(__name__)
 
 
@@ -46,6 +51,7 @@ class SipCall(Leg):
         self.answered = False
         self._invite: Incoming | None = None
         self._acked = asyncio.Event()
+        self._pace = TokenBucket(REQUESTS_PER_S / 1000, REQUEST_BURST, loop_ms())
         self._clock = SessionClock(self._is_due, self._vanished)
         self._waiting_for_ack: Incoming | None = None
         self._awaits_answer = self._inviting = self._left = False
@@ -158,6 +164,9 @@ class SipCall(Leg):
     def handle(self, incoming: Incoming) -> None:
         """Take a request of the peer's within the dialog."""
         request = incoming.request
+        if request.method != "BYE" and not self._pace.take(loop_ms()):
+            incoming.respond_once(500, ("retry-after", "1"))
+            return
         try:
             self.dialog = self.dialog.take(request)
         except ProtocolError:
