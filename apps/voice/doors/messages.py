@@ -18,6 +18,13 @@ from pydantic import (
 )
 
 from apps.core.errors import ProtocolError
+from apps.voice.doors.base import (
+    CallerDigit,
+    CallerHungUp,
+    CallerRating,
+    CallerText,
+    DoorEvent,
+)
 
 PROTOCOL_VERSION = 1
 RATES_HZ = (8000, 16000, 24000, 44100, 48000)
@@ -133,6 +140,27 @@ def read_message(raw: str) -> ClientMessage:
     if isinstance(message, Start):
         _check_audio(message.audio)
     return message
+
+
+def call_event(message: ClientMessage) -> DoorEvent | None:
+    """Return what a message is for a call that has begun; None for a ping, which wants a pong.
+
+    Raises:
+        ProtocolError: It would begin the call again; code ``already_started``.
+    """
+    match message:
+        case Start():
+            raise ProtocolError("The call has already started.", code="already_started")
+        case Text(text=text):
+            return CallerText(text)
+        case Dtmf(digit=digit):
+            return CallerDigit(digit)
+        case Rating(stars=stars):
+            return CallerRating(stars)
+        case HangUp():
+            return CallerHungUp()
+        case Ping():
+            return None
 
 
 def _check_audio(audio: AudioFormat) -> None:

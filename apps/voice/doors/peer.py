@@ -1,14 +1,20 @@
-"""The peer behind a WebSocket, whatever it speaks: how it is refused, and how fast it may send."""
+"""The peer behind a door, whatever it speaks: how it is listened to, and what it may do.
+
+A door of one protocol adds how a message is read and what it says of an error.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
+from apps.core.clock import loop_ms
 from apps.core.errors import ProtocolError, TomError
 from apps.core.rate import Lead, TokenBucket
+from apps.voice.doors.base import CallerHungUp, DoorEvent
 from apps.voice.doors.messages import (
     CLOSE_BAD_MESSAGES,
     CLOSE_BUSY,
@@ -120,3 +126,101 @@ class Pace:
     def audio(self, length_ms: float) -> None:
         """Count audio that was taken, with the latest message."""
         self._lead.add(length_ms, self._messages.at_ms)
+
+
+class Patience:
+    """What is borne of one peer within its call: how fast it sends, and how often it errs."""
+
+    def __init__(self) -> None:
+        self._pace, self._errors = Pace(loop_ms()), 0
+
+    async def message(self) -> None:
+        """Count one message.
+
+        Raises:
+            ProtocolError: It came too fast; code ``too_fast``.
+        """
+        if not self._pace.calm:
+            # What has arrived already does not suspend: a flood would stop all other calls.
+            await asyncio.sleep(0)
+        self._pace.message(loop_ms())
+
+    def check_audio(self) -> None:
+        """Refuse audio of a peer that is too far ahead of real time.
+
+        Raises:
+            ProtocolError: It is; code ``audio_too_fast``.
+        """
+        self._pace.check_audio()
+
+    def audio(self, length_ms: float) -> None:
+        """Count audio that was taken."""
+        self._pace.audio(length_ms)
+
+    def ends(self, error: TomError) -> bool:
+        """Count an error; True when the peer is to be given up: it errs too often, or is silent."""
+        self._errors += 1
+        return self._errors > MAX_ERRORS or error.code == "timeout"
+
+
+Message = TypeVar("Message")
+
+
+async def arrivals(
+    receive: Callable[[], Awaitable[Any | None]],
+    take: Callable[[Any], Awaitable[DoorEvent | None]],
+    complain: Callable[[ProtocolError], Awaitable[bool]],
+) -> AsyncGenerator[DoorEvent, None]:
+    """Yield what comes from a caller; bad input is dropped, within bounds. Ends with their end.
+
+    Args:
+        receive: Returns the peer's next message, or None when it has gone.
+        take: Returns what a message is for the call, or None; raises ProtocolError.
+        complain: Tells the peer of an error; returns False when it is given up.
+    """
+    while True:
+        event: DoorEvent | None
+        try:
+            async with asyncio.timeout(IDLE_TIMEOUT_S):
+                message = await receive()
+            event = CallerHungUp() if message is None else await take(message)
+        except TimeoutError:
+            await complain(_nothing_came())
+            event = CallerHungUp(failed=True)
+        except ProtocolError as error:
+            event = None if await complain(error) else CallerHungUp(failed=True)
+        if event is not None:
+            yield event
+            if isinstance(event, CallerHungUp):
+                return
+
+
+def _nothing_came() -> ProtocolError:
+    return ProtocolError(
+        f"Nothing came for {IDLE_TIMEOUT_S:.0f} seconds.",
+        hint="Send silence, or a ping in a typed call.",
+        code="timeout",
+    )
+
+
+async def first_message(receive: Callable[[], Awaitable[Message | None]]) -> Message:
+    """Return a connection's first message.
+
+    Args:
+        receive: Returns the next message, or None when the peer has gone.
+
+    Raises:
+        ProtocolError: None came; code ``timeout`` or ``not_started``.
+    """
+    try:
+        async with asyncio.timeout(START_TIMEOUT_S):
+            message = await receive()
+    except TimeoutError:
+        raise ProtocolError(
+            "No start message came.",
+            hint=f"Send it within {START_TIMEOUT_S:.0f} seconds.",
+            code="timeout",
+        ) from None
+    if message is None:
+        raise ProtocolError("The connection closed before it began.", code="not_started")
+    return message

@@ -15,7 +15,7 @@ from typing import Any
 from apps.core.clock import loop_ms
 from apps.core.errors import ProtocolError
 from apps.voice.doors.base import CallerDigit, DoorEvent
-from apps.voice.doors.carriers.door import CarrierDoor, first_message, read_key
+from apps.voice.doors.carriers.door import CarrierDoor, read_key
 from apps.voice.doors.carriers.media import read_json
 from apps.voice.doors.carriers.messages import (
     Admit,
@@ -28,7 +28,7 @@ from apps.voice.doors.carriers.messages import (
     as_told,
 )
 from apps.voice.doors.messages import MAX_FRAME_MS
-from apps.voice.doors.peer import Socket
+from apps.voice.doors.peer import Socket, first_message
 from apps.voice.doors.transcode import Transcoder
 
 RATES_HZ = (8000, 16000)
@@ -106,7 +106,7 @@ class VonageDoor(CarrierDoor):
         Raises:
             ProtocolError: It did not come, or is another; pass it to `refuse`.
         """
-        message = read_vonage(await first_message(socket))
+        message = read_vonage(await first_message(socket.receive))
         if not isinstance(message, StreamStart):
             raise ProtocolError("A connection begins with websocket:connected.", code="not_started")
         return cls(socket, message, admit(message))

@@ -6,43 +6,27 @@ and the audio's way to and from 16 kHz.
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import AsyncGenerator, Callable, Mapping
 from typing import Any
 
 from apps.core.audio import duration_ms
-from apps.core.clock import loop_ms
 from apps.core.errors import ProtocolError, TomError
 from apps.voice.doors.base import (
     CallerAudio,
-    CallerDigit,
-    CallerHungUp,
-    CallerRating,
-    CallerText,
     CallRequest,
     Capabilities,
     DoorEvent,
 )
 from apps.voice.doors.messages import (
     CLOSE_NORMAL,
-    Dtmf,
-    HangUp,
     Ping,
-    Rating,
     Start,
-    Text,
+    call_event,
     check_frame,
     read_message,
 )
-from apps.voice.doors.peer import (
-    IDLE_TIMEOUT_S,
-    MAX_ERRORS,
-    START_TIMEOUT_S,
-    Pace,
-    Socket,
-    refuse,
-)
+from apps.voice.doors.peer import Patience, Socket, arrivals, first_message, refuse
 from apps.voice.doors.transcode import Transcoder
 
 
@@ -65,8 +49,7 @@ class WebSocketDoor:
             audio=start.mode == "audio", transfer=True, observe=observe
         )
         self._transcoder = Transcoder(start.audio.encoding, start.audio.rate)
-        self._errors = 0
-        self._pace = Pace(loop_ms())
+        self._patience = Patience()
 
     @classmethod
     async def accept(cls, socket: Socket, may_observe: Callable[[str], bool]) -> WebSocketDoor:
@@ -79,15 +62,7 @@ class WebSocketDoor:
         Raises:
             ProtocolError: No or a bad `start`; pass it to `refuse`.
         """
-        try:
-            async with asyncio.timeout(START_TIMEOUT_S):
-                raw = await socket.receive()
-        except TimeoutError:
-            raise ProtocolError(
-                "No start message came.",
-                hint=f"Send it within {START_TIMEOUT_S:.0f} seconds.",
-                code="timeout",
-            ) from None
+        raw = await first_message(socket.receive)
         message = read_message(raw) if isinstance(raw, str) else None
         if not isinstance(message, Start):
             raise ProtocolError(
@@ -109,39 +84,13 @@ class WebSocketDoor:
         """The token that the caller sent."""
         return self._start.token
 
-    async def events(self) -> AsyncGenerator[DoorEvent, None]:
+    def events(self) -> AsyncGenerator[DoorEvent, None]:
         """Yield what comes from the caller; bad input is answered with an error and dropped."""
-        while True:
-            try:
-                async with asyncio.timeout(IDLE_TIMEOUT_S):
-                    raw = await self._socket.receive()
-                event = None if raw is None else await self._read(raw)
-            except TimeoutError:
-                timeout = ProtocolError(
-                    f"Nothing came for {IDLE_TIMEOUT_S:.0f} seconds.",
-                    hint="Send silence, or a ping in a typed call.",
-                    code="timeout",
-                )
-                await refuse(self._socket, timeout)
-                yield CallerHungUp(failed=True)
-                return
-            except ProtocolError as error:
-                if not await self.complain(error):
-                    yield CallerHungUp(failed=True)
-                    return
-                continue
-            if raw is None:
-                yield CallerHungUp()
-                return
-            if event is not None:
-                yield event
-                if isinstance(event, CallerHungUp):
-                    return
+        return arrivals(self._socket.receive, self._read, self.complain)
 
     async def complain(self, error: TomError) -> bool:
-        """Tell the peer of an error; returns False when that was one too many."""
-        self._errors += 1
-        if self._errors > MAX_ERRORS:
+        """Tell the peer of an error; returns False when it is given up."""
+        if self._patience.ends(error):
             await refuse(self._socket, error)
             return False
         await self._send({"type": "error", **error.as_dict()})
@@ -173,25 +122,13 @@ class WebSocketDoor:
         await self._socket.send_text(json.dumps(message, ensure_ascii=False))
 
     async def _read(self, raw: str | bytes) -> DoorEvent | None:
-        # What has arrived already does not suspend: without this, one client's flood stops all.
-        await asyncio.sleep(0)
-        self._pace.message(loop_ms())
+        await self._patience.message()
         if isinstance(raw, bytes):
             return self._read_audio(raw)
-        match read_message(raw):
-            case Start():
-                raise ProtocolError("The call has already started.", code="already_started")
-            case Text(text=text):
-                return CallerText(text)
-            case Dtmf(digit=digit):
-                return CallerDigit(digit)
-            case Rating(stars=stars):
-                return CallerRating(stars)
-            case HangUp():
-                return CallerHungUp()
-            case Ping():
-                await self._send({"type": "pong"})
-                return None
+        message = read_message(raw)
+        if isinstance(message, Ping):
+            await self._send({"type": "pong"})
+        return call_event(message)
 
     def _read_audio(self, frame: bytes) -> CallerAudio | None:
         if not self.capabilities.audio:
@@ -201,7 +138,7 @@ class WebSocketDoor:
                 code="audio_not_expected",
             )
         check_frame(frame, self._start.audio)
-        self._pace.check_audio()
+        self._patience.check_audio()
         pcm = self._transcoder.incoming(frame)
-        self._pace.audio(duration_ms(pcm))
+        self._patience.audio(duration_ms(pcm))
         return CallerAudio(pcm) if pcm else None

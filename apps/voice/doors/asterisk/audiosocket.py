@@ -34,7 +34,7 @@ from apps.voice.doors.base import (
     DoorEvent,
 )
 from apps.voice.doors.carriers.door import HandOver
-from apps.voice.doors.peer import IDLE_TIMEOUT_S, MAX_ERRORS, START_TIMEOUT_S, Pace
+from apps.voice.doors.peer import Patience, arrivals, first_message
 from apps.voice.doors.transcode import Transcoder
 
 MAX_QUEUED_FRAMES = 50
@@ -100,11 +100,7 @@ async def first_packet(connection: Connection) -> CallId:
     Raises:
         ProtocolError: It did not; code ``timeout`` or ``not_started``.
     """
-    try:
-        async with asyncio.timeout(START_TIMEOUT_S):
-            packet = await connection.receive()
-    except TimeoutError:
-        raise ProtocolError("No call id came.", code="timeout") from None
+    packet = await first_message(connection.receive)
     if not isinstance(packet, CallId):
         raise ProtocolError("A connection begins with the call's id.", code="not_started")
     return packet
@@ -127,8 +123,7 @@ class AudioSocketDoor:
         self._connection, self.request = connection, request
         self.capabilities = Capabilities(transfer=hand_over is not None)
         self._hand_over = hand_over
-        self._errors = 0
-        self._pace = Pace(loop_ms())
+        self._patience = Patience()
         self._rate_hz = 8000
         self._transcoder = Transcoder("pcm_s16le", self._rate_hz)
         self._queue: deque[bytes] = deque()
@@ -139,22 +134,9 @@ class AudioSocketDoor:
         """How much of what was sent waits here for its moment."""
         return len(self._queue) * float(FRAME_MS)
 
-    async def events(self) -> AsyncGenerator[DoorEvent, None]:
+    def events(self) -> AsyncGenerator[DoorEvent, None]:
         """Yield what comes from the caller; bad packets are dropped, within bounds."""
-        while True:
-            try:
-                async with asyncio.timeout(IDLE_TIMEOUT_S):
-                    packet = await self._connection.receive()
-                event = CallerHungUp() if packet is None else await self._take(packet)
-            except TimeoutError:
-                event = CallerHungUp(failed=True)
-            except ProtocolError:
-                self._errors += 1
-                event = CallerHungUp(failed=True) if self._errors > MAX_ERRORS else None
-            if event is not None:
-                yield event
-                if isinstance(event, CallerHungUp):
-                    return
+        return arrivals(self._connection.receive, self._take, self._complain)
 
     async def play(self, frame: bytes) -> None:
         """Queue one 20 ms frame for its moment."""
@@ -207,10 +189,12 @@ class AudioSocketDoor:
         await self._connection.send(HANG_UP)
         await self._connection.close()
 
+    async def _complain(self, error: ProtocolError) -> bool:
+        """Say nothing: Asterisk takes no errors. Returns False when it is given up."""
+        return not self._patience.ends(error)
+
     async def _take(self, packet: Packet) -> DoorEvent | None:
-        # What has arrived already does not suspend: without this, one flood stops all other calls.
-        await asyncio.sleep(0)
-        self._pace.message(loop_ms())
+        await self._patience.message()
         match packet:
             case Audio(pcm=pcm, rate_hz=rate_hz):
                 return self._hear(pcm, rate_hz)
@@ -223,9 +207,9 @@ class AudioSocketDoor:
         return None
 
     def _hear(self, pcm: bytes, rate_hz: int) -> CallerAudio:
-        self._pace.check_audio()
+        self._patience.check_audio()
         if rate_hz != self._rate_hz:
             self._rate_hz, self._transcoder = rate_hz, Transcoder("pcm_s16le", rate_hz)
         heard = self._transcoder.incoming(pcm)
-        self._pace.audio(duration_ms(heard))
+        self._patience.audio(duration_ms(heard))
         return CallerAudio(heard)

@@ -20,10 +20,10 @@ from apps.voice.doors.asterisk.control import (
     write_command,
 )
 from apps.voice.doors.base import CallerDigit, CallRequest, DoorEvent
-from apps.voice.doors.carriers.door import CarrierDoor, HandOver, first_message
+from apps.voice.doors.carriers.door import CarrierDoor, HandOver
 from apps.voice.doors.carriers.messages import Mark
 from apps.voice.doors.messages import MAX_FRAME_MS
-from apps.voice.doors.peer import Socket
+from apps.voice.doors.peer import Socket, first_message
 from apps.voice.doors.transcode import Transcoder
 
 XOFF_S = 30.0
@@ -72,7 +72,7 @@ class AsteriskDoor(CarrierDoor):
         Raises:
             ProtocolError: No or a bad MEDIA_START; pass it to `refuse`.
         """
-        raw = await first_message(socket)
+        raw = await first_message(socket.receive)
         message = read_control(raw) if isinstance(raw, str) else None
         if not isinstance(message, MediaStart):
             raise ProtocolError("A channel begins with MEDIA_START.", code="not_started")

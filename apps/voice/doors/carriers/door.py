@@ -1,11 +1,10 @@
-"""The shell of a carrier's door over a WebSocket: deadlines, error budget, marks, hand-over.
+"""The shell of a carrier's door over a WebSocket: bounds, marks, hand-over.
 
 A door of one carrier adds how a message is read and how audio, marks and a clear are written.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from typing import Any
 
@@ -15,21 +14,13 @@ from apps.core.errors import ProtocolError, TomError, TransferFailed
 from apps.voice.doors.base import (
     CallerAudio,
     CallerDigit,
-    CallerHungUp,
     CallRequest,
     Capabilities,
     DoorEvent,
 )
 from apps.voice.doors.carriers.marks import PlayoutMarks
 from apps.voice.doors.messages import CLOSE_NORMAL
-from apps.voice.doors.peer import (
-    IDLE_TIMEOUT_S,
-    MAX_ERRORS,
-    START_TIMEOUT_S,
-    Pace,
-    Socket,
-    refuse,
-)
+from apps.voice.doors.peer import Patience, Socket, arrivals, refuse
 from apps.voice.doors.transcode import Transcoder
 
 HandOver = Callable[[str, str], Awaitable[None]]
@@ -62,8 +53,7 @@ class CarrierDoor:
         self._hand_over = hand_over
         self._transcoder = transcoder
         self._marks = PlayoutMarks()
-        self._errors = 0
-        self._pace = Pace(loop_ms())
+        self._patience = Patience()
 
     def _read(self, raw: str | bytes) -> DoorEvent | None:
         """Take one message; raises ProtocolError where it is none of the carrier's."""
@@ -85,23 +75,9 @@ class CarrierDoor:
         """How much of what was sent the caller has not heard, by the latest mark's delay."""
         return self._marks.unplayed_ms(loop_ms())
 
-    async def events(self) -> AsyncGenerator[DoorEvent, None]:
+    def events(self) -> AsyncGenerator[DoorEvent, None]:
         """Yield what comes from the caller; bad input is dropped, within bounds."""
-        while True:
-            try:
-                async with asyncio.timeout(IDLE_TIMEOUT_S):
-                    raw = await self._socket.receive()
-                event = CallerHungUp() if raw is None else await self._take(raw)
-            except TimeoutError:
-                silent = f"Nothing came for {IDLE_TIMEOUT_S:.0f} seconds."
-                await refuse(self._socket, ProtocolError(silent, code="timeout"))
-                event = CallerHungUp(failed=True)
-            except ProtocolError as error:
-                event = None if await self._complain(error) else CallerHungUp(failed=True)
-            if event is not None:
-                yield event
-                if isinstance(event, CallerHungUp):
-                    return
+        return arrivals(self._socket.receive, self._take, self._complain)
 
     async def flush(self) -> None:
         """Make the carrier drop what it has not played."""
@@ -127,25 +103,21 @@ class CarrierDoor:
         await self._socket.close(CLOSE_NORMAL, reason)
 
     async def _complain(self, error: TomError) -> bool:
-        """Count an error, and tell of it; returns False when that was one too many."""
-        self._errors += 1
-        if self._errors > MAX_ERRORS:
+        """Tell the carrier of an error; returns False when it is given up."""
+        if self._patience.ends(error):
             await refuse(self._socket, error)
             return False
         await self._answer_error(error)
         return True
 
     async def _take(self, raw: str | bytes) -> DoorEvent | None:
-        if not self._pace.calm:
-            # What has arrived already does not suspend: a flood would stop all other calls.
-            await asyncio.sleep(0)
-        self._pace.message(loop_ms())
+        await self._patience.message()
         return self._read(raw)
 
     def _hear(self, audio: bytes) -> CallerAudio:
-        self._pace.check_audio()
+        self._patience.check_audio()
         pcm = self._transcoder.incoming(audio)
-        self._pace.audio(duration_ms(pcm))
+        self._patience.audio(duration_ms(pcm))
         return CallerAudio(pcm)
 
 
@@ -158,19 +130,3 @@ def read_key(digit: object) -> CallerDigit:
     if not isinstance(digit, str) or digit not in KEYS:
         raise ProtocolError("A digit is no key of a telephone.", code="bad_message")
     return CallerDigit(digit)
-
-
-async def first_message(socket: Socket) -> str | bytes:
-    """Return a connection's first message.
-
-    Raises:
-        ProtocolError: None came; code ``timeout`` or ``not_started``.
-    """
-    try:
-        async with asyncio.timeout(START_TIMEOUT_S):
-            raw = await socket.receive()
-    except TimeoutError:
-        raise ProtocolError("No start message came.", code="timeout") from None
-    if raw is None:
-        raise ProtocolError("The connection closed before it began.", code="not_started")
-    return raw

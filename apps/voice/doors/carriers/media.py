@@ -11,7 +11,7 @@ from typing import Any
 from apps.core.clock import loop_ms
 from apps.core.errors import ProtocolError, TomError
 from apps.voice.doors.base import CallerDigit, CallerHungUp, CallRequest, DoorEvent
-from apps.voice.doors.carriers.door import CarrierDoor, HandOver, first_message
+from apps.voice.doors.carriers.door import CarrierDoor, HandOver
 from apps.voice.doors.carriers.messages import (
     CarrierMessage,
     Connected,
@@ -21,7 +21,7 @@ from apps.voice.doors.carriers.messages import (
     StreamStart,
 )
 from apps.voice.doors.messages import MAX_FRAME_MS
-from apps.voice.doors.peer import Socket
+from apps.voice.doors.peer import Socket, first_message
 from apps.voice.doors.transcode import Transcoder
 
 RATE_HZ = 8000
@@ -67,9 +67,9 @@ async def read_start(socket: Socket, read: Callable[[str | bytes], CarrierMessag
     Raises:
         ProtocolError: It did not come, or is not right.
     """
-    message = read(await first_message(socket))
+    message = read(await first_message(socket.receive))
     if isinstance(message, Connected):
-        message = read(await first_message(socket))
+        message = read(await first_message(socket.receive))
     if not isinstance(message, StreamStart):
         raise ProtocolError("A stream begins with a start message.", code="not_started")
     return message

@@ -26,7 +26,7 @@ from apps.voice.doors.base import (
     TurnsByHand,
 )
 from apps.voice.doors.messages import CLOSE_NORMAL, MAX_FRAME_MS
-from apps.voice.doors.peer import MAX_ERRORS, Pace, Socket, refuse
+from apps.voice.doors.peer import Patience, Socket, refuse
 from apps.voice.doors.realtime import happenings as tom
 from apps.voice.doors.realtime.audio import Listening, Playback, Speaking
 from apps.voice.doors.realtime.conversation import Conversation, Event
@@ -72,8 +72,7 @@ class RealtimeDoor:
         self._listening = Listening(session.input)
         self._speaking = Speaking(session.output)
         self._playback = Playback()
-        self._pace = Pace(loop_ms())
-        self._errors = 0
+        self._patience = Patience()
         self._waiting: list[str | bytes | None] = []
         self._outcome: asyncio.Future[bool] | None = None
 
@@ -143,9 +142,7 @@ class RealtimeDoor:
                 yield arrival
 
     async def _read(self, raw: str | bytes) -> Sequence[DoorEvent]:
-        # What has arrived already does not suspend: without this, one client's flood stops all.
-        await asyncio.sleep(0)
-        self._pace.message(loop_ms())
+        await self._patience.message()
         event = read_event(raw)
         return self._hear(event) if isinstance(event, Append) else await self._carry_out(event)
 
@@ -166,11 +163,11 @@ class RealtimeDoor:
         if not self.capabilities.audio:
             message = "The call was begun in text; it takes no audio."
             raise Refused(message, code="audio_not_expected", event_id=event.event_id)
-        self._pace.check_audio()
+        self._patience.check_audio()
         audio = event.decoded()
         pcm = self._listening.decode(audio)
         length_ms = self._listening.length_ms(audio)
-        self._pace.audio(length_ms)
+        self._patience.audio(length_ms)
         heard_ms = self._conversation.heard_ms + length_ms
         self._conversation = replace(self._conversation, heard_ms=heard_ms)
         pieces = range(0, len(pcm), _PIECE_BYTES)
@@ -192,8 +189,7 @@ class RealtimeDoor:
 
     async def _complain(self, error: ProtocolError) -> bool:
         """Tell the client of an error; returns False when that was one too many."""
-        self._errors += 1
-        if self._errors > MAX_ERRORS:
+        if self._patience.ends(error):
             await refuse(self._socket, error, error_event(error))
             return False
         await self._socket.send_text(json.dumps(error_event(error)))

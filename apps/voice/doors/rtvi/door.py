@@ -9,7 +9,6 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
 
-from apps.core.clock import loop_ms
 from apps.core.errors import ProtocolError, TomError, TransferFailed
 from apps.voice.doors.base import (
     CallerDigit,
@@ -23,7 +22,7 @@ from apps.voice.doors.base import (
     DoorEvent,
     TurnsByHand,
 )
-from apps.voice.doors.peer import MAX_ERRORS, Pace
+from apps.voice.doors.peer import Patience
 from apps.voice.doors.rtvi.messages import (
     VERSION,
     CallResult,
@@ -67,8 +66,7 @@ class RtviDoor:
         self.peer, self.request = peer, request
         self.capabilities = Capabilities(transfer=True)
         self._telling = Telling()
-        self._errors = 0
-        self._pace = Pace(loop_ms())
+        self._patience = Patience()
         self._outcome: asyncio.Future[bool] | None = None
         self._call_id = ""
 
@@ -103,7 +101,6 @@ class RtviDoor:
 
     def complain(self, error: TomError) -> bool:
         """Tell the client of an error; returns False when that was one too many."""
-        self._errors += 1
         id = error.id if isinstance(error, Refused) else None
         told: Message = {"error": error.message, "code": error.code}
         if id is not None:
@@ -111,7 +108,7 @@ class RtviDoor:
         else:
             fatal = not isinstance(error, ProtocolError)
             self._answer("error", told | {"fatal": fatal, "message": error.message})
-        return self._errors <= MAX_ERRORS
+        return not self._patience.ends(error)
 
     # --- the call
 
@@ -155,9 +152,7 @@ class RtviDoor:
     # --- the client
 
     async def _read(self, raw: str) -> Sequence[DoorEvent]:
-        # What has arrived already does not suspend: without this, one client's flood stops all.
-        await asyncio.sleep(0)
-        self._pace.message(loop_ms())
+        await self._patience.message()
         return self._carry_out(read_message(raw))
 
     def _carry_out(self, message: ClientMessage) -> Sequence[DoorEvent]:

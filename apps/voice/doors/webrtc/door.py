@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any
 
-from apps.core.clock import loop_ms
 from apps.core.errors import ProtocolError, TomError
-from apps.voice.doors.base import (
-    CallerDigit,
-    CallerHungUp,
-    CallerRating,
-    CallerText,
-    CallRequest,
-    Capabilities,
-    DoorEvent,
-)
-from apps.voice.doors.messages import Dtmf, HangUp, Ping, Rating, Start, Text, read_message
-from apps.voice.doors.peer import MAX_ERRORS, Pace
+from apps.voice.doors.base import CallerHungUp, CallRequest, Capabilities, DoorEvent
+from apps.voice.doors.messages import Ping, call_event, read_message
+from apps.voice.doors.peer import Patience
 from apps.voice.doors.webrtc.peer import ChannelText, Peer
 
 LABEL = "events"
@@ -40,8 +30,7 @@ class WebRtcDoor:
     def __init__(self, peer: Peer, request: CallRequest, *, observe: bool = False) -> None:
         self.peer, self.request = peer, request
         self.capabilities = Capabilities(transfer=True, observe=observe)
-        self._errors = 0
-        self._pace = Pace(loop_ms())
+        self._patience = Patience()
 
     async def events(self) -> AsyncGenerator[DoorEvent, None]:
         """Yield what comes from the caller; bad messages are answered with an error and dropped."""
@@ -62,9 +51,8 @@ class WebRtcDoor:
 
     def complain(self, error: TomError) -> bool:
         """Tell the caller's side of an error; returns False when that was one too many."""
-        self._errors += 1
         self._send({"type": "error", **error.as_dict()})
-        return self._errors <= MAX_ERRORS
+        return not self._patience.ends(error)
 
     async def play(self, frame: bytes) -> None:
         """Send one 20 ms frame, when it is due."""
@@ -91,20 +79,8 @@ class WebRtcDoor:
         self.peer.send(json.dumps(message, ensure_ascii=False))
 
     async def _read(self, raw: str) -> DoorEvent | None:
-        # What has arrived already does not suspend: without this, one client's flood stops all.
-        await asyncio.sleep(0)
-        self._pace.message(loop_ms())
-        match read_message(raw):
-            case Start():
-                raise ProtocolError("The call has already started.", code="already_started")
-            case Text(text=text):
-                return CallerText(text)
-            case Dtmf(digit=digit):
-                return CallerDigit(digit)
-            case Rating(stars=stars):
-                return CallerRating(stars)
-            case HangUp():
-                return CallerHungUp()
-            case Ping():
-                self._send({"type": "pong"})
-                return None
+        await self._patience.message()
+        message = read_message(raw)
+        if isinstance(message, Ping):
+            self._send({"type": "pong"})
+        return call_event(message)
