@@ -23,6 +23,8 @@ class CallEvent(StrEnum):
     BARGE_IN = "barge_in"
     NO_INPUT = "no_input"
     HANDOVER_REQUESTED = "handover_requested"
+    TRANSFERRED = "transferred"
+    TRANSFER_FAILED = "transfer_failed"
     GOODBYE = "goodbye"
     RATING = "rating"
     TIME_LIMIT = "time_limit"

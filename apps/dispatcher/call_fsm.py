@@ -296,12 +296,10 @@ TABLE: dict[tuple[CallState, CallEvent], Rows] = {
     (_S.SPEAKING, _E.CALL_ENDED): _HANGS_UP,
     #
     **_caller_noise(_S.HANDING_OVER),
-    (_S.HANDING_OVER, _E.SPEECH_FINISHED): (
-        _T(_S.ENDED, (_do(Transfer()), _end(EndReason.HANDOVER))),
-    ),
-    (_S.HANDING_OVER, _E.FAILURE): (
-        _T(_S.ENDED, (_silence, _do(Transfer()), _end(EndReason.HANDOVER))),
-    ),
+    (_S.HANDING_OVER, _E.SPEECH_FINISHED): (_T(_S.HANDING_OVER, (_do(Transfer()),)),),
+    (_S.HANDING_OVER, _E.FAILURE): (_T(_S.HANDING_OVER, (_silence, _do(Transfer()))),),
+    (_S.HANDING_OVER, _E.TRANSFERRED): (_T(_S.ENDED, (_end(EndReason.HANDOVER),)),),
+    (_S.HANDING_OVER, _E.TRANSFER_FAILED): (_T(_S.SPEAKING, (_speak(Act.NOT_TRANSFERRED),)),),
     (_S.HANDING_OVER, _E.TIME_LIMIT): (_T(_S.HANDING_OVER),),
     (_S.HANDING_OVER, _E.CALL_ENDED): _HANGS_UP,
     #

@@ -7,6 +7,7 @@ from typing import Any
 import structlog
 
 from apps.core.errors import TransferFailed
+from apps.core.events import CallEvent
 from apps.dispatcher.call_log import CallLog
 from apps.dispatcher.rt_fsm import CallSession
 from apps.dispatcher.services import CallOptions, Services
@@ -121,14 +122,16 @@ class CallReports:
         self._events.note("heard", turn_id, text=text)
         await self._door.tell("heard", {"turn_id": turn_id, "text": text})
 
-    async def transfer(self, summary: str) -> None:
-        """Hand the caller over to a person."""
+    async def transfer(self, summary: str) -> CallEvent:
+        """Hand the caller over to a person, and return what came of it."""
         handover = self._options.profile.handover
         target = handover.target if handover else ""
-        self._services.metrics.handover()
         self._events.note("transfer", target=target, summary=summary)
         try:
             await self._door.transfer(target, summary)
         except TransferFailed as error:
             log.error("transfer_failed", door=self._door.name, reason=error.message)
             self._events.note("transfer.failed", reason=error.code)
+            return CallEvent.TRANSFER_FAILED
+        self._services.metrics.handover()
+        return CallEvent.TRANSFERRED

@@ -33,6 +33,7 @@ class Act(StrEnum):
     REPEAT_PLEASE = "repeat_please"
     APOLOGY = "apology"
     HANDOVER = "handover"
+    NOT_TRANSFERRED = "not_transferred"
     RATING_QUESTION = "rating_question"
     FAREWELL = "farewell"
 
@@ -123,7 +124,10 @@ class Disarm:
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
-    """Hand the caller over to a person, with a summary."""
+    """Hand the caller over to a person, with a summary; the last effect of its event.
+
+    What comes of it is the next event: TRANSFERRED or TRANSFER_FAILED.
+    """
 
 
 @dataclass(frozen=True, slots=True)

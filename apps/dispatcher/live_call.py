@@ -283,6 +283,9 @@ class LiveCall:
         for effect in effects:
             if isinstance(effect, End):
                 return effect.reason
+            if isinstance(effect, Transfer):
+                # Applied at once: a carrier that takes the caller over hangs up here meanwhile.
+                return await self._apply(Event(await self._transfer()), tasks)
             await self._carry_out(effect, tasks)
         return None
 
@@ -319,8 +322,9 @@ class LiveCall:
                 self._timers.arm(timer)
             case Disarm(timer=timer):
                 self._timers.disarm(timer)
-            case Transfer():
-                await self._reports.transfer(self.conversation.summary())
+
+    async def _transfer(self) -> CallEvent:
+        return await self._reports.transfer(self.conversation.summary())
 
     # --- ear, door, timers
 

@@ -27,7 +27,7 @@ from apps.voice.mouth import Mouth
 
 log = structlog.get_logger(__name__)
 
-_INTERRUPTIBLE = (Act.NO_INPUT, Act.REPEAT_PLEASE, Act.APOLOGY)
+_INTERRUPTIBLE = (Act.NO_INPUT, Act.REPEAT_PLEASE, Act.APOLOGY, Act.NOT_TRANSFERRED)
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,7 @@ class Line(StrEnum):
     HANDOVER = "handover"
     HANDOVER_ALONE = "handover_alone"
     HANDOVER_DECLINED = "handover_declined"
+    NOT_TRANSFERRED = "not_transferred"
     ANYTHING_ELSE = "anything_else"
     NOTHING_TO_REPEAT = "nothing_to_repeat"
     GOODBYE = "goodbye"

@@ -118,9 +118,17 @@ def test_a_rating_spoken_into_the_question_silences_it():
 
 
 def test_a_hand_over_is_announced_then_carried_out():
-    call, effects = after(*ASKED, E.HANDOVER_REQUESTED, E.SPEECH_FINISHED)
+    call, effects = after(*ASKED, E.HANDOVER_REQUESTED, E.SPEECH_FINISHED, E.TRANSFERRED)
     assert effects[-2:] == [Transfer(), End(EndReason.HANDOVER)]
     assert call.end_reason is EndReason.HANDOVER
+
+
+def test_a_hand_over_that_fails_is_told_and_the_call_goes_on():
+    happened = (E.HANDOVER_REQUESTED, E.SPEECH_FINISHED, E.TRANSFER_FAILED, E.SPEECH_FINISHED)
+    call, effects = after(*ASKED, *happened)
+    assert [e.act for e in effects if isinstance(e, Speak)][-1] is Act.NOT_TRANSFERRED
+    assert call.state is S.LISTENING
+    assert call.end_reason is None
 
 
 def test_failures_are_apologised_for_until_there_are_too_many():

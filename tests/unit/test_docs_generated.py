@@ -77,7 +77,7 @@ def test_the_tables_say_what_a_transition_does():
     assert "answered + 1" in tables["thinking"]
     assert "| `no_input` | patient | `speaking` |" in tables["listening"]
     assert "closing: `no_input`" in tables["listening"]
-    assert "transfer to a person; end: `handover`" in tables["handing_over"]
+    assert "| `speech_finished` | | stays | transfer to a person | |" in tables["handing_over"]
     assert "| `time_limit` | | stays | | |" in tables["thanking"]
     assert all(f"say `{act}`" in fsm_diagram.table_markdown() for act in Act)
 

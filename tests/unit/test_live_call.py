@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from apps.core.clock import loop_ms
-from apps.core.errors import EngineDied
+from apps.core.errors import EngineDied, TransferFailed
 from apps.core.policy import BargeInSensitivity, Greeting, InquiryMode, Length, PolicySlots, Tone
 from apps.dispatcher.services import Limits
 from apps.voice.doors.base import CallerAudio, Capabilities
@@ -164,6 +164,22 @@ def test_asking_for_a_person_transfers_with_a_summary():
     assert "reg-used" in transfer["summary"]
     assert call.facts.handed_over
     assert not door.of("rating.asked")
+
+
+class RefusingDoor(ScriptedDoor):
+    """A door whose carrier does not put callers through."""
+
+    async def transfer(self, target: str, summary: str) -> None:
+        raise TransferFailed("The number is not in service.")
+
+
+def test_a_caller_who_cannot_be_put_through_is_told_and_goes_on():
+    door = RefusingDoor((LISTEN, 1500), (LISTEN, 900), (LISTEN, CallerHungUp()))
+    call = hold(door, "let me talk to a human agent please", QUESTION)
+    said = " ".join(call.door.said("assistant"))
+    assert said.index("could not put you through") < said.index("registration certificate")
+    assert call.reason == "caller_hung_up"
+    assert not call.facts.handed_over
 
 
 def test_out_of_hours_nobody_is_promised():
