@@ -125,6 +125,19 @@ async def test_silence_is_sent_between_words_and_flushed_words_never_leave():
         assert level_dbfs(there.pcm) == -100
 
 
+async def test_a_side_that_only_answers_sends_nothing_before_it_has_heard_its_peer():
+    async with two_ends() as (here, there):
+        ours, theirs = agree(here, there)
+        here.session.answers_only = True
+        here.session.connect(ours)
+        await speak(here, 0.1)
+        assert there.session.statistics.received == 0
+        assert here.session.statistics.sent == 0
+        there.session.connect(theirs)
+        await speak(here, 0.2)
+        assert there.session.statistics.received >= 5
+
+
 class Telephone(asyncio.DatagramProtocol):
     """A plain peer that sends to one address, whatever comes, and counts what does."""
 

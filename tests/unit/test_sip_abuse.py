@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 
 import pytest
 
 from apps.core.errors import ProtocolError
 from apps.voice.doors.sip.uri import read_address
+from tests.unit.test_sip_endpoint import FakeRtp, Phone, Wire, scenario, sdp, settled
+
+
+@pytest.fixture(autouse=True)
+def _no_sockets(monkeypatch):
+    monkeypatch.setattr("apps.voice.doors.sip.media.RtpSession", FakeRtp)
 
 
 @pytest.mark.parametrize(
@@ -32,3 +39,46 @@ def test_names_before_an_address_are_read_with_and_without_spaces(display: str) 
         else:
             with pytest.raises(ProtocolError):
                 read_address(value)
+
+
+@pytest.mark.parametrize("method", ["INVITE", "OPTIONS", "REGISTER", "SUBSCRIBE", "BYE"])
+def test_a_stranger_s_request_is_answered_once_and_leaves_nothing_behind(method):
+    async def script(house, phone):
+        strangers = [Phone(phone.endpoint, Wire(host="192.0.2.66"), f"x{n}") for n in range(200)]
+        for stranger in strangers:
+            stranger.request(method, sdp() if method == "INVITE" else b"")
+        assert len(phone.endpoint.stack.exchange) == 0
+        await asyncio.sleep(40)
+        assert all(len(stranger.wire.statuses(method)) == 1 for stranger in strangers)
+        stranger = strangers[0]
+        stranger.request(method, sdp() if method == "INVITE" else b"", seq=1, branch=1)
+        assert len(set(stranger.wire.statuses(method))) == 1
+        assert len(stranger.wire.statuses(method)) == 2
+
+    scenario(script, users={"alice": "secret"})
+
+
+def test_a_call_whose_caller_asks_without_end_gets_no_more_answers_that_are_kept():
+    async def script(house, phone):
+        await phone.call()
+        for _ in range(300):
+            phone.request("OPTIONS")
+        assert phone.wire.statuses("OPTIONS")[:50] == [200] * 50
+        assert set(phone.wire.statuses("OPTIONS")[50:]) == {500}
+        assert len(phone.endpoint.stack.exchange) < 60
+        phone.request("BYE")
+        assert phone.wire.statuses("BYE") == [200]
+
+    scenario(script)
+
+
+def test_no_audio_goes_to_where_an_offer_says_before_an_ack_has_shown_that_somebody_is_there():
+    async def script(house, phone):
+        phone.request("INVITE", sdp(host="192.0.2.99"))
+        await settled()
+        (call,) = phone.endpoint._calls.values()
+        assert call.media.rtp.answers_only
+        phone.ack()
+        assert not call.media.rtp.answers_only
+
+    scenario(script)

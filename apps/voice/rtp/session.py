@@ -68,6 +68,8 @@ class RtpSession:
         self._clock: asyncio.TimerHandle | None = None
         self._gap: asyncio.TimerHandle | None = None
         self._closed = self._gone = False
+        self.answers_only = False
+        """Send to nobody but where packets come from: nobody has shown yet to want any."""
         self._rtp: Endpoint
         self._rtcp: Endpoint
         self.local_port = 0
@@ -235,12 +237,15 @@ class RtpSession:
         assert self._agreed is not None
         assert self._receiver is not None
         pcm = self._queue.popleft() if self._queue else None
-        target = self._receiver.latch.target
+        target = self._target(self._receiver.latch)
         if target is None or not self._agreed.sends or (pcm is None and late_ms > _MADE_UP_MS):
             self._sender.skip()
             return
         packet = self._sender.frame(pcm)
         self._rtp.sendto(self._srtp.protect(packet) if self._srtp else packet, target)
+
+    def _target(self, latch: Latch) -> Address | None:
+        return latch.source if self.answers_only else latch.target
 
     def _watch(self, receiver: Receiver, now_ms: float) -> None:
         """Tell once when the peer is gone."""
@@ -267,7 +272,7 @@ class RtpSession:
         assert self._agreed is not None
         assert self._receiver is not None
         latch = self._receiver.latch
-        target = latch.target
+        target = self._target(latch)
         if target is None or not self._agreed.sends:
             return
         data = self._srtp.protect_rtcp(report) if self._srtp else report

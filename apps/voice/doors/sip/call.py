@@ -80,6 +80,9 @@ class SipCall(Leg):
             return
         try:
             media = await self.open_media()
+            # A datagram's sender can be made up, and so can where it wants its audio: the ACK of
+            # our answer shows that somebody is there.
+            media.rtp.answers_only = True
             body = media.answer_to(invite.request.body) if invite.request.body else media.offer()
         except TomError as error:
             log.warning("sip_not_answered", code=error.code)
@@ -147,6 +150,8 @@ class SipCall(Leg):
             self._waiting_for_ack.acked()
             self._waiting_for_ack = None
             self._acked.set()
+            if self.media is not None:
+                self.media.rtp.answers_only = False
         if self._awaits_answer and self.media is not None:
             self._awaits_answer = False
             try:
