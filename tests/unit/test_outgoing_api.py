@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from apps.core.errors import ProtocolError, StoreError, TomError, UnknownCall
 from apps.dispatcher.outgoing.decide import REFUSALS, OutgoingRequest, Refuse
 from apps.dispatcher.outgoing.status import CallStatus, Refused
-from apps.dispatcher.routes.outgoing import CallOrder, read_order, router
+from apps.dispatcher.routes.bodies import read_as
+from apps.dispatcher.routes.outgoing import CallOrder, router
 from apps.dispatcher.routes.reception import Reception
 
 TOKEN = "the operator's own token"
@@ -90,13 +91,13 @@ def test_an_order_that_is_none_is_refused(body):
 @given(st.binary(max_size=200) | st.text(max_size=100).map(str.encode))
 def test_nothing_but_a_clear_error_comes_of_bytes(body):
     with suppress(ProtocolError):
-        assert isinstance(read_order(body), CallOrder)
+        assert isinstance(read_as(CallOrder, body), CallOrder)
 
 
 @given(st.recursive(_PLAIN, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)))
 def test_nothing_but_a_clear_error_comes_of_json(value):
     with suppress(ProtocolError):
-        assert isinstance(read_order(json.dumps(value).encode()), CallOrder)
+        assert isinstance(read_as(CallOrder, json.dumps(value).encode()), CallOrder)
 
 
 def test_a_key_that_is_too_long_is_refused():

@@ -185,6 +185,17 @@ def test_pages_of_allowed_sites_alone_may_read_what_is_answered():
         assert (answer.headers.get("Access-Control-Allow-Origin") == origin) is allowed
 
 
+def test_a_browser_is_told_what_pages_of_allowed_sites_may_ask():
+    app = web(allowed_origins=frozenset({"https://ours.example"}))
+    for origin, status in (("https://ours.example", 200), ("https://theirs.example", 400)):
+        asking = {"Origin": origin, "Access-Control-Request-Method": "PATCH"}
+        answer = ask(app, "OPTIONS", "/whip/a-call", headers=asking)
+        assert answer.status_code == status
+        assert {"POST", "PATCH", "DELETE"} <= set(
+            answer.headers["access-control-allow-methods"].split(", ")
+        )
+
+
 def test_metrics_are_served_unless_switched_off():
     assert "tom_live_calls" in get(web(), "/metrics").text
     off = get(web(metrics_enabled=False), "/metrics")

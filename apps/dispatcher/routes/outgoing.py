@@ -7,13 +7,14 @@ from email.utils import format_datetime
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from apps.core.errors import ProtocolError, StoreError, TomError
 from apps.dispatcher.outgoing.calls import OutgoingCalls
 from apps.dispatcher.outgoing.decide import OutgoingRequest
 from apps.dispatcher.outgoing.status import Refused
+from apps.dispatcher.routes.bodies import read_as
 from apps.dispatcher.routes.reception import Reception, for_operators
 
 MAX_KEY = 200
@@ -61,7 +62,7 @@ def router(reception: Reception, calls: OutgoingCalls) -> APIRouter:
     async def place(request: Request) -> Response:
         try:
             _only_operators(reception, request)
-            order = read_order(await request.body())
+            order = read_as(CallOrder, await request.body())
             key = request.headers.get("idempotency-key", "")
             if len(key) > MAX_KEY:
                 raise ProtocolError("The idempotency key is too long.", code="bad_message")
@@ -93,22 +94,6 @@ def router(reception: Reception, calls: OutgoingCalls) -> APIRouter:
 def _only_operators(reception: Reception, request: Request) -> None:
     if not reception.is_operator(request):
         raise for_operators()
-
-
-def read_order(body: bytes) -> CallOrder:
-    """Read the body of a POST.
-
-    Raises:
-        ProtocolError: It is no order; code ``bad_message``.
-    """
-    try:
-        return CallOrder.model_validate_json(body)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(map(str, first["loc"])) or "the request"
-        raise ProtocolError(
-            f"No call can be made of this: {where}: {first['msg']}.", code="bad_message"
-        ) from None
 
 
 def _refusal(reception: Reception, error: TomError) -> Response:

@@ -13,7 +13,7 @@ import structlog
 from starlette.requests import HTTPConnection
 
 from apps.core.errors import TomError, UnknownCall
-from apps.dispatcher.routes.reception import Reception
+from apps.dispatcher.routes.reception import Reception, fault
 from apps.voice.doors.base import Door
 from apps.voice.doors.webrtc.peer import Peer
 
@@ -129,9 +129,9 @@ class PeerCalls:
             await self._reception.switchboard.take(door, reserved=call_id)
             return
         except TomError as error:
-            fault = error
+            why = error
         except Exception:
             log.exception("call_crashed")
-            fault = TomError("A fault on the server's side ended the call.", hint="It was logged.")
-        door.complain(fault)
+            why = fault()
+        door.complain(why)
         await door.peer.linger()

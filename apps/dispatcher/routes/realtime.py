@@ -14,7 +14,7 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 
 from apps.core.errors import ProtocolError, TomError
-from apps.dispatcher.routes.reception import Reception, bearer
+from apps.dispatcher.routes.reception import Reception, bearer, fault
 from apps.dispatcher.routes.socket import StarletteSocket
 from apps.dispatcher.trust import Grant
 from apps.voice.doors.base import CallRequest
@@ -110,8 +110,7 @@ async def _serve(
         await refuse(socket, error, error_event(error))
     except Exception:
         log.exception("call_crashed")
-        fault = TomError("A fault on the server's side ended the call.", hint="It was logged.")
-        await refuse(socket, fault, error_event(fault, "server_error"))
+        await refuse(socket, fault(), error_event(fault(), "server_error"))
 
 
 def read_request(reception: Reception, model: str, language: str) -> CallRequest:

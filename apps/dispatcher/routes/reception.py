@@ -110,8 +110,7 @@ class Reception:
             await refuse(socket, error)
         except Exception:
             log.exception("call_crashed")
-            fault = TomError("A fault on the server's side ended the call.", hint="It was logged.")
-            await refuse(socket, fault)
+            await refuse(socket, fault())
         finally:
             if inspect.iscoroutine(accepting):
                 accepting.close()  # nothing, once it has been awaited
@@ -246,6 +245,11 @@ class Reception:
             headers["Retry-After"] = str(error.retry_after_s)
         status = _STATUS.get(error.code, 503 if isinstance(error, AtCapacity) else 400)
         return JSONResponse({"error": error.as_dict()}, status_code=status, headers=headers)
+
+
+def fault() -> TomError:
+    """Return what the caller's side is told of a call that a defect ended."""
+    return TomError("A fault on the server's side ended the call.", hint="It was logged.")
 
 
 def for_operators() -> ProtocolError:

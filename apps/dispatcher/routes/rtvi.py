@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Literal
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from apps.core.errors import ProtocolError, TomError, UnknownCall
+from apps.dispatcher.routes.bodies import read_as
 from apps.dispatcher.routes.peer_calls import PeerCalls
 from apps.dispatcher.routes.reception import Reception
 from apps.voice.doors.base import CallRequest
@@ -21,7 +22,7 @@ from apps.voice.doors.webrtc.ice import IceServer
 from apps.voice.doors.webrtc.offers import MAX_CANDIDATES
 from apps.voice.doors.webrtc.peer import Peer
 
-MAX_BODY_BYTES = 64 * 1024
+_HINT = "docs/doors/rtvi.md lists every field."
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -60,9 +61,6 @@ class Candidates(_Body):
     candidates: list[Candidate] = Field(max_length=MAX_CANDIDATES)
 
 
-Model = TypeVar("Model", bound=_Body)
-
-
 def router(
     reception: Reception, calls: PeerCalls, ice_servers: Callable[[], Sequence[IceServer]] = tuple
 ) -> APIRouter:
@@ -75,8 +73,7 @@ def router(
     """
     routes = APIRouter()
     rtvi = _Rtvi(reception, calls, ice_servers)
-    handlers = (("POST", rtvi.call), ("PATCH", rtvi.trickle), ("OPTIONS", rtvi.options))
-    for method, handler in handlers:
+    for method, handler in (("POST", rtvi.call), ("PATCH", rtvi.trickle)):
         routes.add_route("/api/offer", partial(rtvi.guarded, handler), methods=[method])
     return routes
 
@@ -96,18 +93,13 @@ class _Rtvi:
         """Answer a request, its error as JSON, for pages that may ask."""
         try:
             self._reception.check_page(request)
-            response = await handler(request)
+            return await handler(request)
         except TomError as error:
-            response = self._reception.refusal(error)
-        origin = request.headers.get("origin")
-        if origin is not None and self._reception.allows_page(request):
-            response.headers["Access-Control-Allow-Origin"] = origin
-            response.headers["Vary"] = "Origin"
-        return response
+            return self._reception.refusal(error)
 
     async def call(self, request: Request) -> Response:
         """POST: answer an offer."""
-        offer = await _body(request, Offer)
+        offer = read_as(Offer, await request.body(), hint=_HINT)
         wishes = CallRequest(offer.wishes.profile, offer.wishes.language)
         wanted = self._reception.authorise(request, wishes)
         going = self._going(offer)
@@ -163,20 +155,10 @@ class _Rtvi:
 
     async def trickle(self, request: Request) -> Response:
         """PATCH: take the caller's further candidates."""
-        trickled = await _body(request, Candidates)
+        trickled = read_as(Candidates, await request.body(), hint=_HINT)
         door = self._calls.find(trickled.pc_id)
         await door.peer.add_candidates(as_fragment(trickled.candidates))
         return JSONResponse({"status": "success"})
-
-    async def options(self, request: Request) -> Response:
-        """OPTIONS: what pages of allowed origins may ask."""
-        return Response(
-            status_code=204,
-            headers={
-                "Access-Control-Allow-Methods": "POST, PATCH, OPTIONS",
-                "Access-Control-Allow-Headers": "Authorization, Content-Type",
-            },
-        )
 
 
 def as_fragment(candidates: Sequence[Candidate]) -> str:
@@ -185,26 +167,3 @@ def as_fragment(candidates: Sequence[Candidate]) -> str:
         f"a={given.candidate}" if given.candidate else "a=end-of-candidates" for given in candidates
     ]
     return "\r\n".join(line.partition("\n")[0] for line in lines)
-
-
-async def _body(request: Request, model: type[Model]) -> Model:
-    """Return a request's JSON.
-
-    Raises:
-        ProtocolError: It is too long, or not what it must be; code ``bad_message``.
-    """
-    body = bytearray()
-    async for piece in request.stream():
-        body += piece
-        if len(body) > MAX_BODY_BYTES:
-            raise ProtocolError("The body is too long.", code="bad_message")
-    try:
-        return model.model_validate_json(bytes(body))
-    except ValidationError as error:
-        first: Any = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(map(str, first["loc"])) or "the body"
-        raise ProtocolError(
-            f"The body is not right: {where}: {first['msg']}.",
-            hint="docs/doors/rtvi.md lists every field.",
-            code="bad_message",
-        ) from None

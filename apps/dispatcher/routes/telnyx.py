@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from urllib.parse import quote
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -13,14 +14,13 @@ from apps.dispatcher.routes.carriers import (
     RestHandOver,
     asked_for,
     forbidden,
-    read_body,
     read_form,
+    serve_stream,
     stream_url,
     ticket_of,
     xml,
 )
 from apps.dispatcher.routes.reception import Reception, is_local
-from apps.dispatcher.routes.socket import StarletteSocket
 from apps.voice.doors.carriers.markup import HANG_UP, REJECT_BUSY, connect, document
 from apps.voice.doors.carriers.signatures import is_telnyx
 from apps.voice.doors.carriers.tickets import TicketOffice
@@ -67,7 +67,7 @@ def router(
     @routes.post("/telnyx/voice")
     async def voice(request: Request) -> Response:
         try:
-            body = await read_body(request)
+            body = await request.body()
             check(request, body)
             fields = dict(read_form(body))
             wanted = asked_for(request, fields.get("From", ""))
@@ -83,13 +83,8 @@ def router(
 
     @routes.websocket("/telnyx")
     async def stream(websocket: WebSocket) -> None:
-        if not gate.lets_in(websocket):
-            await websocket.close(1008, "forbidden")  # before accepting: HTTP 403
-            return
         token = websocket.query_params.get("token") or websocket.headers.get(TOKEN_HEADER, "")
-        await websocket.accept()
-        socket = StarletteSocket(websocket)
-        admitting = TelnyxDoor.accept(socket, lambda start: gate.admit(start, token))
-        await reception.serve(socket, admitting)
+        admit = partial(gate.admit, token=token)
+        await serve_stream(websocket, gate, reception, partial(TelnyxDoor.accept, admit=admit))
 
     return routes

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
-from apps.core.errors import ProtocolError, TomError
+from apps.core.errors import TomError
+from apps.dispatcher.routes.bodies import read_as
 from apps.dispatcher.routes.reception import Reception, for_operators
 from apps.dispatcher.trust import Grant
 
@@ -40,21 +41,10 @@ def router(reception: Reception) -> APIRouter:
 async def _answer(reception: Reception, request: Request) -> Response:
     if not reception.is_operator(request):
         raise for_operators()
-    wanted = _read(await request.body())
+    wanted = read_as(TokenRequest, await request.body() or b"{}")
     reception.switchboard.check(wanted.profile, wanted.language)
     grant = Grant(
         int(reception.now_s()) + wanted.seconds, wanted.profile, wanted.language, wanted.observe
     )
     made = {"token": reception.sign(grant), "expires_s": grant.expires_s}
     return JSONResponse(made, status_code=201, headers={"Cache-Control": "no-store"})
-
-
-def _read(body: bytes) -> TokenRequest:
-    try:
-        return TokenRequest.model_validate_json(body or b"{}")
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(map(str, first["loc"])) or "the request"
-        raise ProtocolError(
-            f"No token can be made of this: {where}: {first['msg']}.", code="bad_message"
-        ) from None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from fastapi import APIRouter, Request, Response, WebSocket
 
 from apps.core.errors import AtCapacity, TomError
@@ -11,14 +13,13 @@ from apps.dispatcher.routes.carriers import (
     asked_for,
     external_url,
     forbidden,
-    read_body,
     read_form,
+    serve_stream,
     stream_url,
     ticket_of,
     xml,
 )
 from apps.dispatcher.routes.reception import Reception, is_local
-from apps.dispatcher.routes.socket import StarletteSocket
 from apps.voice.doors.carriers.markup import HANG_UP, REJECT_BUSY, connect, document
 from apps.voice.doors.carriers.signatures import is_twilios
 from apps.voice.doors.carriers.tickets import TicketOffice
@@ -56,7 +57,7 @@ def router(
     @routes.post("/twilio/voice")
     async def voice(request: Request) -> Response:
         try:
-            form = read_form(await read_body(request))
+            form = read_form(await request.body())
             check(request, form)
             fields = dict(form)
             wanted = asked_for(request, fields.get("From", ""))
@@ -71,11 +72,7 @@ def router(
 
     @routes.websocket("/twilio")
     async def stream(websocket: WebSocket) -> None:
-        if not gate.lets_in(websocket):
-            await websocket.close(1008, "forbidden")  # before accepting: HTTP 403
-            return
-        await websocket.accept()
-        socket = StarletteSocket(websocket)
-        await reception.serve(socket, TwilioDoor.accept(socket, gate.admit))
+        accept = partial(TwilioDoor.accept, admit=gate.admit)
+        await serve_stream(websocket, gate, reception, accept)
 
     return routes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Request, Response, WebSocket
@@ -14,12 +15,11 @@ from apps.dispatcher.routes.carriers import (
     RestHandOver,
     asked_for,
     forbidden,
-    read_body,
+    serve_stream,
     stream_url,
     ticket_of,
 )
 from apps.dispatcher.routes.reception import Reception, bearer, is_local
-from apps.dispatcher.routes.socket import StarletteSocket
 from apps.voice.doors.carriers.media import read_json
 from apps.voice.doors.carriers.signatures import is_vonages
 from apps.voice.doors.carriers.tickets import TicketOffice
@@ -54,7 +54,7 @@ def router(
     async def told(request: Request) -> dict[str, Any]:
         """Return a webhook's fields, once its signature is checked."""
         if request.method == "POST":
-            payload = await read_body(request)
+            payload = await request.body()
         else:
             fields = dict(request.query_params)
             payload = json.dumps(fields, separators=(",", ":"), ensure_ascii=False).encode()
@@ -91,12 +91,8 @@ def router(
 
     @routes.websocket("/vonage")
     async def stream(websocket: WebSocket) -> None:
-        if not gate.lets_in(websocket):
-            await websocket.close(1008, "forbidden")  # before accepting: HTTP 403
-            return
-        await websocket.accept()
-        socket = StarletteSocket(websocket)
-        await reception.serve(socket, VonageDoor.accept(socket, gate.admit))
+        accept = partial(VonageDoor.accept, admit=gate.admit)
+        await serve_stream(websocket, gate, reception, accept)
 
     return routes
 

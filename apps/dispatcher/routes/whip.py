@@ -20,8 +20,7 @@ from apps.voice.doors.webrtc.peer import Peer
 
 SDP = "application/sdp"
 FRAGMENT = "application/trickle-ice-sdpfrag"
-MAX_BODY_BYTES = 64 * 1024
-_STATUS = {"too_long": 413, "bad_type": 415}
+_STATUS = {"bad_type": 415}
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -65,16 +64,11 @@ class _Whip:
         """Answer a request, its error as JSON, for pages that may ask."""
         try:
             self._reception.check_page(request)
-            response = await handler(request)
+            return await handler(request)
         except TomError as error:
             response = self._reception.refusal(error)
             response.status_code = _STATUS.get(error.code, response.status_code)
-        origin = request.headers.get("origin")
-        if origin is not None and self._reception.allows_page(request):
-            response.headers["Access-Control-Allow-Origin"] = origin
-            response.headers["Access-Control-Expose-Headers"] = "Location, Link, Retry-After"
-            response.headers["Vary"] = "Origin"
-        return response
+            return response
 
     async def call(self, request: Request) -> Response:
         """POST: answer an offer."""
@@ -114,15 +108,8 @@ class _Whip:
         return Response(status_code=200)
 
     async def options(self, request: Request) -> Response:
-        """OPTIONS: what may be asked, also by pages of allowed origins."""
-        return Response(
-            status_code=204,
-            headers={
-                "Accept-Post": SDP,
-                "Access-Control-Allow-Methods": "POST, PATCH, DELETE, OPTIONS",
-                "Access-Control-Allow-Headers": "Authorization, Content-Type",
-            },
-        )
+        """OPTIONS: what may be posted."""
+        return Response(status_code=204, headers={"Accept-Post": SDP})
 
     async def config(self, request: Request) -> Response:
         """GET: what a browser's RTCPeerConnection is to be made with."""
@@ -136,20 +123,15 @@ async def _body(request: Request, media_type: str) -> str:
     """Return a request's text.
 
     Raises:
-        ProtocolError: It is of another type (``bad_type``), too long, or no UTF-8.
+        ProtocolError: It is of another type (``bad_type``), or no UTF-8.
     """
     given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if given != media_type:
         raise ProtocolError(
             "The body is of another type.", hint=f"Send {media_type}.", code="bad_type"
         )
-    body = bytearray()
-    async for piece in request.stream():
-        body += piece
-        if len(body) > MAX_BODY_BYTES:
-            raise ProtocolError("The body is too long.", hint="64 KiB is enough.", code="too_long")
     try:
-        return body.decode()
+        return (await request.body()).decode()
     except UnicodeDecodeError:
         code = "bad_sdp" if media_type == SDP else "bad_message"
         raise ProtocolError("The body is no UTF-8.", code=code) from None
