@@ -24,13 +24,13 @@ class TokenBucket:
         """Fill it."""
         self.left = self.burst
 
-    def take(self, now_ms: float) -> bool:
-        """Take one; False when there is none."""
+    def take(self, now_ms: float, cost: float = 1.0) -> bool:
+        """Take one, or as many as something costs; False when there are not so many."""
         passed_ms, self.at_ms = max(0.0, now_ms - self.at_ms), now_ms
         self.left = min(self.burst, self.left + passed_ms * self.per_ms)
-        if self.left < 1.0:
+        if self.left < cost:
             return False
-        self.left -= 1.0
+        self.left -= cost
         return True
 
     @property

@@ -8,6 +8,9 @@ import time
 import pytest
 
 from apps.core.errors import ProtocolError
+from apps.voice.doors.sip.headers import BadMessage
+from apps.voice.doors.sip.limits import AddressBuckets
+from apps.voice.doors.sip.message import read_message
 from apps.voice.doors.sip.uri import read_address
 from tests.unit.test_sip_endpoint import FakeRtp, Phone, Wire, scenario, sdp, settled
 
@@ -82,3 +85,26 @@ def test_no_audio_goes_to_where_an_offer_says_before_an_ack_has_shown_that_someb
         assert not call.media.rtp.answers_only
 
     scenario(script)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Via: " + ",".join(["SIP/2.0/UDP 192.0.2.1;branch=z9hG4bKa"] * 200),
+        "Contact: <sip:a@b>" + ";a=b" * 300,
+        'Contact: "' + "\\a" * 10_000 + '" <sip:a@b>',
+    ],
+)
+def test_a_head_that_would_take_long_to_read_is_not_read(line):
+    head = f"OPTIONS sip:a@b SIP/2.0\r\n{line}\r\nFrom: <sip:a@b>;tag=1\r\nTo: <sip:a@b>\r\n"
+    with pytest.raises(BadMessage) as caught:
+        read_message(head.encode() + b"Call-ID: 1\r\nCSeq: 1 OPTIONS\r\n\r\n")
+    assert caught.value.status == 513
+
+
+def test_messages_that_take_longer_to_read_count_for_more():
+    buckets = AddressBuckets(per_s=1.0, burst=10.0)
+    assert buckets.allows("192.0.2.1", 0.0, cost=9.0)
+    assert not buckets.allows("192.0.2.1", 0.0, cost=2.0)
+    assert buckets.allows("192.0.2.1", 0.0)
+    assert buckets.allows("192.0.2.1", 2000.0, cost=2.0)

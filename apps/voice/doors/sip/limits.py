@@ -22,8 +22,8 @@ class AddressBuckets:
         self._per_ms, self._burst = per_s / 1000, burst
         self._buckets: OrderedDict[str, TokenBucket] = OrderedDict()
 
-    def allows(self, address: str, now_ms: float) -> bool:
-        """Take one from an address's bucket; False when it is empty."""
+    def allows(self, address: str, now_ms: float, cost: float = 1.0) -> bool:
+        """Take what something costs from an address's bucket; False when there is too little."""
         group = peer_group(address)
         bucket = self._buckets.get(group)
         if bucket is None:
@@ -31,4 +31,4 @@ class AddressBuckets:
             if len(self._buckets) > MAX_ADDRESSES:
                 self._buckets.popitem(last=False)
         self._buckets.move_to_end(group)
-        return bucket.take(now_ms)
+        return bucket.take(now_ms, cost)

@@ -25,8 +25,9 @@ from apps.voice.doors.sip.uri import NAME, Address, Uri, read_address, read_uri
 MAX_MESSAGE_BYTES = 65_535
 MAX_HEADERS = 200
 MAX_NUMBER = 2**31 - 1
-
-MAX_MESSAGE_BYTES = 65_535
+MAX_HEAD_BYTES = 16_384
+MAX_PARTS = 250
+"""Values and parameters of all headers: to read thousands would hold up every call."""
 
 _REQUEST_LINE = re.compile(rf"({NAME}) (\S+) SIP/(\d{{1,3}}\.\d{{1,3}})", re.ASCII)
 _STATUS_LINE = re.compile(r"SIP/2\.0 ([1-6]\d\d)(?: (.*))?", re.DOTALL)
@@ -179,6 +180,8 @@ def read_message(data: bytes) -> Request | Response:
     if len(data) > MAX_MESSAGE_BYTES:
         raise BadMessage("A message is too long.", status=513)
     head, end, rest = data.lstrip(b"\r\n").partition(b"\r\n\r\n")
+    if len(head) > MAX_HEAD_BYTES or parts_of(head) > MAX_PARTS:
+        raise BadMessage("A message's head is too long.", status=513)
     try:
         text = head.decode("utf-8")
     except UnicodeDecodeError:
@@ -195,6 +198,11 @@ def read_message(data: bytes) -> Request | Response:
         raise BadMessage(error.message, status=error.status, headers=headers) from None
     except ProtocolError as error:
         raise BadMessage(error.message, headers=headers) from None
+
+
+def parts_of(head: bytes) -> int:
+    """Return of how many values and parameters a head may consist."""
+    return head.count(b",") + head.count(b";")
 
 
 def _read_request(first: str, headers: Headers, rest: bytes) -> Request:

@@ -22,6 +22,7 @@ from apps.voice.doors.sip.addresses import Peer, resolve
 from apps.voice.doors.sip.framing import PING, PONG, Framer
 from apps.voice.doors.sip.headers import BadMessage
 from apps.voice.doors.sip.limits import AddressBuckets
+from apps.voice.doors.sip.message import parts_of
 from apps.voice.doors.sip.uri import DEFAULT_PORTS, Uri
 
 MAX_CONNECTIONS = 1000
@@ -223,6 +224,7 @@ class Transports:
                     return
                 for message in framer.push(data):
                     self._one(flow, message)
+                    await asyncio.sleep(0)  # what has arrived already does not suspend
         except (BadMessage, OSError, TimeoutError) as error:
             log.debug("sip_connection_ended", error=type(error).__name__)
         finally:
@@ -239,7 +241,7 @@ class Transports:
             self._one(UdpFlow(self._udp, peer, self.bound["udp"]), data)
 
     def _one(self, flow: Flow, message: bytes) -> None:
-        if not self._limits.allows(flow.peer[0], loop_ms()):
+        if not self._limits.allows(flow.peer[0], loop_ms(), _cost(message)):
             return
         if message == PING:
             flow.send(PONG)
@@ -261,6 +263,11 @@ class Transports:
         self._servers.clear()
         self.bound.clear()
         await asyncio.sleep(0)  # sockets are closed a turn of the loop later
+
+
+def _cost(message: bytes) -> float:
+    """Return for how many ordinary messages one counts, by how long it takes to read."""
+    return max(1.0, len(message) / 4096, parts_of(message) / 50)
 
 
 class _Datagrams(asyncio.DatagramProtocol):
