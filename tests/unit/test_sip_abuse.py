@@ -8,6 +8,7 @@ import time
 import pytest
 
 from apps.core.errors import ProtocolError
+from apps.voice.doors.sip.auth import answer, best_challenge
 from apps.voice.doors.sip.headers import BadMessage
 from apps.voice.doors.sip.limits import AddressBuckets
 from apps.voice.doors.sip.message import read_message
@@ -108,3 +109,41 @@ def test_messages_that_take_longer_to_read_count_for_more():
     assert not buckets.allows("192.0.2.1", 0.0, cost=2.0)
     assert buckets.allows("192.0.2.1", 0.0)
     assert buckets.allows("192.0.2.1", 2000.0, cost=2.0)
+
+
+def _prove(phone, password):
+    """Answer the last challenge."""
+    phone.request("REGISTER")
+    challenge = best_challenge(phone.wire.last("REGISTER").headers.lines_of("www-authenticate"))
+    proof = answer(challenge, "REGISTER", "sip:kfz@127.0.0.1", "alice", password)
+    phone.request("REGISTER", b"", f"Authorization: {proof}")
+    return phone.wire.statuses("REGISTER")[-1]
+
+
+def test_passwords_cannot_be_guessed_one_after_the_other():
+    async def script(house, phone):
+        guesser = Phone(phone.endpoint, Wire(host="192.0.2.66"), "g")
+        answers = [_prove(guesser, f"guess {n}") for n in range(40)]
+        assert answers == [401] * 20 + [503] * 20
+        assert _prove(guesser, "secret") == 503  # the right one is worth nothing now either
+        owner = Phone(phone.endpoint, Wire(host="192.0.2.67"), "o")
+        assert _prove(owner, "secret") == 200
+        await asyncio.sleep(60)
+        assert _prove(guesser, "secret") == 200
+
+    scenario(script, users={"alice": "secret"})
+
+
+def test_nobody_can_be_locked_out_by_guesses_in_their_name():
+    async def script(house, phone):
+        guesser = Phone(phone.endpoint, Wire(host="192.0.2.66"), "g")
+        guesser.request("REGISTER")
+        values = guesser.wire.last("REGISTER").headers.lines_of("www-authenticate")
+        wrong = answer(best_challenge(values), "REGISTER", "sip:x@h", "alice", "guess")
+        spoofed = Phone(phone.endpoint, Wire(host="192.0.2.67"), "s")
+        for _ in range(100):
+            spoofed.request("REGISTER", b"", f"Authorization: {wrong}")
+        owner = Phone(phone.endpoint, Wire(host="192.0.2.67"), "o")
+        assert _prove(owner, "secret") == 200
+
+    scenario(script, users={"alice": "secret"})

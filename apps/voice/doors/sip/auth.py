@@ -143,7 +143,8 @@ class Guard:
     """The server's side: challenges, and judges what comes back.
 
     Nonces carry their time and a keyed hash, so that only those which were used are remembered:
-    each proof is good once.
+    each proof is good once. They are good for the address that was challenged, too: nobody can
+    make wrong guesses in the name of another one.
 
     Args:
         realm: What the challenges name.
@@ -158,18 +159,21 @@ class Guard:
     key: bytes = field(default_factory=lambda: secrets.token_bytes(32))
     _used: OrderedDict[str, int] = field(default_factory=OrderedDict)
 
-    def challenges(self, now_ms: float, *, stale: bool = False) -> list[str]:
-        """Return the challenges of a 401, one for each algorithm."""
-        nonce = self._nonce(f"{int(now_ms):x}-{secrets.token_hex(6)}")
+    def challenges(self, now_ms: float, host: str = "", *, stale: bool = False) -> list[str]:
+        """Return the challenges of a 401 to an address, one for each algorithm."""
+        nonce = self._nonce(f"{int(now_ms):x}-{secrets.token_hex(6)}", host)
         return [str(Challenge(self.realm, nonce, name, stale=stale)) for name in self.algorithms]
 
-    def judge(self, authorization: str, method: str, now_ms: float) -> tuple[str, bool]:
+    def judge(
+        self, authorization: str, method: str, now_ms: float, host: str = ""
+    ) -> tuple[str, bool]:
         """Return the user whose password was proved, or empty; and whether only the nonce is old.
 
         Args:
             authorization: The header's value.
             method: The request's method.
             now_ms: The time.
+            host: Where it comes from.
         """
         try:
             given = read_digest(authorization)
@@ -185,17 +189,28 @@ class Guard:
         right = hmac.compare_digest(proof.encode(), given.get("response", "").lower().encode())
         if not right or user not in self.users:
             return "", False
-        fresh = self._is_fresh(challenge.nonce, extra[0], now_ms)
+        fresh = self._is_fresh(challenge.nonce, extra[0], now_ms, host)
         return (user, False) if fresh else ("", True)
 
-    def _nonce(self, moment: str) -> str:
-        seal = hmac.new(self.key, moment.encode(), hashlib.sha256).hexdigest()[:24]
+    def was_challenged(self, authorization: str, host: str) -> bool:
+        """Tell whether a proof, be it wrong, answers a challenge that went to this address."""
+        try:
+            return self._is_ours(read_digest(authorization).get("nonce", ""), host)
+        except ProtocolError:
+            return False
+
+    def _nonce(self, moment: str, host: str) -> str:
+        seal = hmac.new(self.key, f"{moment} {host}".encode(), hashlib.sha256).hexdigest()[:24]
         return f"{moment}-{seal}"
 
-    def _is_fresh(self, nonce: str, count: str, now_ms: float) -> bool:
+    def _is_ours(self, nonce: str, host: str) -> bool:
         moment, _, _ = nonce.rpartition("-")
-        if not hmac.compare_digest(self._nonce(moment).encode(), nonce.encode()):
+        return hmac.compare_digest(self._nonce(moment, host).encode(), nonce.encode())
+
+    def _is_fresh(self, nonce: str, count: str, now_ms: float, host: str) -> bool:
+        if not self._is_ours(nonce, host):
             return False
+        moment, _, _ = nonce.rpartition("-")
         try:
             made_ms, counted = int(moment.partition("-")[0], 16), int(count, 16)
         except ValueError:

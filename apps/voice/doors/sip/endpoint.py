@@ -29,6 +29,9 @@ log = structlog.get_logger(__name__)
 
 EXTENSIONS = {"timer"}
 CALL_BURST = 10.0
+GUESSES_PER_MINUTE = 6.0
+GUESS_BURST = 20.0
+"""Wrong passwords of one address; after those none of its proofs is looked at for a while."""
 _STATUS = {"unknown_profile": 404, "not_acceptable": 488, "bad_sdp": 400}
 
 Refusal = tuple[int, tuple[tuple[str, str], ...]]
@@ -56,6 +59,7 @@ class SipEndpoint:
         self._limits = AddressBuckets(
             options.calls_per_minute / 60, max(CALL_BURST, options.calls_per_minute)
         )
+        self._guesses = AddressBuckets(GUESSES_PER_MINUTE / 60, GUESS_BURST)
         self._guard = (
             Guard(options.realm, options.users, options.digests) if options.users else None
         )
@@ -170,16 +174,26 @@ class SipEndpoint:
         """Tell whether a request proves a user's password; it is challenged if it does not."""
         if self._guard is None:
             return True
-        now_ms, request = loop_ms(), incoming.request
+        now_ms, request, host = loop_ms(), incoming.request, incoming.flow.peer[0]
         stale = False
         for value in request.headers.lines_of("authorization"):
-            user, old = self._guard.judge(value, request.method, now_ms)
+            if self._guesses.exhausted(host, now_ms):
+                incoming.respond_once(503, ("retry-after", "60"))
+                return False
+            user, old = self._guard.judge(value, request.method, now_ms, host)
             if user:
                 return True
             stale = stale or old
-        values = self._guard.challenges(now_ms, stale=stale)
+            if not old and self._guard.was_challenged(value, host):
+                self._note_guess(host, now_ms)
+        values = self._guard.challenges(now_ms, host, stale=stale)
         incoming.respond_once(401, *(("www-authenticate", v) for v in values))
         return False
+
+    def _note_guess(self, host: str, now_ms: float) -> None:
+        self._guesses.allows(host, now_ms)
+        if self._guesses.exhausted(host, now_ms):
+            log.warning("sip_wrong_passwords", why="One address sends them again and again.")
 
     def _register(self, incoming: Incoming) -> None:
         """Let a telephone that wants a registrar believe in one: nobody is called by it."""

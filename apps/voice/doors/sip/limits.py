@@ -32,3 +32,8 @@ class AddressBuckets:
                 self._buckets.popitem(last=False)
         self._buckets.move_to_end(group)
         return bucket.take(now_ms, cost)
+
+    def exhausted(self, address: str, now_ms: float) -> bool:
+        """Tell whether an address's bucket has less than one left; nothing is taken."""
+        self.allows(address, now_ms, 0.0)
+        return self._buckets[peer_group(address)].left < 1.0
