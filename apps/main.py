@@ -27,7 +27,7 @@ from apps.dispatcher.server import EngineStatus, create_app
 from apps.dispatcher.services import Limits, Services
 from apps.dispatcher.switchboard import Switchboard
 from apps.dispatcher.upkeep import Background, keep_retention
-from apps.doors import DOORS, door_max_calls, listen, make_reception, routers
+from apps.doors import DOORS, door_max_calls, make_reception, open_doors
 from apps.engines import (
     LANGUAGES,
     Choice,
@@ -52,7 +52,6 @@ from apps.store.calls import CallOrigin
 from apps.store.database import Database, open_database
 from apps.store.event_writer import EventWriter
 from apps.voice.completeness import judge
-from apps.voice.doors.asterisk.desk import Desk
 from apps.voice.sealed import SealingKey
 from apps.voice.silero import silero_network
 from apps.voice.stt.base import SpeechToText
@@ -160,11 +159,9 @@ async def run_tom(settings: Settings) -> AsyncGenerator[Tom, None]:
             if choice.engine is not None:
                 metrics.watch_engine(role, choice.engine, partial(serves, role))
         reception = make_reception(settings, switchboard, keys.operator_token)
-        desk = Desk()
-        dialers = await listen(settings, reception, desk, stack)
         app = create_app(
             reception,
-            routers=routers(settings, reception, desk, dialers, stack),
+            routers=await open_doors(settings, reception, stack),
             metrics=metrics,
             metrics_enabled=settings.prometheus_enabled,
             engines=engines,
