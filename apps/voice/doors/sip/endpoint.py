@@ -155,6 +155,9 @@ class SipEndpoint:
     def _begin(self, incoming: Incoming) -> None:
         """Answer a request outside of any call."""
         method = incoming.request.method
+        if incoming.request.uri.scheme not in ("sip", "sips", "tel"):
+            incoming.respond_once(416)
+            return
         match method:
             case "INVITE":
                 self._invite(incoming)
@@ -231,8 +234,6 @@ class SipEndpoint:
     def _refusal(self, incoming: Incoming) -> Refusal | None:
         """Return why an INVITE is refused, or None when it may become a call."""
         request = incoming.request
-        if request.uri.scheme not in ("sip", "sips", "tel"):
-            return 416, ()
         if request.body and request.content_type != SDP:
             return 415, (ACCEPT,)
         if request.headers.get("content-encoding").lower() not in ("", "identity"):
