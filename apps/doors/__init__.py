@@ -7,7 +7,8 @@ from contextlib import AsyncExitStack
 
 from fastapi import APIRouter
 
-from apps.dispatcher.routes import asterisk, calls, realtime, tokens
+from apps.dispatcher.routes import calls, realtime, tokens
+from apps.dispatcher.routes.asterisk import router as asterisk_router
 from apps.dispatcher.routes.reception import Reception
 from apps.doors.asterisk import open_audiosocket
 from apps.doors.carriers import telnyx_router, twilio_router, vonage_router
@@ -46,6 +47,6 @@ async def open_doors(
         twilio_router(settings, reception),
         telnyx_router(settings, reception),
         vonage_router(settings, reception),
-        asterisk.router(reception, desk, password=settings.asterisk_password),
+        asterisk_router(reception, desk, password=settings.asterisk_password),
         outgoing_router(settings, reception, dialers, stack),
     )
