@@ -16,8 +16,8 @@ _CODECS: dict[str, tuple[Callable[[bytes], Samples], Callable[[Samples], bytes]]
 }
 
 
-class Transcoder:
-    """Both directions of one call's audio.
+class Decoder:
+    """A peer's audio as 16 kHz PCM.
 
     Args:
         encoding: ``pcm_s16le``, ``mulaw`` or ``alaw``.
@@ -25,23 +25,57 @@ class Transcoder:
     """
 
     def __init__(self, encoding: str, rate_hz: int) -> None:
-        self._decode, self._encode = _CODECS[encoding]
+        self._decode = _CODECS[encoding][0]
+        # The telephone's rate has a filter of its own, many times cheaper than any other pair's.
+        self._up = UpTo16k() if rate_hz == 8000 else Resampler(rate_hz, SAMPLE_RATE_HZ)
+
+    def push(self, data: bytes) -> bytes:
+        """Return what is ready; a resampler may hold a few milliseconds back."""
+        return samples_to_pcm(self._up.push(self._decode(data)))
+
+
+class Encoder:
+    """16 kHz PCM as a peer's audio.
+
+    Args:
+        encoding: ``pcm_s16le``, ``mulaw`` or ``alaw``.
+        rate_hz: The peer's sample rate.
+    """
+
+    def __init__(self, encoding: str, rate_hz: int) -> None:
+        self._encode = _CODECS[encoding][1]
         self._rate_hz = rate_hz
-        self._in = UpTo16k() if rate_hz == 8000 else Resampler(rate_hz, SAMPLE_RATE_HZ)
-        self._out = self._new_out()
+        self.reset()
+
+    def push(self, pcm: bytes) -> bytes:
+        """Return what is ready; a resampler may hold a few milliseconds back."""
+        return self._encode(self._down.push(pcm_to_samples(pcm)))
+
+    def reset(self) -> None:
+        """Forget what the resampler holds back, after a flush."""
+        telephone = self._rate_hz == 8000
+        self._down = DownTo8k() if telephone else Resampler(SAMPLE_RATE_HZ, self._rate_hz)
+
+
+class Transcoder:
+    """Both directions of one call's audio, in one format.
+
+    Args:
+        encoding: ``pcm_s16le``, ``mulaw`` or ``alaw``.
+        rate_hz: The peer's sample rate.
+    """
+
+    def __init__(self, encoding: str, rate_hz: int) -> None:
+        self._in, self._out = Decoder(encoding, rate_hz), Encoder(encoding, rate_hz)
 
     def incoming(self, data: bytes) -> bytes:
-        """Return a peer's audio as 16 kHz PCM; a resampler may hold a few milliseconds back."""
-        return samples_to_pcm(self._in.push(self._decode(data)))
+        """Return a peer's audio as 16 kHz PCM."""
+        return self._in.push(data)
 
     def outgoing(self, pcm: bytes) -> bytes:
         """Return 16 kHz PCM in the peer's format."""
-        return self._encode(self._out.push(pcm_to_samples(pcm)))
+        return self._out.push(pcm)
 
     def reset_outgoing(self) -> None:
         """Forget what the outgoing resampler holds back, after a flush."""
-        self._out = self._new_out()
-
-    def _new_out(self) -> DownTo8k | Resampler:
-        # The telephone's rate has a filter of its own, many times cheaper than any other pair's.
-        return DownTo8k() if self._rate_hz == 8000 else Resampler(SAMPLE_RATE_HZ, self._rate_hz)
+        self._out.reset()

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from apps.core.audio import FRAME_MS, pcm_to_samples, samples_to_pcm
+from apps.core.audio import FRAME_MS
 from apps.voice.doors.realtime.messages import Refused
 from apps.voice.doors.realtime.session import Format
-from apps.voice.g711 import alaw_decode, alaw_encode, ulaw_decode, ulaw_encode
-from apps.voice.halfband import DownTo8k, UpTo16k
-from apps.voice.resample import Resampler
+from apps.voice.doors.transcode import Decoder, Encoder
 
 PCM_RATE_HZ = 24_000
+_FORMATS = {
+    "audio/pcm": ("pcm_s16le", PCM_RATE_HZ),
+    "audio/pcmu": ("mulaw", 8000),
+    "audio/pcma": ("alaw", 8000),
+}
 MAX_DELAY_MS = 1000.0
 """A client that says it is later than this has cut the answer by choice."""
 
@@ -25,7 +28,7 @@ class Listening:
 
     def __init__(self, kind: Format) -> None:
         self.kind = kind
-        self._up = UpTo16k() if kind != "audio/pcm" else Resampler(PCM_RATE_HZ)
+        self._decoder = Decoder(*_FORMATS[kind])
 
     def length_ms(self, audio: bytes) -> float:
         """Return how long audio in this format lasts."""
@@ -41,14 +44,7 @@ class Listening:
         if self.kind == "audio/pcm" and len(audio) % 2:
             message = f"{len(audio)} bytes are not a whole number of 16-bit samples."
             raise Refused(message, code="invalid_audio", param="audio")
-        match self.kind:
-            case "audio/pcm":
-                samples = pcm_to_samples(audio)
-            case "audio/pcmu":
-                samples = ulaw_decode(audio)
-            case "audio/pcma":
-                samples = alaw_decode(audio)
-        return samples_to_pcm(self._up.push(samples))
+        return self._decoder.push(audio)
 
 
 class Speaking:
@@ -60,19 +56,15 @@ class Speaking:
 
     def __init__(self, kind: Format) -> None:
         self.kind = kind
-        self._down = (
-            DownTo8k() if kind != "audio/pcm" else Resampler(from_hz=16_000, to_hz=PCM_RATE_HZ)
-        )
+        self._encoder = Encoder(*_FORMATS[kind])
 
     def encode(self, pcm: bytes) -> bytes:
         """Return 16 kHz PCM in this format; a resampler holds about a millisecond back."""
-        samples = self._down.push(pcm_to_samples(pcm))
-        match self.kind:
-            case "audio/pcmu":
-                return ulaw_encode(samples)
-            case "audio/pcma":
-                return alaw_encode(samples)
-        return samples_to_pcm(samples)
+        return self._encoder.push(pcm)
+
+    def reset(self) -> None:
+        """Forget what the resampler holds back, after a flush."""
+        self._encoder.reset()
 
 
 @dataclass(slots=True)

@@ -207,7 +207,7 @@ class RealtimeDoor:
 
     async def flush(self) -> None:
         """Tell the client to drop what it has not played."""
-        self._speaking = Speaking(self._speaking.kind)
+        self._speaking.reset()
         self._playback.dropped(loop_ms())
         await self._tell(tom.Dropped())
 
