@@ -24,6 +24,7 @@ import numpy as np
 from apps.core.audio import Samples
 from apps.core.clock import loop_ms
 from benchmarks.doors.ends import DOORS
+from benchmarks.doors.webrtc_wire import use_loopback
 from benchmarks.doors.wires import FRAME_MS, Ports, Wire
 from benchmarks.network.sip_proxy import SipProxy
 from benchmarks.network.trouble import BAD, GOOD, Network
@@ -258,6 +259,7 @@ def main() -> None:
     parser.add_argument("--at-once", action="store_true", help="all doors at the same time")
     parser.add_argument("--out", type=Path, required=True)
     asked = parser.parse_args()
+    use_loopback()
     found = asyncio.run(measure_all(Ports(asked.http, asked.sip), asked))
     asked.out.write_text(json.dumps(found), encoding="utf-8")
 

@@ -23,6 +23,7 @@ from apps.core.clock import loop_ms
 from apps.voice.g711 import ulaw_decode
 from apps.voice.resample import resample
 from benchmarks.doors.ends import DOORS
+from benchmarks.doors.webrtc_wire import use_loopback
 from benchmarks.doors.wires import FRAME_MS, Ports, Wire
 from benchmarks.pipecat.client import AUDIBLE, figures
 from benchmarks.pipecat.lines import RATE_HZ
@@ -178,6 +179,7 @@ def main() -> None:
     parser.add_argument("--lines", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     asked = parser.parse_args()
+    use_loopback()
     ports = Ports(asked.http, asked.sip)
     if not asked.calls:
         asyncio.run(warm_up(asked.door, ports))

@@ -10,16 +10,14 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-from collections.abc import Callable
-from typing import Any
 
-import aioice.ice
 import numpy as np
 
 from apps.core.audio import FRAME_BYTES
 from apps.core.loop import new_event_loop
 from apps.dispatcher.switchboard import Switchboard
 from apps.voice.doors.base import CallerAudio, Door
+from benchmarks.doors.webrtc_wire import use_loopback
 from benchmarks.pipecat.tom_server import serve
 
 SOUND = 500
@@ -52,9 +50,7 @@ def main() -> None:
     parser.add_argument("port", type=int)
     parser.add_argument("--echo", action="store_true")
     asked = parser.parse_args()
-    # By itself no WebRTC connection uses loopback, and the benchmark needs no other network.
-    loopback: Callable[..., Any] = lambda **_: ["127.0.0.1"]  # noqa: E731
-    aioice.ice.get_host_addresses = loopback
+    use_loopback()
     if asked.echo:
         Switchboard.take = echo  # type: ignore[method-assign, assignment]
     with asyncio.Runner(loop_factory=new_event_loop) as runner:

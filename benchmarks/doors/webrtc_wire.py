@@ -36,6 +36,11 @@ _FRAME_TICKS = CLOCK_HZ // 50
 _TIME_BASE = Fraction(1, CLOCK_HZ)
 
 
+def use_loopback() -> None:
+    """Have WebRTC connections of this process use loopback, which they do not by themselves."""
+    aioice.ice.get_host_addresses = lambda **_: ["127.0.0.1"]
+
+
 class _Sent(MediaStreamTrack):
     """Hands what is sent to aiortc's sender."""
 
@@ -64,8 +69,6 @@ class WebRtcWire:
     streams = True
 
     def __init__(self, make_proxy: MakeProxy | None = None) -> None:
-        # By itself aiortc does not use loopback.
-        aioice.ice.get_host_addresses = lambda **_: ["127.0.0.1"]
         self._make_proxy = make_proxy
         self._opened = AsyncExitStack()
         self._connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
