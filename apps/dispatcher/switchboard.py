@@ -1,18 +1,16 @@
-"""Takes calls from the doors: admission, the live call, its settling, and shutting down."""
+"""Takes calls from the doors: admission, the live call, and shutting down."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
-from typing import Any
 
 import structlog
 
-from apps.core.clock import loop_ms
-from apps.core.errors import AtCapacity, ProtocolError, StoreError, UnknownCall
+from apps.core.errors import AtCapacity, ProtocolError, StoreError
 from apps.core.ids import new_call_id
 from apps.dispatcher.call_state import CallState, EndReason
 from apps.dispatcher.closing import on_the_line
@@ -20,16 +18,14 @@ from apps.dispatcher.live_call import LiveCall
 from apps.dispatcher.recordings import recording_of
 from apps.dispatcher.rt_fsm import CallSession
 from apps.dispatcher.services import CallOptions, Services
-from apps.rl.selector import Learned
-from apps.store.calls import CallOrigin, CallRow, close_call, open_call
+from apps.dispatcher.settling import in_time, settle, to_the_end
+from apps.store.calls import CallOrigin, CallRow, open_call
 from apps.store.database import Database
 from apps.voice.doors.base import Door
 from apps.voice.recording import CallRecorder
 
 CLOSING_S = 120.0
 """A call that has not ended so long after its time limit is cut off."""
-FAREWELL_S = 10.0
-"""So long a door may take for each of the last two things: being told of the end, and closing."""
 
 _PARTING = (CallState.ASKING_RATING, CallState.AWAITING_RATING, CallState.THANKING)
 
@@ -201,7 +197,7 @@ class Switchboard:
                 call_id, options.profile.id, context, caller=door.request.caller
             )
         except asyncio.CancelledError:
-            await _in_time("door_not_closed", door.close(EndReason.SHUTDOWN.value))
+            await in_time("door_not_closed", door.close(EndReason.SHUTDOWN.value))
             raise
 
     async def _hold(self, session: CallSession, options: CallOptions, door: Door) -> None:
@@ -226,7 +222,16 @@ class Switchboard:
             reason = EndReason.SHUTDOWN
             raise
         finally:
-            await _to_the_end(self._settle(call, door, reason, recorder))
+            await to_the_end(self._end(call, door, reason, recorder))
+
+    async def _end(
+        self, call: LiveCall, door: Door, reason: EndReason, recorder: CallRecorder | None
+    ) -> None:
+        self.services.metrics.call_ended(door.name, reason.value)
+        log.info("call_ended", door=door.name, reason=reason.value, live=len(self._live) - 1)
+        if recorder is not None:
+            recorder.close()
+        await settle(call, door, reason, self.services.router, self.db)
 
     async def _run(self, line: _Line, call: LiveCall) -> EndReason:
         longest_s = 0 if self._cut else self.services.limits.max_call_s + CLOSING_S
@@ -299,89 +304,3 @@ class Switchboard:
             return None
         path = recording_of(folder, session.call_ref)
         return CallRecorder(path, key, self.services.recording_disk)
-
-    async def _settle(
-        self, call: LiveCall, door: Door, reason: EndReason, recorder: CallRecorder | None
-    ) -> None:
-        """Reward the policy, store the end, tell the caller's side, and close everything.
-
-        What fails here costs its own step alone, and nothing waits without end: neither a broken
-        disk nor a jammed connection may keep a line, or another step, from its end.
-        """
-        session = call.session
-        learned = await self._learn(call, reason)
-        self.services.metrics.call_ended(door.name, reason.value)
-        log.info("call_ended", door=door.name, reason=reason.value, live=len(self._live) - 1)
-        duration_s = round((loop_ms() - session.began_ms) / 1000, 2)
-        call.log.note(
-            "call.ended",
-            reason=reason.value,
-            rating=session.rating,
-            reward=learned.reward.value if learned and learned.reward else None,
-        )
-        if recorder is not None:
-            recorder.close()
-        try:
-            await self.db.run(
-                close_call, session.call_ref, reason=reason.value, duration_s=duration_s
-            )
-        except (StoreError, UnknownCall) as error:  # unknown: deleted while it lived
-            log.error("call_not_stored", reason=error.message)
-        ended = {"reason": reason.value, "duration_s": duration_s}
-        await _in_time("door_not_told", self._part(session, door, ended))
-        await _in_time("door_not_closed", door.close(reason.value))
-
-    async def _learn(self, call: LiveCall, reason: EndReason) -> Learned | None:
-        try:
-            return await self.services.router.settle(call.session, call.facts(reason))
-        except Exception:  # a defect in learning: the call must still be stored and hung up
-            log.exception("call_not_learned")
-            return None
-
-    async def _part(self, session: CallSession, door: Door, ended: Mapping[str, Any]) -> None:
-        if door.capabilities.observe:
-            await self._tell_reward(session, door)
-        await door.tell("call.ended", ended)
-
-    async def _tell_reward(self, session: CallSession, door: Door) -> None:
-        reward = session.learned.reward if session.learned else None
-        try:
-            outlook = await self.services.router.selector.outlook()
-        except StoreError as error:
-            log.error("outlook_unknown", reason=error.message)
-            return
-        told = {
-            "value": reward.value if reward else None,
-            "components": dict(reward.components) if reward else {},
-            "missing": list(reward.missing) if reward else [],
-            "probabilities": dict(outlook.probabilities),
-            "learned": session.learned is not None and session.learned.learns,
-        }
-        await door.tell("reward", told)
-
-
-async def _in_time(otherwise: str, farewell: Coroutine[Any, Any, None]) -> None:
-    """Do what the caller's side is to notice, unless it fails or jams, which is logged."""
-    try:
-        async with asyncio.timeout(FAREWELL_S):
-            await farewell
-    except Exception as error:
-        log.warning(otherwise, error=type(error).__name__)
-
-
-async def _to_the_end(work: Coroutine[Any, Any, None]) -> None:
-    """Do work to its end, however often its caller is cancelled meanwhile.
-
-    Raises:
-        CancelledError: The caller was; the work is done all the same.
-    """
-    task = asyncio.create_task(work, name="settle")
-    cancelled: asyncio.CancelledError | None = None
-    while not task.done():
-        try:
-            await asyncio.wait([task])
-        except asyncio.CancelledError as error:
-            cancelled = error
-    if cancelled is not None:
-        raise cancelled
-    task.result()

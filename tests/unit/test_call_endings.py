@@ -28,7 +28,7 @@ from apps.core.errors import (
 )
 from apps.core.policy import PolicySlots
 from apps.core.resources import resource
-from apps.dispatcher import closing, switchboard
+from apps.dispatcher import closing, settling, switchboard
 from apps.dispatcher.closing import ask_feedback
 from apps.dispatcher.profile import load_profiles
 from apps.dispatcher.rt_fsm import PolicyRouter
@@ -413,7 +413,7 @@ def server_of(plans, faults=(), drain_ms=None):
     """Run one server to the end of its last call."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(switchboard, "CLOSING_S", CUT_OFF_S)
-        patch.setattr(switchboard, "FAREWELL_S", FAREWELL_S)
+        patch.setattr(settling, "FAREWELL_S", FAREWELL_S)
         patch.setattr(switchboard, "CallRecorder", Recorder)
         patch.setattr(Recorder, "made", [])
         after = run_virtual(serve(plans, faults, drain_ms))
