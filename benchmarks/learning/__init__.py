@@ -1,0 +1,1 @@
+"""Learners side by side on simulated calls; see docs/simulator.md."""
