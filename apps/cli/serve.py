@@ -15,6 +15,7 @@ import typer
 import uvicorn
 from rich.console import Console
 
+from apps.cli.fair_protocols import FairHttp, FairWebSocket
 from apps.cli.network import (
     NO_TLS,
     NO_TLS_HINT,
@@ -103,7 +104,8 @@ async def _serve(settings: Settings, ready_file: Path | None, *, tls: bool = Tru
 def _listen(host: str, port: int) -> socket.socket:
     """Bind before anything is loaded, so that a taken port is told at once."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # asyncio lets small frames leave at once over those sockets alone that say that they are TCP.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
@@ -133,7 +135,8 @@ class _Server(uvicorn.Server):
     ) -> None:
         config = uvicorn.Config(
             tom.app,
-            ws="websockets-sansio",
+            http=FairHttp,
+            ws=FairWebSocket,
             ws_max_size=MAX_MESSAGE_BYTES,
             ws_per_message_deflate=False,
             log_config=None,
