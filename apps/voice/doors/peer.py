@@ -135,15 +135,27 @@ class Patience:
         self._pace, self._errors = Pace(loop_ms()), 0
 
     async def message(self) -> None:
-        """Count one message.
+        """Count one message, once all others have had their turn.
+
+        They are the other calls, which a flood would stop (what has arrived already does not
+        suspend), and in this call whoever still works on the message before.
 
         Raises:
             ProtocolError: It came too fast; code ``too_fast``.
         """
-        if not self._pace.calm:
-            # What has arrived already does not suspend: a flood would stop all other calls.
-            await asyncio.sleep(0)
+        await asyncio.sleep(0)
         self._pace.message(loop_ms())
+
+    async def frame(self) -> None:
+        """Count one message of a peer that sends little but frames; others wait for a few at most.
+
+        Raises:
+            ProtocolError: As by `message`.
+        """
+        if self._pace.calm:
+            self._pace.message(loop_ms())
+        else:
+            await self.message()
 
     def check_audio(self) -> None:
         """Refuse audio of a peer that is too far ahead of real time.

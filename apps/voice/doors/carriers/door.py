@@ -111,7 +111,7 @@ class CarrierDoor:
         return True
 
     async def _take(self, raw: str | bytes) -> DoorEvent | None:
-        await self._patience.message()
+        await self._patience.frame()
         return self._read(raw)
 
     def _hear(self, audio: bytes) -> CallerAudio:
