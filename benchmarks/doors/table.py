@@ -21,7 +21,7 @@ def held(steps: Sequence[Mapping[str, Any]]) -> int:
 
 def load_table(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
     """Return the calls at once of each door, a row a step."""
-    rows = [
+    rows: list[tuple[str, ...]] = [
         (
             "door",
             "calls at once",
@@ -34,28 +34,27 @@ def load_table(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
             "callers' own lateness p99, ms",
         )
     ]
-    for door, steps in found.items():
-        for step in steps:
-            own = step["client_late_p99_ms"]
-            rows.append(
-                (
-                    door,
-                    str(step["calls"]),
-                    str(step["held"]),
-                    f"{step['lines'] - step['missed'] - step['cuts']} of {step['lines']}",
-                    _number(step["late_p99_ms"]) + ("" if _in_time(step) else ": missed"),
-                    f"{_number(step['v2v_p50_ms'])} / {_number(step['v2v_p95_ms'])}",
-                    _share(step["cpu_per_call_percent"]),
-                    _number(step["mb_per_call"], 1),
-                    _number(own) + (" (too busy)" if (own or 0) > LOADED_CLIENT_MS else ""),
-                )
-            )
+    rows += [_load_row(door, step) for door, steps in found.items() for step in steps]
     return _markdown(rows)
+
+
+def _load_row(door: str, step: Mapping[str, Any]) -> tuple[str, ...]:
+    return (
+        door,
+        str(step["calls"]),
+        str(step["held"]),
+        f"{step['lines'] - step['missed'] - step['cuts']} of {step['lines']}",
+        _number(step["late_p99_ms"]) + ("" if _in_time(step) else ": missed"),
+        f"{_number(step['v2v_p50_ms'])} / {_number(step['v2v_p95_ms'])}",
+        _share(step["cpu_per_call_percent"]),
+        _number(step["mb_per_call"], 1),
+        _own(step["client_late_p99_ms"]),
+    )
 
 
 def added_table(found: Mapping[str, Mapping[str, Any]]) -> str:
     """Return what each door adds, a row a door."""
-    rows = [
+    rows: list[tuple[str, ...]] = [
         (
             "door",
             "there and back p50, ms",
@@ -66,26 +65,27 @@ def added_table(found: Mapping[str, Mapping[str, Any]]) -> str:
             "tones lost in it",
             "the 3 s after it p50",
             "from 3 s on p50",
+            "callers' own lateness p99, ms",
         )
     ]
-    for door, told in found.items():
-        good = told["good"]
-        aim = ADDED_MS.get(door)
-        bad, just, after = (told.get(key) for key in ("bad", "just_after", "after"))
-        rows.append(
-            (
-                door,
-                _number(good["p50_ms"], 1),
-                _number(good["p95_ms"], 1),
-                "-" if aim is None else f"{aim:.0f}",
-                _of(bad, "p50_ms"),
-                _of(bad, "p95_ms"),
-                f"{bad['lost']} of {bad['tones']}" if bad else "-",
-                _of(just, "p50_ms"),
-                _of(after, "p50_ms"),
-            )
-        )
+    rows += [_added_row(door, told) for door, told in found.items()]
     return _markdown(rows)
+
+
+def _added_row(door: str, told: Mapping[str, Any]) -> tuple[str, ...]:
+    good, bad, aim = told["good"], told.get("bad"), ADDED_MS.get(door)
+    return (
+        door,
+        _number(good["p50_ms"], 1),
+        _number(good["p95_ms"], 1),
+        "-" if aim is None else f"{aim:.0f}",
+        _of(bad, "p50_ms"),
+        _of(bad, "p95_ms"),
+        f"{bad['lost']} of {bad['tones']}" if bad else "-",
+        _of(told.get("just_after"), "p50_ms"),
+        _of(told.get("after"), "p50_ms"),
+        _own(told["client_late_p99_ms"]),
+    )
 
 
 def verdicts(
@@ -128,6 +128,10 @@ def _of(told: Mapping[str, Any] | None, key: str) -> str:
 
 def _number(value: float | None, digits: int = 0) -> str:
     return "-" if value is None else f"{value:.{digits}f}"
+
+
+def _own(late_ms: float | None) -> str:
+    return _number(late_ms) + (" (too busy)" if (late_ms or 0) > LOADED_CLIENT_MS else "")
 
 
 def _share(percent: float | None) -> str:

@@ -129,10 +129,15 @@ def test_the_tables_name_what_was_missed():
 
 def test_a_door_s_delay_is_held_against_its_aim_and_its_own_good_network():
     slow = {"good": delays(40.0), "bad": delays(90.0), "just_after": delays(70.0)}
-    added = {"sip": slow | {"after": delays(60.1)}, "websocket": {"good": delays(4.0)}}
+    added = {
+        "sip": slow | {"after": delays(60.1), "client_late_p99_ms": 11.0},
+        "websocket": {"good": delays(4.0), "client_late_p99_ms": 2.0},
+    }
     rows = added_table(added).splitlines()
-    assert "| sip | 40.0 | 50.0 | 45 | 90.0 | 100.0 | 1 of 20 | 70.0 | 60.1 |" in rows
-    assert "| websocket | 4.0 | 14.0 | 5 | - | - | - | - | - |" in rows
+    assert (
+        "| sip | 40.0 | 50.0 | 45 | 90.0 | 100.0 | 1 of 20 | 70.0 | 60.1 | 11 (too busy) |" in rows
+    )
+    assert "| websocket | 4.0 | 14.0 | 5 | - | - | - | - | - | 2 |" in rows
     assert verdicts({}, added) == [
         "met: websocket adds 4.0 ms, the aim is 5.",
         "met: sip adds 40.0 ms, the aim is 45.",
