@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: coverage bench-network bench-latency bench-calls bench-recognition bench-pipecat bench-turns bench-interruptions help install install-test demo run test test-page test-piper lint types arrows check docs clean
+.PHONY: coverage bench-doors bench-network bench-latency bench-calls bench-recognition bench-pipecat bench-turns bench-interruptions help install install-test demo run test test-page test-piper lint types arrows check docs clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -75,6 +75,9 @@ bench-interruptions: $(VENV)/.base ## Callers who speak over an answer: silence,
 bench-network: $(VENV)/.base ## RTP's and WebRTC's delay, their CPU, and what a bad network adds
 	$(BIN)/python -m benchmarks.network
 	$(BIN)/python -m benchmarks.webrtc
+
+bench-doors: $(VENV)/.base ## Calls at once by each door on one core, and the delay that each adds (9 minutes)
+	$(BIN)/python -m benchmarks.doors
 
 bench-pipecat: $(VENV)/.base $(PIPECAT_VENV)/.peer ## TOM beside Pipecat 1.14 on this machine (40 minutes)
 	$(BIN)/python -m benchmarks.pipecat
