@@ -1,11 +1,11 @@
-"""A carrier's end of a stream for unit tests: it plays a script, and keeps what it is sent."""
+"""What the unit tests of carriers' doors share: a carrier's end of a stream, and audio for it."""
 
-import asyncio
 import json
 
 import numpy as np
 
 from apps.core.audio import FRAME_BYTES, FRAME_SAMPLES, samples_to_pcm
+from tests.scripted_socket import ScriptedSocket
 
 SILENCE = b"\0" * FRAME_BYTES
 TONE_HZ = 440
@@ -31,31 +31,11 @@ def loudest_hz(samples, rate_hz):
     return round(spectrum.argmax() * rate_hz / len(samples))
 
 
-class Stream:
-    """Plays a script of messages; a number is a pause in seconds; then the peer goes."""
+class Stream(ScriptedSocket):
+    """A carrier's end of a stream; texts are kept as they are, for not every carrier's are JSON."""
 
-    def __init__(self, *script):
-        self.script = list(script)
-        self.sent = []
-        self.closed = None
-
-    async def receive(self):
-        while self.script and self.closed is None:
-            item = self.script.pop(0)
-            if isinstance(item, int | float):
-                await asyncio.sleep(item)
-                continue
-            return json.dumps(item) if isinstance(item, dict) else item
-        return None
-
-    async def send_text(self, text):
-        self.sent.append(text)
-
-    async def send_bytes(self, data):
-        self.sent.append(data)
-
-    async def close(self, code, reason):
-        self.closed = self.closed or code
+    def read(self, text):
+        return text
 
     @property
     def texts(self):

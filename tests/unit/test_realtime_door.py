@@ -26,38 +26,18 @@ from apps.voice.doors.realtime.messages import TYPES, CreateItem, read_event, re
 from apps.voice.doors.realtime.session import Session, update
 from apps.voice.g711 import alaw_encode, ulaw_encode
 from tests.realtime_client import event
+from tests.scripted_socket import ScriptedSocket
 from tests.virtual_time import run_virtual
 
 FRAME = b"\0" * FRAME_BYTES
 TONE = (8000 * np.sin(np.arange(16_000) * 2 * np.pi * 440 / 16_000)).astype(np.int16)
 
 
-class Line:
-    """Plays a script of client events; a number is a pause in seconds; then the client goes."""
-
-    def __init__(self, *script):
-        self.script = list(script)
-        self.sent = []
-        self.closed = None
-
-    async def receive(self):
-        while self.script and self.closed is None:
-            item = self.script[0]
-            if isinstance(item, int | float):
-                await asyncio.sleep(item)
-                self.script.pop(0)
-                continue
-            return self.script.pop(0)
-        return None
-
-    async def send_text(self, text):
-        self.sent.append(json.loads(text))
+class Line(ScriptedSocket):
+    """A client of a Realtime session."""
 
     async def send_bytes(self, data):
         raise AssertionError("a session carries text alone")
-
-    async def close(self, code, reason):
-        self.closed = self.closed or code
 
     def of(self, kind):
         return [sent for sent in self.sent if sent["type"] == kind]

@@ -18,6 +18,7 @@ from apps.voice.doors.carriers.marks import MARK_FRAMES
 from apps.voice.doors.peer import MAX_ERRORS, refuse
 from apps.voice.doors.twilio import TwilioDoor, read_twilio
 from apps.voice.g711 import ulaw_decode, ulaw_encode
+from tests.scripted_socket import ScriptedSocket
 from tests.virtual_time import run_virtual
 
 SILENCE = b"\0" * FRAME_BYTES
@@ -56,31 +57,11 @@ def digit(key):
     return {"event": "dtmf", "streamSid": "MZ1", "dtmf": {"track": "inbound_track", "digit": key}}
 
 
-class Stream:
-    """Plays a script of messages; a number is a pause in seconds; then the peer goes."""
-
-    def __init__(self, *script):
-        self.script = list(script)
-        self.sent = []
-        self.closed = None
-
-    async def receive(self):
-        while self.script and self.closed is None:
-            item = self.script.pop(0)
-            if isinstance(item, int | float):
-                await asyncio.sleep(item)
-                continue
-            return json.dumps(item) if isinstance(item, dict) else item
-        return None
-
-    async def send_text(self, text):
-        self.sent.append(json.loads(text))
+class Stream(ScriptedSocket):
+    """Twilio's end of a media stream."""
 
     async def send_bytes(self, data):
         raise AssertionError("a media stream carries text alone")
-
-    async def close(self, code, reason):
-        self.closed = self.closed or code
 
     def of(self, event):
         return [m for m in self.sent if m.get("event") == event]

@@ -1,6 +1,5 @@
 """The WebSocket door: what it reads, what it refuses, and that nothing takes it down."""
 
-import asyncio
 import json
 import re
 from contextlib import suppress
@@ -23,41 +22,19 @@ from apps.voice.doors.base import (
 from apps.voice.doors.messages import read_message
 from apps.voice.doors.peer import MAX_ERRORS, refuse
 from apps.voice.doors.websocket import WebSocketDoor
+from tests.scripted_socket import ScriptedSocket
 from tests.virtual_time import run_virtual
 
 PROTOCOL = Path("docs/protocol.md")
 FRAME = b"\0" * FRAME_BYTES
 
 
-class FakeSocket:
-    """Plays a script of messages; a number is a pause in seconds; then the peer goes."""
-
-    def __init__(self, *script):
-        self.script = list(script)
-        self.sent = []
-        self.closed = None
-
-    async def receive(self):
-        while self.script and self.closed is None:
-            item = self.script.pop(0)
-            if isinstance(item, int | float):
-                await asyncio.sleep(item)
-                continue
-            return json.dumps(item) if isinstance(item, dict) else item
-        return None
-
-    async def send_text(self, text):
-        self.sent.append(json.loads(text))
-
-    async def send_bytes(self, data):
-        self.sent.append(data)
-
-    async def close(self, code, reason):
-        self.closed = self.closed or code
+class FakeSocket(ScriptedSocket):
+    """A client of the native protocol."""
 
     @property
     def errors(self):
-        return [m["code"] for m in self.sent if isinstance(m, dict) and m["type"] == "error"]
+        return [m["code"] for m in self.messages if m["type"] == "error"]
 
 
 def visit(*script, observe=False, start=None):
