@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import structlog
-from starlette.requests import HTTPConnection
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import Response
 
 from apps.core.errors import TomError, UnknownCall
 from apps.dispatcher.routes.reception import Reception, fault
@@ -18,6 +19,18 @@ from apps.voice.doors.base import Door
 from apps.voice.doors.webrtc.peer import Peer
 
 log = structlog.get_logger(__name__)
+
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+async def answer_page(reception: Reception, handler: Handler, request: Request) -> Response:
+    """Answer a request, its error as JSON, for pages that may ask."""
+    try:
+        reception.check_page(request)
+        return await handler(request)
+    except TomError as error:
+        return reception.refusal(error)
 
 
 class PeerDoor(Door, Protocol):

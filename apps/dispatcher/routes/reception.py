@@ -42,6 +42,7 @@ _STATUS = {
     "forbidden": 403,
     "unknown_profile": 404,
     "unknown_call": 404,
+    "bad_type": 415,
     "busy": 503,
     "too_many_calls": 429,
     "internal": 500,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Annotated, Literal
 
@@ -11,9 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from apps.core.errors import ProtocolError, TomError, UnknownCall
+from apps.core.errors import ProtocolError, UnknownCall
 from apps.dispatcher.routes.bodies import read_as
-from apps.dispatcher.routes.peer_calls import PeerCalls
+from apps.dispatcher.routes.peer_calls import PeerCalls, answer_page
 from apps.dispatcher.routes.reception import Reception
 from apps.voice.doors.base import CallRequest
 from apps.voice.doors.rtvi.door import CHANNEL, RtviDoor
@@ -23,8 +23,6 @@ from apps.voice.doors.webrtc.offers import MAX_CANDIDATES
 from apps.voice.doors.webrtc.peer import Peer
 
 _HINT = "docs/doors/rtvi.md lists every field."
-
-Handler = Callable[[Request], Awaitable[Response]]
 
 
 class _Body(BaseModel):
@@ -74,7 +72,7 @@ def router(
     routes = APIRouter()
     rtvi = _Rtvi(reception, calls, ice_servers)
     for method, handler in (("POST", rtvi.call), ("PATCH", rtvi.trickle)):
-        routes.add_route("/api/offer", partial(rtvi.guarded, handler), methods=[method])
+        routes.add_route("/api/offer", partial(answer_page, reception, handler), methods=[method])
     return routes
 
 
@@ -88,14 +86,6 @@ class _Rtvi:
         ice_servers: Callable[[], Sequence[IceServer]],
     ) -> None:
         self._reception, self._calls, self._ice_servers = reception, calls, ice_servers
-
-    async def guarded(self, handler: Handler, request: Request) -> Response:
-        """Answer a request, its error as JSON, for pages that may ask."""
-        try:
-            self._reception.check_page(request)
-            return await handler(request)
-        except TomError as error:
-            return self._reception.refusal(error)
 
     async def call(self, request: Request) -> Response:
         """POST: answer an offer."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -10,8 +10,8 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from apps.core.errors import ProtocolError, TomError
-from apps.dispatcher.routes.peer_calls import PeerCalls
+from apps.core.errors import ProtocolError
+from apps.dispatcher.routes.peer_calls import PeerCalls, answer_page
 from apps.dispatcher.routes.reception import Reception
 from apps.voice.doors.base import CallRequest
 from apps.voice.doors.webrtc.door import LABEL, WebRtcDoor
@@ -20,9 +20,6 @@ from apps.voice.doors.webrtc.peer import Peer
 
 SDP = "application/sdp"
 FRAGMENT = "application/trickle-ice-sdpfrag"
-_STATUS = {"bad_type": 415}
-
-Handler = Callable[[Request], Awaitable[Response]]
 
 
 def router(
@@ -45,7 +42,7 @@ def router(
         ("/whip/{name}", "DELETE", whip.hang_up),
         ("/whip/{name}", "OPTIONS", whip.options),
     ):
-        routes.add_route(path, partial(whip.guarded, handler), methods=[method])
+        routes.add_route(path, partial(answer_page, reception, handler), methods=[method])
     return routes
 
 
@@ -59,16 +56,6 @@ class _Whip:
         ice_servers: Callable[[], Sequence[IceServer]],
     ) -> None:
         self._reception, self._calls, self._ice_servers = reception, calls, ice_servers
-
-    async def guarded(self, handler: Handler, request: Request) -> Response:
-        """Answer a request, its error as JSON, for pages that may ask."""
-        try:
-            self._reception.check_page(request)
-            return await handler(request)
-        except TomError as error:
-            response = self._reception.refusal(error)
-            response.status_code = _STATUS.get(error.code, response.status_code)
-            return response
 
     async def call(self, request: Request) -> Response:
         """POST: answer an offer."""
