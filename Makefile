@@ -3,13 +3,14 @@ PYTHON ?= python3
 VENV ?= .venv
 PIPER_VENV ?= .venv-piper
 PAGE_VENV ?= .venv-page
+DOORS_VENV ?= .venv-doors
 PIPECAT_VENV := .venv-pipecat
 BIN := $(VENV)/bin
 # A file's tests share servers and models, so one worker runs them; the longest files come first.
 PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: coverage bench-doors bench-network bench-latency bench-calls bench-recognition bench-pipecat bench-turns bench-interruptions help install install-test demo run test test-page test-piper lint types arrows check docs clean
+.PHONY: coverage bench-doors bench-network bench-latency bench-calls bench-recognition bench-pipecat bench-turns bench-interruptions help install install-test demo run test test-doors fuzz-doors test-page test-piper lint types arrows check docs clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -56,6 +57,20 @@ $(PAGE_VENV)/.playwright:
 	$(PYTHON) -m venv $(PAGE_VENV)
 	$(PAGE_VENV)/bin/python -m pip install --quiet playwright==1.65.2
 	@touch $@
+
+test-doors: $(VENV)/.test $(DOORS_VENV)/.peers ## Call by real peers: baresip, sipp, OpenAI's SDK, Pipecat's client, Chromium
+	$(BIN)/python -m tests.doors --peers $(DOORS_VENV)
+
+# Others' packages, and TOM's after them.
+$(DOORS_VENV)/.peers: | $(BIN)/python
+	$(PYTHON) -m venv $(DOORS_VENV)
+	$(DOORS_VENV)/bin/python -m pip install --quiet playwright==1.65.2 twilio==9.13.0
+	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
+	  > $$($(DOORS_VENV)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/tom.pth
+	@touch $@
+
+fuzz-doors: $(VENV)/.test ## 100,000 damaged messages of every protocol, with a call beside them
+	$(BIN)/python -m tests.doors.fuzz
 
 bench-latency: $(VENV)/.base ## Voice to voice, one call at a time, every stage's share
 	$(BIN)/python -m benchmarks.calls --calls 1 --rounds 4
@@ -107,4 +122,4 @@ docs: $(VENV)/.test ## Write what the docs take from the code
 	$(BIN)/python deploy/grafana/generate.py
 
 clean: ## Remove the environment and caches (never data/)
-	rm -rf $(VENV) $(PIPER_VENV) $(PAGE_VENV) $(PIPECAT_VENV) .mypy_cache .ruff_cache .pytest_cache .coverage*
+	rm -rf $(VENV) $(PIPER_VENV) $(PAGE_VENV) $(DOORS_VENV) $(PIPECAT_VENV) .mypy_cache .ruff_cache .pytest_cache .coverage*

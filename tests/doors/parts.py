@@ -7,6 +7,7 @@ import asyncio
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -58,6 +59,33 @@ class Result:
         if path := os.environ.get(RESULTS):
             with Path(path).open("a") as results:
                 results.write(json.dumps(asdict(self)) + "\n")
+
+
+@dataclass(frozen=True)
+class Fuzzed:
+    """How a protocol stood damaged messages; `wrong` is empty when it did."""
+
+    protocol: str
+    messages: int
+    seconds: float
+    grown_mb: float
+    beside: str
+    wrong: str = ""
+
+    def tell(self) -> None:
+        """Say it in a line of the table."""
+        verdict = f"FAILED: {self.wrong}" if self.wrong else "passed"
+        tell(
+            f"{self.protocol:18}{self.messages:8} in {self.seconds:4.0f} s "
+            f"{self.grown_mb:+6.1f} MB  {verdict:8} call beside: {self.beside}"
+        )
+
+
+def free_port() -> int:
+    """Return a TCP port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def missing(tools: Iterable[str]) -> str:

@@ -17,7 +17,9 @@ import struct
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -25,6 +27,7 @@ from uuid import UUID
 from websockets.asyncio.client import connect
 from websockets.exceptions import WebSocketException
 
+from tests.doors.parts import Fuzzed, free_port
 from tests.e2e.carriers import NativePeer, on_the_line
 from tests.e2e.servers import Running, running
 
@@ -127,7 +130,7 @@ async def fuzz_socket(
             async with connect(url, compression=None, subprotocols=["media"]) as socket:  # type: ignore[list-item]
                 drain = asyncio.create_task(_drain(socket))
                 try:
-                    for first in kinds[: 2 if kinds[0]["event"] == "connected" else 1]:
+                    for first in kinds[: 2 if kinds[0].get("event") == "connected" else 1]:
                         await socket.send(json.dumps(first))
                     for _ in range(PER_CONNECTION):
                         left -= 1
@@ -186,38 +189,42 @@ def memory_mb(server: Running) -> float:
     return int(status.partition("VmRSS:")[2].split()[0]) / 1024
 
 
-async def run(server: Running, port: int, given: argparse.Namespace) -> list[str]:
-    """Fuzz every door in turn, or the one that was named; returns what is wrong."""
-    messages, seed = given.messages, given.seed
+Fuzz = Callable[[int, random.Random], Awaitable[None]]
+"""Sends so many messages, spoilt as chance has it."""
+
+
+def carriers(server: Running, port: int) -> dict[str, Fuzz]:
+    """Return what fuzzes each carrier's door of a server; `port` is AudioSocket's."""
     base = server.url.replace("http", "ws")
-    doors: dict[str, Callable[[int, random.Random], Any]] = {
-        "twilio": lambda n, r: fuzz_socket(base + "/twilio", TWILIO, n, r),
-        "telnyx": lambda n, r: fuzz_socket(base + "/telnyx", TELNYX, n, r),
-        "vonage": lambda n, r: fuzz_socket(base + "/vonage", VONAGE, n, r),
-        "asterisk": lambda n, r: fuzz_socket(base + "/asterisk", ASTERISK, n, r),
-        "audiosocket": lambda n, r: fuzz_packets(port, n, r),
+    kinds = {"twilio": TWILIO, "telnyx": TELNYX, "vonage": VONAGE, "asterisk": ASTERISK}
+    sockets: dict[str, Fuzz] = {
+        name: partial(fuzz_socket, f"{base}/{name}", some) for name, some in kinds.items()
     }
-    wrong = []
-    for name in [given.door] if given.door else doors:
-        fuzz = doors[name]
-        await fuzz(2000, random.Random(seed))  # what is loaded once is no growth
+    return {**sockets, "audiosocket": partial(fuzz_packets, port)}
+
+
+async def run(server: Running, doors: dict[str, Fuzz], messages: int, seed: int) -> list[Fuzzed]:
+    """Fuzz doors in turn, with a call beside each; returns how they stood it."""
+    stood = []
+    for name, fuzz in doors.items():
+        await fuzz(min(2000, messages), random.Random(seed))  # what is loaded once is no growth
         before_mb, began = memory_mb(server), time.monotonic()
         chances = [random.Random(f"{seed}{name}{n}") for n in range(AT_ONCE)]
-        work = [fuzz(messages // AT_ONCE, chance) for chance in chances]
-        late = await _with_a_call_beside(server, work)
-        late_ms = late[len(late) * 99 // 100]
-        grown_mb, took_s = memory_mb(server) - before_mb, time.monotonic() - began
-        sys.stdout.write(
-            f"{name}: {messages} messages in {took_s:.0f} s, memory {grown_mb:+.1f} MB, "
-            f"99 of 100 frames of the call beside at most {late_ms:.0f} ms late\n"
+        late = await _with_a_call_beside(
+            server, [fuzz(messages // AT_ONCE, chance) for chance in chances]
         )
-        if grown_mb > MOST_MB:
-            wrong.append(f"{name}: memory grew by {grown_mb:.0f} MB")
-        if late_ms > MOST_LATE_MS:
-            wrong.append(f"{name}: the call beside was {late_ms:.0f} ms late")
-        if server.process.poll() is not None:
-            return [*wrong, f"{name}: the server ended"]
-    return wrong
+        late_ms = late[len(late) * 99 // 100]
+        grown_mb = memory_mb(server) - before_mb
+        wrong = [
+            *([f"memory grew by {grown_mb:.0f} MB"] if grown_mb > MOST_MB else []),
+            *([f"the call beside was {late_ms:.0f} ms late"] if late_ms > MOST_LATE_MS else []),
+            *(["the server ended"] if server.process.poll() is not None else []),
+        ]
+        beside = f"its frames late by {late_ms:.0f} ms at p99, {late[-1]:.0f} ms at most"
+        took_s = time.monotonic() - began
+        stood.append(Fuzzed(name, messages, took_s, grown_mb, beside, "; ".join(wrong)))
+        stood[-1].tell()
+    return stood
 
 
 async def _with_a_call_beside(server: Running, work: list[Any]) -> list[float]:
@@ -245,16 +252,10 @@ async def _keep_talking(peer: Beside) -> None:
         await peer.press("1")
 
 
-def main() -> int:
-    """Run the whole; returns 1 if anything was wrong."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--messages", type=int, default=100_000)
-    parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--door", default="", help="one of them alone")
-    given = parser.parse_args()
-    from tests.e2e.test_carrier_calls import _free_port
-
-    port = _free_port()
+@contextmanager
+def fuzzed_server() -> Iterator[tuple[Running, int]]:
+    """Run a server with room for many calls; returns it with AudioSocket's port."""
+    port = free_port()
     settings = {
         "TOM_STT_ENGINE": "fake",
         "TOM_TTS_ENGINE": "fake",
@@ -266,10 +267,22 @@ def main() -> int:
         tempfile.TemporaryDirectory() as folder,
         running(Path(folder) / "fuzz", **settings) as server,
     ):
-        wrong = asyncio.run(run(server, port, given))
-        wrong += [f"the log complains: {event}" for event in set(server.complaints())]
-    sys.stdout.write(("\n".join(wrong) or "nothing was wrong") + "\n")
-    return 1 if wrong else 0
+        yield server, port
+
+
+def main() -> int:
+    """Run the whole; returns 1 if anything was wrong."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--messages", type=int, default=100_000)
+    parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--door", default="", help="one of them alone")
+    given = parser.parse_args()
+    with fuzzed_server() as (server, port):
+        doors = {n: f for n, f in carriers(server, port).items() if given.door in ("", n)}
+        stood = asyncio.run(run(server, doors, given.messages, given.seed))
+        complaints = set(server.complaints())
+    sys.stdout.writelines(f"the log complains: {event}\n" for event in complaints)
+    return 1 if complaints or any(one.wrong for one in stood) else 0
 
 
 if __name__ == "__main__":

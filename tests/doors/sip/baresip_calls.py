@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 import sys
 import wave
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -28,7 +27,7 @@ from apps.voice.audiofile import read_audio
 from apps.voice.resample import resample
 from benchmarks.network.sip_proxy import SipProxy
 from benchmarks.network.trouble import BAD
-from tests.doors.parts import check, run_parts, tell
+from tests.doors.parts import check, free_port, run_parts, tell
 from tests.e2e.servers import Running, wait_until
 from tests.e2e.telephone import port_of
 
@@ -68,13 +67,6 @@ def write_wav(path: Path, codec: Codec, *, spoken: bool) -> None:
         out.setsampwidth(2)
         out.setframerate(codec.rate_hz)
         out.writeframes(said.repeat(codec.channels).tobytes())
-
-
-def free_port() -> int:
-    """Return a TCP port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Baresip:
