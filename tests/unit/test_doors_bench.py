@@ -7,6 +7,7 @@ from benchmarks.doors.added import AMPLITUDE, TONE_MS, Caller, Ear, figures, ton
 from benchmarks.doors.ends import DOORS
 from benchmarks.doors.load import Voice, spurts
 from benchmarks.doors.table import added_table, held, load_table, verdicts
+from benchmarks.doors.webrtc_wire import payload_of
 from benchmarks.pipecat.lines import RATE_HZ, build_line
 from benchmarks.pipecat.measure import Heard, lateness_ms
 from benchmarks.pipecat.table import together
@@ -86,6 +87,14 @@ def test_a_caller_of_any_door_sends_20_ms_a_payload(door):
     voice = Voice.of([line], DOORS[door](0, None))
     assert len(voice.lines["q"]) == 50
     assert voice.silence not in voice.lines["q"]
+
+
+@pytest.mark.parametrize("extension", [b"", b"\xbe\xde\x00\x02" + bytes(8)])
+@pytest.mark.parametrize("sources", [0, 2])
+def test_what_a_packet_carries_is_found_behind_its_header(extension, sources):
+    first = 0x80 | sources | (0x10 if extension else 0)
+    header = bytes([first]) + bytes(11) + bytes(4 * sources) + extension
+    assert payload_of(header + b"speech") == b"speech"
 
 
 # --- the tables
