@@ -31,7 +31,6 @@ from apps.doors import DOORS, door_max_calls, make_reception, open_doors
 from apps.engines import (
     LANGUAGES,
     Choice,
-    Present,
     choose,
     look,
     make_generator,
@@ -82,6 +81,45 @@ class Tom:
     operator_token: str = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class _Engines:
+    """The engines that run, and why these; recognisers and voices by language."""
+
+    choices: Mapping[str, Choice]
+    stt: Mapping[str, SpeechToText]
+    tts: Mapping[str, TextToSpeech]
+    generator: Generator
+
+    @property
+    def deaf(self) -> Mapping[str, str]:
+        """Why nothing recognises the languages that have no recogniser."""
+        choices = self.choices
+        return {lang: choices[f"stt.{lang}"].why for lang in LANGUAGES if lang not in self.stt}
+
+    def status(self) -> dict[str, EngineStatus]:
+        """Return which engine serves each role now; one without an engine is told, too."""
+        ready = {f"stt.{lang}": engine.ready for lang, engine in self.stt.items()}
+        ready |= {f"tts.{lang}": engine.ready for lang, engine in self.tts.items()}
+        return {
+            role: EngineStatus(
+                choice.engine,
+                choice.why,
+                required=choice.engine is not None,
+                up=ready.get(role, choice.engine is not None),
+            )
+            for role, choice in self.choices.items()
+        }
+
+    def show_in(self, metrics: Metrics) -> None:
+        """Show in the metrics whether each role is served."""
+        for role, choice in self.choices.items():
+            if choice.engine is not None:
+                metrics.watch_engine(role, choice.engine, partial(self._serves, role))
+
+    def _serves(self, role: str) -> bool:
+        return self.status()[role].up
+
+
 @asynccontextmanager
 async def run_tom(settings: Settings) -> AsyncGenerator[Tom, None]:
     """Build TOM from its settings, start its engines, and stop them at the end.
@@ -109,23 +147,18 @@ async def run_tom(settings: Settings) -> AsyncGenerator[Tom, None]:
         stack.push_async_callback(db.aclose)
         router = PolicyRouter(_selector(settings, db, metrics), keys.hash_key)
         writer = await stack.enter_async_context(EventWriter(db))
-        present = look(settings)
-        choices = choose(settings, present)
-        stt, tts, generator = await _start_engines(
-            settings, choices, present, _corpora(profiles, retriever), metrics, stack
-        )
-        vad = VadPool(silero_network())
+        engines = await _start_engines(settings, _corpora(profiles, retriever), metrics, stack)
         await _rehearse(profiles, retriever)
         services = Services(
             profiles=profiles,
             router=router,
             knowledge=retriever,
-            generator=generator,
-            stt=stt,
-            tts=tts,
-            new_vad=vad.open,
+            generator=engines.generator,
+            stt=engines.stt,
+            tts=engines.tts,
+            new_vad=VadPool(silero_network()).open,
             log_sink=writer,
-            deaf={lang: choices[f"stt.{lang}"].why for lang in LANGUAGES if lang not in stt},
+            deaf=engines.deaf,
             metrics=metrics,
             limits=_limits(settings),
             recordings=settings.data_dir / RECORDINGS if settings.record_calls else None,
@@ -148,27 +181,18 @@ async def run_tom(settings: Settings) -> AsyncGenerator[Tom, None]:
         tasks = await stack.enter_async_context(Background())
         tasks.start(watch_lag(metrics.loop_lag))
         tasks.start(keep_retention(db, settings.retention_days, settings.data_dir / RECORDINGS))
-
-        def engines() -> dict[str, EngineStatus]:
-            return _status(choices, stt, tts)
-
-        def serves(role: str) -> bool:
-            return engines()[role].up
-
-        for role, choice in choices.items():
-            if choice.engine is not None:
-                metrics.watch_engine(role, choice.engine, partial(serves, role))
+        engines.show_in(metrics)
         reception = make_reception(settings, switchboard, keys.operator_token)
         app = create_app(
             reception,
             routers=await open_doors(settings, reception, stack),
             metrics=metrics,
             metrics_enabled=settings.prometheus_enabled,
-            engines=engines,
+            engines=engines.status,
         )
-        for choice in choices.values():
+        for choice in engines.choices.values():
             log.info("engine", role=choice.role, engine=choice.engine or "none", why=choice.why)
-        yield Tom(app, switchboard, metrics, choices, keys.operator_token)
+        yield Tom(app, switchboard, metrics, engines.choices, keys.operator_token)
 
 
 def _recording_key(settings: Settings) -> SealingKey | None:
@@ -209,13 +233,13 @@ def _corpora(profiles: Mapping[str, Profile], retriever: Retriever) -> dict[str,
 
 async def _start_engines(
     settings: Settings,
-    choices: Mapping[str, Choice],
-    present: Present,
     corpora: Mapping[str, DomainText],
     metrics: Metrics,
     stack: AsyncExitStack,
-) -> tuple[dict[str, SpeechToText], dict[str, TextToSpeech], Generator]:
-    """Start every engine that was chosen, each once however many languages it serves."""
+) -> _Engines:
+    """Start every engine that is chosen, each once however many languages it serves."""
+    present = look(settings)
+    choices = choose(settings, present)
     restarted = metrics.engine_restarted
     stt = {
         name: make_stt(name, settings, present, corpora, restarted)
@@ -229,7 +253,8 @@ async def _start_engines(
     for engine in engines:
         stack.push_async_callback(engine.close)
     await asyncio.gather(*(engine.start() for engine in engines))
-    return (
+    return _Engines(
+        choices,
         {lang: stt[name] for lang, name in _chosen(choices, "stt").items()},
         {lang: tts[name] for lang, name in _chosen(choices, "tts").items()},
         generator,
@@ -279,22 +304,3 @@ def _turn_options(settings: Settings) -> TurnOptions:
             hint=f"Possible are {', '.join(sorted(others))}.",
         )
     return TurnOptions(**{**settings.turn_options, **named})  # type: ignore[arg-type]
-
-
-def _status(
-    choices: Mapping[str, Choice],
-    stt: Mapping[str, SpeechToText],
-    tts: Mapping[str, TextToSpeech],
-) -> dict[str, EngineStatus]:
-    """Return which engine serves each role now; a role that nothing was chosen for is told, too."""
-    ready = {f"stt.{lang}": engine.ready for lang, engine in stt.items()}
-    ready |= {f"tts.{lang}": engine.ready for lang, engine in tts.items()}
-    return {
-        role: EngineStatus(
-            choice.engine,
-            choice.why,
-            required=choice.engine is not None,
-            up=ready.get(role, choice.engine is not None),
-        )
-        for role, choice in choices.items()
-    }
