@@ -35,7 +35,7 @@ STEPS: Mapping[str, Sequence[int]] = {
     "webrtc": (5, 10, 20, 25),
 }
 QUICK_CALLS = 3
-QUICK = ("--calls", "3", "--good-s", "2.5", "--bad-s", "4", "--after-s", "1.5", "--at-once")
+QUICK = ("--calls", "3", "--good-s", "2", "--bad-s", "3", "--after-s", "1", "--at-once")
 RESULTS = Path(__file__).with_name("results.json")
 SCRIPT = ("question", "barge-in", "follow-up")
 POLICY = """
