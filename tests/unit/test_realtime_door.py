@@ -20,8 +20,9 @@ from apps.voice.doors.base import (
     CallRequest,
     TurnsByHand,
 )
+from apps.voice.doors.client_hand_over import TRANSFER_S
 from apps.voice.doors.peer import MAX_ERRORS
-from apps.voice.doors.realtime.door import SETTLE_S, TRANSFER_S, RealtimeDoor
+from apps.voice.doors.realtime.door import SETTLE_S, RealtimeDoor
 from apps.voice.doors.realtime.messages import TYPES, CreateItem, read_event, read_item
 from apps.voice.doors.realtime.session import Session, update
 from apps.voice.g711 import alaw_encode, ulaw_encode

@@ -21,8 +21,9 @@ from apps.voice.doors.base import (
     CallRequest,
     TurnsByHand,
 )
+from apps.voice.doors.client_hand_over import TRANSFER_S
 from apps.voice.doors.peer import MAX_ERRORS
-from apps.voice.doors.rtvi.door import TRANSFER_S, RtviDoor
+from apps.voice.doors.rtvi.door import RtviDoor
 from apps.voice.doors.rtvi.messages import LABEL, VERSION, Nothing, read_message
 from apps.voice.doors.rtvi.sdp import declining, without_video
 from apps.voice.doors.rtvi.translate import Telling, played, translate

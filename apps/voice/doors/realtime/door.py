@@ -16,7 +16,7 @@ from typing import Any
 
 from apps.core.audio import FRAME_MS, SAMPLE_BYTES, SAMPLE_RATE_HZ
 from apps.core.clock import loop_ms
-from apps.core.errors import ProtocolError, TomError, TransferFailed
+from apps.core.errors import ProtocolError, TomError
 from apps.voice.doors.base import (
     CallerAudio,
     CallerHungUp,
@@ -25,6 +25,7 @@ from apps.voice.doors.base import (
     DoorEvent,
     TurnsByHand,
 )
+from apps.voice.doors.client_hand_over import ClientHandOver
 from apps.voice.doors.messages import CLOSE_NORMAL, MAX_FRAME_MS
 from apps.voice.doors.peer import Patience, Socket, refuse
 from apps.voice.doors.realtime import happenings as tom
@@ -47,8 +48,6 @@ from apps.voice.doors.realtime.translate import translate
 
 SETTLE_S = 1.0
 """So long a call waits for the client's first session.update before it begins."""
-TRANSFER_S = 10.0
-"""So long a hand-over waits for what came of it."""
 _PIECE_BYTES = SAMPLE_RATE_HZ * SAMPLE_BYTES * MAX_FRAME_MS // 1000
 
 
@@ -74,7 +73,7 @@ class RealtimeDoor:
         self._playback = Playback()
         self._patience = Patience()
         self._waiting: list[str | bytes | None] = []
-        self._outcome: asyncio.Future[bool] | None = None
+        self._hand_over = ClientHandOver()
 
     @classmethod
     async def accept(cls, socket: Socket, request: CallRequest, model: str) -> RealtimeDoor:
@@ -181,11 +180,11 @@ class RealtimeDoor:
 
     def _note_outcome(self, event: CreateItem) -> None:
         item = read_item(event)
-        if not isinstance(item, CallOutput) or self._outcome is None or self._outcome.done():
+        if not isinstance(item, CallOutput):
             return
         calls = (i for i in self._conversation.items.values() if i.kind == "function_call")
         if any(i.call_id == item.call_id and i.name == HAND_OVER for i in calls):
-            self._outcome.set_result(not item.failed)
+            self._hand_over.told(worked=not item.failed)
 
     async def _complain(self, error: ProtocolError) -> bool:
         """Tell the client of an error; returns False when that was one too many."""
@@ -229,15 +228,9 @@ class RealtimeDoor:
         Raises:
             TransferFailed: The function's output says that it failed.
         """
-        self._outcome = asyncio.get_running_loop().create_future()
+        self._hand_over.begin()
         await self._tell(tom.HandedOver(target, summary))
-        try:
-            async with asyncio.timeout(TRANSFER_S):
-                done = await self._outcome
-        except TimeoutError:
-            return  # most clients just do it
-        if not done:
-            raise TransferFailed("The client could not hand the caller over.")
+        await self._hand_over.outcome()
 
     async def close(self, reason: str) -> None:
         """Close the session."""

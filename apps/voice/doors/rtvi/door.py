@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any
 
-from apps.core.errors import ProtocolError, TomError, TransferFailed
+from apps.core.errors import ProtocolError, TomError
 from apps.voice.doors.base import (
     CallerDigit,
     CallerHungUp,
@@ -22,6 +21,7 @@ from apps.voice.doors.base import (
     DoorEvent,
     TurnsByHand,
 )
+from apps.voice.doors.client_hand_over import ClientHandOver
 from apps.voice.doors.peer import Patience
 from apps.voice.doors.rtvi.messages import (
     VERSION,
@@ -47,8 +47,6 @@ from apps.voice.doors.rtvi.translate import (
 from apps.voice.doors.webrtc.peer import ChannelText, Peer, PeerEvent
 
 CHANNEL = "chat"
-TRANSFER_S = 10.0
-"""So long a hand-over waits for what came of it."""
 
 
 class RtviDoor:
@@ -67,7 +65,7 @@ class RtviDoor:
         self.capabilities = Capabilities(transfer=True)
         self._telling = Telling()
         self._patience = Patience()
-        self._outcome: asyncio.Future[bool] | None = None
+        self._hand_over = ClientHandOver()
         self._call_id = ""
 
     async def events(self) -> AsyncGenerator[DoorEvent, None]:
@@ -131,16 +129,10 @@ class RtviDoor:
         Raises:
             TransferFailed: The function's result says that it failed.
         """
-        self._outcome = asyncio.get_running_loop().create_future()
+        self._hand_over.begin()
         self._call_id = f"call-{self._telling.sent}"
         self._follow(hand_over(self._telling, self._call_id, target, summary))
-        try:
-            async with asyncio.timeout(TRANSFER_S):
-                done = await self._outcome
-        except TimeoutError:
-            return  # a client without that function may still act on the message
-        if not done:
-            raise TransferFailed("The client could not hand the caller over.")
+        await self._hand_over.outcome()
 
     async def close(self, reason: str) -> None:
         """Hang up, once the caller has heard and read the last of it."""
@@ -169,9 +161,8 @@ class RtviDoor:
                 self._answer("server-response", {"t": message.name, "d": {"ok": True}}, message.id)
                 return [arrival]
             case CallResult(call_id=call_id):
-                outcome = self._outcome
-                if outcome is not None and not outcome.done() and call_id == self._call_id:
-                    outcome.set_result(not message.failed)
+                if call_id == self._call_id:
+                    self._hand_over.told(worked=not message.failed)
             case HangUp():
                 return [CallerHungUp()]
         return []
