@@ -5,7 +5,6 @@ docs/protocol.md is the specification; a test holds it against these models.
 
 from __future__ import annotations
 
-import json
 from typing import Annotated, Literal
 
 from pydantic import (
@@ -18,6 +17,7 @@ from pydantic import (
 )
 
 from apps.core.errors import ProtocolError
+from apps.core.json_text import read_json
 from apps.voice.doors.base import (
     CallerDigit,
     CallerHungUp,
@@ -116,8 +116,8 @@ def read_message(raw: str) -> ClientMessage:
             ``bad_message``.
     """
     try:
-        data = json.loads(raw)
-    except (ValueError, RecursionError):
+        data = read_json(raw)
+    except ValueError:
         raise ProtocolError(
             "A control message is not JSON.", hint="Send one JSON object.", code="bad_json"
         ) from None

@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from apps.core import json_text
 from apps.core.clock import loop_ms
 from apps.core.errors import ProtocolError, TomError
 from apps.voice.doors.base import CallerDigit, CallerHungUp, CallRequest, DoorEvent
@@ -35,8 +36,8 @@ def read_json(raw: str | bytes) -> Any:
         ProtocolError: It is none; code ``bad_json``.
     """
     try:
-        return json.loads(raw)
-    except (ValueError, RecursionError):
+        return json_text.read_json(raw)
+    except ValueError:
         raise ProtocolError("A message is not JSON.", code="bad_json") from None
 
 

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from apps.core.errors import ProtocolError
+from apps.core.json_text import read_json
 from apps.voice.doors.messages import MAX_TEXT_CHARS
 
 MAX_ID_CHARS = 64
@@ -162,8 +163,8 @@ def read_event(raw: str | bytes) -> ClientEvent:
         Refused: With code ``invalid_json``, ``unknown_event`` or ``invalid_value``.
     """
     try:
-        data = json.loads(raw)
-    except (ValueError, RecursionError):
+        data = read_json(raw)
+    except ValueError:
         raise Refused("An event is not JSON.", code="invalid_json") from None
     given = data.get("event_id") if isinstance(data, dict) else None
     event_id = given if isinstance(given, str) and len(given) <= 512 else None

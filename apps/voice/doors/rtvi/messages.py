@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
 from apps.core.errors import ProtocolError
+from apps.core.json_text import read_json
 from apps.voice.doors.messages import MAX_TEXT_CHARS
 
 LABEL = "rtvi-ai"
@@ -91,8 +91,8 @@ def read_message(raw: str) -> ClientMessage:
     if raw.startswith("ping"):
         return Nothing()
     try:
-        message = json.loads(raw)
-    except (ValueError, RecursionError):
+        message = read_json(raw)
+    except ValueError:
         raise Refused("A message is not JSON.", code="bad_json") from None
     match message:
         case {"type": "signalling"}:
