@@ -15,7 +15,7 @@ from starlette.websockets import WebSocketDisconnect, WebSocketState
 from apps.core.addresses import is_loopback
 from apps.core.errors import AtCapacity, ProtocolError
 from apps.dispatcher.routes import calls, tokens
-from apps.dispatcher.routes.reception import Reception
+from apps.dispatcher.routes.reception import Reception, is_local
 from apps.dispatcher.routes.socket import SEND_TIMEOUT_S, StarletteSocket
 from apps.dispatcher.server import MAX_BODY_BYTES, EngineStatus, create_app
 from apps.dispatcher.trust import AddressLimits, Grant, TokenSigner
@@ -158,6 +158,22 @@ def test_behind_a_proxy_that_hides_itself_nobody_is_taken_for_this_machine():
     assert get(app, "/metrics", headers=BEARER).status_code == 200
     call(board, START, app=app)
     assert not board.taken
+
+
+@pytest.mark.parametrize("header", ["X-Forwarded-Proto", "X-Forwarded-Host", "Via", "Forwarded"])
+def test_what_a_proxy_on_this_machine_brings_is_not_this_machine_s(header):
+    assert get(web(), "/metrics").status_code == 200
+    assert get(web(), "/metrics", headers={header: "https"}).status_code == 403
+
+
+def test_what_a_proxy_brings_that_says_nothing_is_known_by_its_old_http():
+    def peer(version):
+        scope = {"type": "http", "client": ("127.0.0.1", 1), "headers": [(b"host", b"127.0.0.1")]}
+        return HTTPConnection(scope | {"http_version": version})
+
+    assert is_local(peer("1.1"))
+    assert is_local(peer("2"))
+    assert not is_local(peer("1.0"))
 
 
 def test_a_proxy_that_is_not_known_is_told_of():

@@ -37,7 +37,15 @@ REFUSALS = ("busy", "too_many_calls")
 """Why a call is not taken though nothing is wrong with it."""
 FROM_ELSEWHERE = "tom.from_elsewhere"
 """In a request's scope: it may come from anywhere, whatever its address says."""
-FORWARDED = ("x-forwarded-for", "x-real-ip", "forwarded")
+FORWARDED = (
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "x-real-ip",
+    "forwarded",
+    "via",
+)
+"""What proxies add to the requests that they bring."""
 _STATUS = {
     "forbidden": 403,
     "unknown_profile": 404,
@@ -287,4 +295,6 @@ def is_local(peer: HTTPConnection) -> bool:
         and (origin is None or is_local_page(origin))
         and (host is None or is_local_host(host))
         and not any(name in headers for name in FORWARDED)
+        # nginx as it comes adds no header, and names this machine as the host, but speaks HTTP/1.0.
+        and peer.scope.get("http_version") != "1.0"
     )
