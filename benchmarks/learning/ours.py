@@ -1,0 +1,62 @@
+"""Our own learners, by the product's pure parts and without a database."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from apps.rl.posterior import Arm
+from apps.rl.propensity import Allocation, allocate
+from apps.rl.variants import GuardRules, Prior
+from benchmarks.learning.learners import Feedback, Seen, Task
+
+
+class BetaThompson:
+    """The bandit of the first version: Beta posteriors, Thompson sampling, an even floor.
+
+    A draw from each posterior is taken, whose law is the product's exact probabilities
+    (apps/rl/propensity.py integrates them); the guard is off.
+    """
+
+    def __init__(self, task: Task) -> None:
+        self._rng, self._prior = np.random.default_rng(task.seed), Prior()
+        self._floor = GuardRules().exploration_rate
+        self._arms = [Arm()] * len(task.variants)
+
+    def choose(self, call: Seen) -> int:
+        """Return the variant whose draw is the highest, or, at times, any."""
+        if self._rng.random() < self._floor:
+            return int(self._rng.integers(len(self._arms)))
+        posteriors = np.array([arm.posterior(self._prior) for arm in self._arms])
+        return int(self._rng.beta(posteriors[:, 0], posteriors[:, 1]).argmax())
+
+    def learn(self, feedback: Feedback) -> None:
+        """Add the reward to its arm."""
+        self._arms[feedback.variant] = _learned(self._arms[feedback.variant], feedback)
+
+
+class GuardedBetaThompson:
+    """The same behind the deploy guard, by its exact probabilities (and at their cost)."""
+
+    def __init__(self, task: Task) -> None:
+        self._rng, self._ids = np.random.default_rng(task.seed), list(task.variants)
+        self._rules = GuardRules(base_variant=self._ids[task.base])
+        self._arms = dict.fromkeys(self._ids, Arm())
+        self._allocation: Allocation | None = None
+
+    def choose(self, call: Seen) -> int:
+        """Return a variant drawn after the guard."""
+        if self._allocation is None:
+            self._allocation = allocate(self._arms, self._rules, Prior())
+        return self._ids.index(self._allocation.draw(float(self._rng.random())))
+
+    def learn(self, feedback: Feedback) -> None:
+        """Add the reward to its arm."""
+        name = self._ids[feedback.variant]
+        self._arms[name] = _learned(self._arms[name], feedback)
+        self._allocation = None
+
+
+def _learned(arm: Arm, feedback: Feedback) -> Arm:
+    if feedback.revises is None:
+        return arm.rewarded(feedback.reward)
+    return Arm(arm.pulls, arm.success + (feedback.reward - feedback.revises) / 2.0)
