@@ -46,7 +46,7 @@ def study(world: World, *, runs: int, drawn: int, seed: int) -> dict[tuple[str, 
                 terms = all_terms(log, target, model, RULES)
                 judged += [(policy, float(target @ truth), t) for t in terms]
         resampled = (
-            bootstrap([t for *_, t in judged], log.caller, seed=run, replicates=300)
+            bootstrap([t for *_, t in judged], log.caller, seed=run, replicates=500)
             if run < drawn
             else [None] * len(judged)
         )

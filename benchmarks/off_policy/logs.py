@@ -60,38 +60,59 @@ class Runs:
         return Log(chosen, self.reward[run], own, p.shape[1], p, self.caller[run])
 
 
-def thompson_logs(runs: int, world: World, *, seed: int) -> Runs:
+def thompson_logs(runs: int, world: World, *, seed: int, rounds: int = ROUNDS) -> Runs:
     """Return logs of a Gaussian Thompson sampler with a floor of 10 % of exploration.
 
     It learns every five calls, as where calls overlap. The choice is drawn from exactly the
     probabilities that are logged.
     """
     rng = np.random.default_rng(seed)
-    truth = rng.normal(0.2, world.means, (runs, ARMS))
+    made = _strangers(runs, rounds, world, rng)
     count, total = np.zeros((runs, ARMS)), np.zeros((runs, ARMS))
-    everybody = ROUNDS // world.calls_each
-    effect = rng.normal(0.0, world.caller_effect, (runs, everybody))
-    caller = rng.integers(everybody, size=(runs, ROUNDS))
-    if world.calls_each == 1:
-        caller = np.broadcast_to(np.arange(ROUNDS), (runs, ROUNDS)).copy()
-    chosen = np.empty((runs, ROUNDS), np.intp)
-    reward = np.empty((runs, ROUNDS))
-    propensities = np.empty((runs, ROUNDS, ARMS))
     row = np.arange(runs)
-    for t in range(ROUNDS):
+    for t in range(rounds):
         if t % EVERY == 0:
             sd = 1.0 / np.sqrt(1.0 / 0.5**2 + count / world.noise**2)
             chance = best_of(total / world.noise**2 * sd**2, sd)
             chance = (1 - FLOOR) * chance + FLOOR / ARMS
-            stacked = np.cumsum(chance, axis=1)
-        u = rng.random(runs)[:, None] * stacked[:, -1:]
-        arm = (u >= stacked).sum(axis=1)
-        noise = rng.normal(0.0, world.noise, runs)
-        r = truth[row, arm] + effect[row, caller[:, t]] + noise
-        propensities[:, t], chosen[:, t], reward[:, t] = chance, arm, r
+        arm = _draw(chance, rng)
+        made.propensities[:, t], made.chosen[:, t] = chance, arm
+        made.reward[:, t] += made.truth[row, arm]
         count[row, arm] += 1
-        total[row, arm] += r
-    return Runs(truth, chosen, reward, propensities, caller)
+        total[row, arm] += made.reward[:, t]
+    return made
+
+
+def fixed_logs(runs: int, world: World, *, seed: int, rounds: int = ROUNDS) -> Runs:
+    """Return logs of policies that do not learn: softmax of a rough guess at the true means."""
+    rng = np.random.default_rng(seed)
+    made = _strangers(runs, rounds, world, rng)
+    guess = np.exp((made.truth + rng.normal(0.0, world.means, made.truth.shape)) / 0.3)
+    chance = guess / guess.sum(axis=1, keepdims=True)
+    for t in range(rounds):
+        arm = _draw(chance, rng)
+        made.propensities[:, t], made.chosen[:, t] = chance, arm
+        made.reward[:, t] += made.truth[np.arange(runs), arm]
+    return made
+
+
+def _strangers(runs: int, rounds: int, world: World, rng: np.random.Generator) -> Runs:
+    """Return runs in which nothing was decided yet: the rewards are the callers' part and noise."""
+    callers = rounds // world.calls_each
+    caller = rng.integers(callers, size=(runs, rounds))
+    if world.calls_each == 1:
+        caller = np.tile(np.arange(rounds), (runs, 1))
+    effect = rng.normal(0.0, world.caller_effect, (runs, callers))
+    reward = np.take_along_axis(effect, caller, axis=1)
+    reward += rng.normal(0.0, world.noise, reward.shape)
+    chosen, propensities = np.zeros((runs, rounds), np.intp), np.empty((runs, rounds, ARMS))
+    return Runs(rng.normal(0.2, world.means, (runs, ARMS)), chosen, reward, propensities, caller)
+
+
+def _draw(chance: Floats, rng: np.random.Generator) -> Ints:
+    stacked = np.cumsum(chance, axis=1)
+    arms: Ints = (rng.random((len(chance), 1)) * stacked[:, -1:] >= stacked).sum(axis=1)
+    return arms
 
 
 def best_of(means: Floats, sds: Floats) -> Floats:

@@ -5,9 +5,21 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from apps.rl.off_policy import Log, Terms, bootstrap, delta, diagnose, drift, ips, snips
+from apps.rl.off_policy import (
+    Log,
+    Terms,
+    bootstrap,
+    delta,
+    diagnose,
+    drift,
+    ips,
+    running_means,
+    snips,
+    stabilised_dr,
+)
 from apps.rl.off_policy.diagnostics import effective_size
 from apps.rl.off_policy.intervals import chi_square_tail, standard_error, t_quantile
+from benchmarks.off_policy.logs import ARMS, World, thompson_logs
 
 P = np.array([0.2, 0.5, 0.3])
 TARGET = np.array([0.5, 0.2, 0.3])
@@ -215,3 +227,17 @@ def test_too_little_says_nothing_about_drift():
     assert found.p_value is None
     assert not found.changed()
     assert "Too little" in str(found)
+
+
+# --- Logs of a policy that learned
+
+
+def test_intervals_hold_the_truth_in_logs_of_a_sampler_that_learned():
+    runs = thompson_logs(250, World(calls_each=3, caller_effect=0.3), seed=5, rounds=400)
+    target = np.full(ARMS, 1 / ARMS)
+    held = 0
+    for run in range(250):
+        log = runs.log(run)
+        near = delta(stabilised_dr(log, target, running_means(log)), log.caller)
+        held += near.low <= target @ runs.truth[run] <= near.high
+    assert 0.91 <= held / 250 <= 0.985
