@@ -14,12 +14,11 @@ from apps.dispatcher.services import CallOptions, Services
 from apps.dispatcher.turn import Stages
 from apps.llm.style import Line, wording
 from apps.voice.doors.base import Door
+from apps.voice.doors.messages import PROTOCOL_VERSION
 from apps.voice.ear import Heard
 from apps.voice.stt.base import SpeechToText, Transcript
 
 log = structlog.get_logger(__name__)
-
-PROTOCOL = 1
 
 
 class CallReports:
@@ -50,7 +49,7 @@ class CallReports:
         tts = self._services.tts.get(language)
         decision = self._session.decision
         started: dict[str, Any] = {
-            "protocol": PROTOCOL,
+            "protocol": PROTOCOL_VERSION,
             "profile": self._options.profile.id,
             "language": language,
             "engines": {

@@ -11,7 +11,6 @@ from apps.core.errors import ProtocolError
 
 MAX_SDP_CHARS = 64 * 1024
 MAX_CANDIDATES = 64
-MAX_SECTIONS = 4
 
 
 @dataclass(frozen=True, slots=True)
