@@ -234,3 +234,22 @@ SCENARIOS: Mapping[str, Scenario] = {
         OPPOSITE,
     )
 }
+
+_ALIKE = {f"a{n:02}": TWELVE["v1a"] for n in range(1, 13)}
+
+IDENTICAL = replace(
+    STATIONARY,
+    name="identical",
+    story="Twelve variants that are one and the same: whoever is blacklisted is innocent.",
+    variants=_ALIKE,
+    base="a01",
+)
+ONE_WORSE = replace(
+    IDENTICAL,
+    name="one_worse",
+    story="The same, but the last one's mean reward is 0.3 lower.",
+    faults={"a12": Fault(quality=-0.965)},
+)
+
+GUARD_SCENARIOS: Mapping[str, Scenario] = {s.name: s for s in (IDENTICAL, ONE_WORSE)}
+"""For the deploy guard's errors of both kinds; no learner is ranked on them."""
