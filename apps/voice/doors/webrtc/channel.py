@@ -7,10 +7,14 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from aiortc import RTCDataChannel, RTCSctpTransport
+from aiortc.rtcsctptransport import DataChunk
 
 MAX_UNSENT = 200
 MAX_BUFFERED_BYTES = 1 << 20
 MAX_TEXT_CHARS = 64 * 1024
+MAX_PIECES = 1000
+"""Of one stream that wait for the rest of their message, or for one before it."""
+MAX_STREAMS = 100
 
 
 class TextChannel:
@@ -66,3 +70,30 @@ def end_quietly(sctp: RTCSctpTransport) -> None:
             await send(data)
 
     transport._send_data = send_or_drop  # type: ignore[method-assign]
+
+
+def bound_pieces(sctp: RTCSctpTransport) -> None:
+    """Take no more pieces of messages than a client has a reason to leave unfinished.
+
+    aiortc keeps them all, whatever room it says that it has, and looks through those of a stream
+    with each that comes: a caller who never ends a message would take ever more time from others.
+    """
+    take = sctp._receive_data_chunk
+
+    async def take_or_drop(chunk: DataChunk) -> None:
+        streams = sctp._inbound_streams
+        stream = streams.get(chunk.stream_id)
+        new = stream is None and len(streams) < MAX_STREAMS
+        goes_on = stream is not None and len(stream.reassembly) < MAX_PIECES
+        room = sctp._advertised_rwnd > 0 and len(sctp._sack_misordered) < MAX_PIECES
+        if (new or goes_on) and (room or _is_next(sctp, chunk)):
+            await take(chunk)
+
+    sctp._receive_data_chunk = take_or_drop  # type: ignore[method-assign]
+
+
+def _is_next(sctp: RTCSctpTransport, chunk: DataChunk) -> bool:
+    """Tell whether nothing is missing before a piece: it may be what the others wait for."""
+    last = sctp._last_received_tsn
+    follows = last is not None and chunk.tsn == (last + 1) & 0xFFFFFFFF
+    return follows and sctp._advertised_rwnd > -MAX_TEXT_CHARS

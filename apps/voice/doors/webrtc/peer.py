@@ -30,7 +30,7 @@ from aiortc import (
 from apps.core.clock import loop_ms
 from apps.core.errors import ProtocolError
 from apps.voice.doors.base import CallerAudio, CallerDigit, CallerHungUp
-from apps.voice.doors.webrtc.channel import TextChannel, end_quietly
+from apps.voice.doors.webrtc.channel import TextChannel, bound_pieces, end_quietly
 from apps.voice.doors.webrtc.ice import IceServer, gather_within
 from apps.voice.doors.webrtc.incoming import Deadline, OpusStream, PacketReceiver
 from apps.voice.doors.webrtc.offers import MAX_CANDIDATES, Offer, read_fragment, read_offer
@@ -130,6 +130,7 @@ class Peer:
         (transceiver,) = connection.getTransceivers()
         if connection.sctp is not None:
             end_quietly(connection.sctp)
+            bound_pieces(connection.sctp)
         self._narrow(transceiver)
         PacketReceiver(sender._ssrc, self._take_packet).replace(transceiver)
         gather_within(transceiver.receiver.transport.transport.iceGatherer, GATHER_TIMEOUT_S)
