@@ -12,6 +12,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from apps.core.audio import FRAME_MS, Framer
 from apps.core.clock import loop_ms
@@ -98,19 +99,26 @@ class Ear:
         self._playback = turns.Playback()
         self._question = turns.Question()
         self._closed = False
+        self._unheard = 0
+        self._ends: Callable[[], None] | None = None
         self.utterance_id = 0
 
     def hear(self, pcm: bytes) -> None:
         """Take caller audio of any length in."""
         for frame in self._framer.push(pcm):
+            self._unheard += 1
             self._vad.hear(frame, self._take)
 
     def _take(self, frame: bytes, voice: list[float]) -> None:
         """Take a frame, and how likely each window that it completed holds voice."""
+        self._unheard -= 1
         if self._closed:
             return
         try:
             self._listen(frame, voice)
+            if not self._unheard and self._ends is not None:
+                ends, self._ends = self._ends, None
+                ends()
         except Exception as error:  # it was called by the detector; the call is what has failed
             self._tasks.create_task(_fail_with(error))
 
@@ -168,6 +176,9 @@ class Ear:
         Args:
             discard: Its words are not recognised, as if nothing had been understood.
         """
+        if self._unheard:  # its last audio is still with the detector
+            self._ends = partial(self.end_turn, discard=discard)
+            return
         if not self._floor.speaking:
             return
         if discard and self._utterance is not None:

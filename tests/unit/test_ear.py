@@ -192,3 +192,39 @@ def test_a_cancelled_call_gives_up_the_transcript_it_waits_for():
     with pytest.raises(TimeoutError):
         run_virtual(scenario())
     assert cancelled == [True]
+
+
+class LaterVad(EnergyVad):
+    """Answers as a detector does that calls share: when the event loop comes round."""
+
+    def hear(self, frame, tell):
+        asyncio.get_running_loop().call_soon(super().hear, frame, tell)
+
+
+def test_a_turn_that_ends_behind_its_audio_is_heard_to_its_end():
+    told = []
+
+    async def scenario():
+        async with asyncio.TaskGroup() as tasks:
+            ear = Ear(
+                vad=LaterVad(),
+                stt=FakeStt(["what does it cost"]),
+                profile="kfz",
+                options=TurnOptions(),
+                tell=told.append,
+                tasks=tasks,
+            )
+            ear.by_hand(True)
+            ear.hear(VOICE * 40)
+            ear.end_turn(discard=False)
+            await asyncio.sleep(1)
+            ear.close()
+
+    run_virtual(scenario())
+
+    assert [heard.kind for heard in told if heard.kind != "partial"] == [
+        "started",
+        "ended",
+        "final",
+    ]
+    assert told[-1].transcript.text == "what does it cost"
