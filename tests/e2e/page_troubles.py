@@ -151,7 +151,8 @@ def leaving_the_page_hangs_up(stage: Stage) -> None:
 
 
 def a_lost_connection(stage: Stage) -> None:
-    with stage.page("/?transport=websocket") as page:
+    # What the page was still loading is lost, too.
+    with stage.page("/?transport=websocket", mishaps=("net::ERR_CONNECTION",)) as page:
         page.click("#call")
         expect(page.locator("#clock")).to_be_visible()
         stage.server.kill()
