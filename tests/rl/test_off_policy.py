@@ -91,7 +91,7 @@ def all_of(log: Log, target: Floats, model: Floats) -> list[Terms]:
 @pytest.mark.parametrize("source", [made, learned], ids=["fixed policy", "policy that learns"])
 def test_ips_dr_and_stabilised_dr_are_unbiased(source):
     found = []
-    for seed in range(150):
+    for seed in range(80):
         log = source(200, seed)
         model = running_means(log)
         terms = (ips(log, TARGET), dr(log, TARGET, model), stabilised_dr(log, TARGET, model))

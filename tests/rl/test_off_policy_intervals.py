@@ -75,11 +75,11 @@ def test_a_variance_from_few_large_terms_is_trusted_less():
 
 def test_intervals_hold_the_truth_about_as_often_as_they_say():
     truth = float(TARGET @ [0.4, 0.0, 0.1])
-    held = np.zeros((250, 2))
-    for seed in range(250):
+    held = np.zeros((200, 2))
+    for seed in range(200):
         log = made(150, seed)
         terms = snips(log, TARGET)
-        near, again = delta(terms), bootstrap([terms], seed=seed, replicates=150)[0]
+        near, again = delta(terms), bootstrap([terms], seed=seed, replicates=120)[0]
         held[seed] = near.low <= truth <= near.high, again.low <= truth <= again.high
     assert (held.mean(axis=0) > 0.91).all()
     assert (held.mean(axis=0) < 0.98).all()
@@ -233,11 +233,11 @@ def test_too_little_says_nothing_about_drift():
 
 
 def test_intervals_hold_the_truth_in_logs_of_a_sampler_that_learned():
-    runs = thompson_logs(250, World(calls_each=3, caller_effect=0.3), seed=5, rounds=400)
+    runs = thompson_logs(150, World(calls_each=3, caller_effect=0.3), seed=5, rounds=300)
     target = np.full(ARMS, 1 / ARMS)
     held = 0
-    for run in range(250):
+    for run in range(150):
         log = runs.log(run)
         near = delta(stabilised_dr(log, target, running_means(log)), log.caller)
         held += near.low <= target @ runs.truth[run] <= near.high
-    assert 0.91 <= held / 250 <= 0.985
+    assert 0.9 <= held / 150 <= 0.99

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from numpy.typing import ArrayLike
 
@@ -78,7 +78,7 @@ class Evaluation:
     best: str | None
     diagnostics: Diagnostics
     drift: Drift | None = None
-    doubts: tuple[str, ...] = field(default=())
+    doubts: tuple[str, ...] = ()
 
     def estimate(self, name: str) -> Estimate:
         """Return one estimator's estimate.

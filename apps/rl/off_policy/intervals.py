@@ -147,8 +147,9 @@ def _spread(terms: Terms, caller: Ints | None) -> tuple[float, float]:
 
 def _draws(groups: int, replicates: int, seed: int) -> Iterator[Floats]:
     rng = np.random.default_rng(seed)
-    even = np.full(groups, 1 / groups)
     step = max(1, _CELLS // groups)
     for begin in range(0, replicates, step):
-        size = min(step, replicates - begin)
-        yield rng.multinomial(groups, even, size=size).astype(float)
+        counts = np.empty((min(step, replicates - begin), groups))
+        for row in counts:
+            row[:] = np.bincount(rng.integers(groups, size=groups), minlength=groups)
+        yield counts
