@@ -17,6 +17,7 @@ from pathlib import Path
 
 import uvicorn
 
+from apps.cli.fair_protocols import FairHttp, FairWebSocket
 from apps.core.audio import duration_ms
 from apps.core.loop import new_event_loop
 from apps.llm.prompt import Prompt
@@ -141,7 +142,8 @@ async def serve(port: int) -> None:
         config = uvicorn.Config(
             tom.app,
             port=port,
-            ws="websockets-sansio",
+            http=FairHttp,
+            ws=FairWebSocket,
             ws_per_message_deflate=False,
             log_config=None,
             access_log=False,
