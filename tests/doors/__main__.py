@@ -55,7 +55,7 @@ def programs(peers: Path) -> list[Program]:
     esbuild = [str(rtvi / "node_modules" / ".bin" / "esbuild"), str(rtvi / "page.js")]
     call = [python, str(RTVI / "call.py"), "--tom", TOM, "--bundle", bundle]
     page = [python, "tests/e2e/page_in_browser.py", "--tom", TOM]
-    pytest = [PYTHON, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    pytest = [PYTHON, "-m", "pytest", "-q"]
     return [
         Program("Twilio's request validator", [[python, "-m", "tests.doors.carriers.validator"]]),
         Program("clients of the carriers and Asterisk", [[*pytest, CARRIERS]]),
