@@ -130,7 +130,7 @@ async def cancelling(server: Running) -> Client:
     async with session(server, "?language=en") as client:
         await client.until(lambda: len(client.responses()) == 1)
         await client.ask("what does a new registration cost")
-        await client.until(lambda: len(client.of("response.created")) == 2)
+        await client.until(lambda: len(client.of("response.output_item.added")) == 2)
         item = client.of("response.output_item.added")[1]["item"]["id"]
         await client.until(lambda: client.events[-1].get("item_id") == item)
         await asyncio.sleep(0.6)

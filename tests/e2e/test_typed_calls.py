@@ -91,7 +91,7 @@ async def test_keys_and_pings_work_in_a_typed_call(quick: Running) -> None:
 REFUSED_AT_START = [
     ({"type": "text", "text": "hello"}, "not_started", 4400),
     ({"type": "start", "surprise": 1}, "bad_message", 4400),
-    ({"type": "start", "caller": "\ud800"}, "bad_message", 4400),
+    ({"type": "start", "caller": "\ud800"}, "bad_json", 4400),
     ({"type": "start", "profile": "nobody"}, "unknown_profile", 4404),
     ({"type": "start", "audio": {"rate": 12345}}, "unsupported_rate", 4415),
     ({"type": "start", "audio": {"encoding": "mulaw", "rate": 16000}}, "unsupported_rate", 4415),
@@ -116,7 +116,7 @@ REFUSED_IN_A_CALL = [
     ("not json", "bad_json"),
     ('{"type":"dance"}', "unknown_message"),
     ('{"type":"text","text":""}', "bad_message"),
-    ('{"type":"text","text":"\\ud800"}', "bad_message"),
+    ('{"type":"text","text":"\\ud800"}', "bad_json"),
     ('{"type":"text","text":"' + "x" * 1001 + '"}', "bad_message"),
     ('{"type":"dtmf","digit":"12"}', "bad_message"),
     ('{"type":"rating","stars":5}', "not_asked"),

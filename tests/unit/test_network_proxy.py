@@ -117,11 +117,10 @@ async def test_a_calls_signalling_passes_and_its_audio_goes_astray():
             assert await loop.sock_recv(media, 100) == b"heard"
 
 
-def test_the_fuzzer_passes_what_refuses_and_fails_what_hoards(capsys):
+def test_the_fuzzer_passes_what_refuses_and_fails_what_hoards():
     hoard = []
-    assert fuzz("SDP", sdp_taker(random.Random(1)), 200)
-    assert fuzz("RTP", rtp_taker("PCMU", random.Random(1), encrypted=True), 200)
-    assert not fuzz("hoard", lambda: hoard.append(bytearray(200_000)), 200)
+    assert fuzz(sdp_taker(random.Random(1)), 200).well
+    assert fuzz(rtp_taker("PCMU", random.Random(1), encrypted=True), 200).well
+    assert not fuzz(lambda: hoard.append(bytearray(200_000)), 200).well
     with pytest.raises(ZeroDivisionError):
-        fuzz("bug", lambda: 1 // 0, 1)
-    assert "neighbour untouched" in capsys.readouterr().out
+        fuzz(lambda: 1 // 0, 1)
