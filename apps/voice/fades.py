@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from apps.core.audio import FRAME_SAMPLES, pcm_to_samples, samples_to_pcm
 
-_RISE = (1.0 - np.cos(np.pi * np.arange(FRAME_SAMPLES) / FRAME_SAMPLES)) / 2.0
-_FALL = 1.0 - _RISE
+_FALL_SAMPLES = FRAME_SAMPLES // 2
+"""Half a frame is smooth enough, and callers who interrupt hear the end of it sooner."""
+
+
+def _rise(samples: int) -> NDArray[np.float64]:
+    return np.asarray((1.0 - np.cos(np.pi * np.arange(samples) / samples)) / 2.0)
+
+
+_RISE = _rise(FRAME_SAMPLES)
+_FALL = np.concatenate((1.0 - _rise(_FALL_SAMPLES), np.zeros(FRAME_SAMPLES - _FALL_SAMPLES)))
 
 
 def fade_in(frame: bytes) -> bytes:
@@ -16,5 +25,5 @@ def fade_in(frame: bytes) -> bytes:
 
 
 def fade_out(frame: bytes) -> bytes:
-    """Return a 20 ms frame that falls from its full level to silence."""
+    """Return a 20 ms frame that falls from its full level to silence in its first half."""
     return samples_to_pcm((pcm_to_samples(frame) * _FALL).astype(np.int16))
