@@ -15,14 +15,11 @@ from apps.core.errors import ProtocolError
 from apps.voice.doors.base import DoorEvent
 from apps.voice.doors.carriers.door import read_key
 from apps.voice.doors.carriers.media import (
-    RATE_HZ,
     JsonMediaDoor,
     read_json,
     read_payload,
-    read_start,
 )
 from apps.voice.doors.carriers.messages import (
-    Admit,
     Admitted,
     CarrierMessage,
     Connected,
@@ -31,10 +28,8 @@ from apps.voice.doors.carriers.messages import (
     Notice,
     Stop,
     StreamStart,
-    as_told,
 )
 from apps.voice.doors.peer import Socket
-from apps.voice.doors.transcode import Transcoder
 
 MAX_WAITING_CHUNKS = 5
 """So many chunks (100 ms) wait for one before them; then it is taken for lost."""
@@ -130,37 +125,14 @@ class ChunkOrder:
 
 
 class TelnyxDoor(JsonMediaDoor):
-    """One call over one media stream.
-
-    Args:
-        socket: The accepted connection.
-        start: The stream's start message.
-        admitted: What the stream is.
-    """
+    """One call over one media stream, whose audio may come out of order."""
 
     name = "telnyx"
+    read = staticmethod(read_telnyx)
 
     def __init__(self, socket: Socket, start: StreamStart, admitted: Admitted) -> None:
-        transcoder = Transcoder(start.encoding, RATE_HZ)
-        super().__init__(socket, admitted.request, transcoder, "", admitted.hand_over)
+        super().__init__(socket, start, admitted)
         self._order = ChunkOrder()
-
-    @classmethod
-    async def accept(cls, socket: Socket, admit: Admit = as_told) -> TelnyxDoor:
-        """Wait for the `start` message, which `connected` precedes.
-
-        Args:
-            socket: The accepted connection.
-            admit: Tells what the stream is, or raises ProtocolError.
-
-        Raises:
-            ProtocolError: No or a bad `start`; pass it to `refuse`.
-        """
-        start = await read_start(socket, read_telnyx)
-        return cls(socket, start, admit(start))
-
-    def _read(self, raw: str | bytes) -> DoorEvent | None:
-        return self._understand(read_telnyx(raw))
 
     def _hear_chunk(self, media: Media) -> DoorEvent | None:
         ready = b"".join(self._order.push(media.chunk, media.audio))

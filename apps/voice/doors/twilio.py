@@ -8,33 +8,25 @@ error, within the bounds of the WebSocket door.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from apps.core.errors import ProtocolError
-from apps.voice.doors.base import DoorEvent
 from apps.voice.doors.carriers.door import read_key
 from apps.voice.doors.carriers.media import (
     RATE_HZ,
     JsonMediaDoor,
     read_json,
     read_payload,
-    read_start,
 )
 from apps.voice.doors.carriers.messages import (
-    Admit,
-    Admitted,
     CarrierMessage,
     Connected,
     Mark,
     Media,
     Stop,
     StreamStart,
-    as_told,
 )
-from apps.voice.doors.peer import Socket
-from apps.voice.doors.transcode import Transcoder
 
 _FORMAT = {"encoding": "audio/x-mulaw", "sampleRate": RATE_HZ, "channels": 1}
 
@@ -75,34 +67,7 @@ def _start(sid: str, start: Mapping[Any, Any]) -> StreamStart:
 
 
 class TwilioDoor(JsonMediaDoor):
-    """One call over one media stream.
-
-    Args:
-        socket: The accepted connection.
-        start: The stream's start message.
-        admitted: What the stream is.
-    """
+    """One call over one media stream."""
 
     name = "twilio"
-
-    def __init__(self, socket: Socket, start: StreamStart, admitted: Admitted) -> None:
-        stream = f'"streamSid":{json.dumps(start.stream)},'
-        transcoder = Transcoder(start.encoding, start.rate_hz)
-        super().__init__(socket, admitted.request, transcoder, stream, admitted.hand_over)
-
-    @classmethod
-    async def accept(cls, socket: Socket, admit: Admit = as_told) -> TwilioDoor:
-        """Wait for the `start` message, which `connected` precedes.
-
-        Args:
-            socket: The accepted connection.
-            admit: Tells what the stream is, or raises ProtocolError.
-
-        Raises:
-            ProtocolError: No or a bad `start`; pass it to `refuse`.
-        """
-        start = await read_start(socket, read_twilio)
-        return cls(socket, start, admit(start))
-
-    def _read(self, raw: str | bytes) -> DoorEvent | None:
-        return self._understand(read_twilio(raw))
+    read = staticmethod(read_twilio)

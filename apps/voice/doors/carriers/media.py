@@ -6,20 +6,23 @@ import base64
 import binascii
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Self
 
 from apps.core import json_text
 from apps.core.clock import loop_ms
 from apps.core.errors import ProtocolError, TomError
-from apps.voice.doors.base import CallerDigit, CallerHungUp, CallRequest, DoorEvent
-from apps.voice.doors.carriers.door import CarrierDoor, HandOver
+from apps.voice.doors.base import CallerDigit, CallerHungUp, DoorEvent
+from apps.voice.doors.carriers.door import CarrierDoor
 from apps.voice.doors.carriers.messages import (
+    Admit,
+    Admitted,
     CarrierMessage,
     Connected,
     Mark,
     Media,
     Stop,
     StreamStart,
+    as_told,
 )
 from apps.voice.doors.messages import MAX_FRAME_MS
 from apps.voice.doors.peer import Socket, first_message
@@ -77,33 +80,41 @@ async def read_start(socket: Socket, read: Callable[[str | bytes], CarrierMessag
 
 
 class JsonMediaDoor(CarrierDoor):
-    """One call over a stream of JSON messages.
+    """One call over a stream of JSON messages; a carrier's door says how one of them is read.
 
     Args:
         socket: The accepted connection.
-        request: Whom the call is for.
-        transcoder: The stream's G.711.
-        stream: The field that names the stream in each message, with its comma; or empty.
-        hand_over: Hands the caller over to a person; None where nothing can.
+        start: The stream's start message.
+        admitted: What the stream is.
     """
 
-    def __init__(
-        self,
-        socket: Socket,
-        request: CallRequest,
-        transcoder: Transcoder,
-        stream: str = "",
-        hand_over: HandOver | None = None,
-    ) -> None:
-        super().__init__(socket, request, transcoder, hand_over)
+    read: Callable[[str | bytes], CarrierMessage]
+
+    def __init__(self, socket: Socket, start: StreamStart, admitted: Admitted) -> None:
+        transcoder = Transcoder(start.encoding, start.rate_hz)
+        super().__init__(socket, admitted.request, transcoder, admitted.hand_over)
+        stream = f'"streamSid":{json.dumps(start.stream)},' if start.stream else ""
         # The messages are the same but for one field: writing JSON anew would cost each frame.
         self._media_head = f'{{"event":"media",{stream}"media":{{"payload":"'
         self._mark_head = f'{{"event":"mark",{stream}"mark":{{"name":"'
         self._clear_text = f'{{{stream}"event":"clear"}}'
 
-    def _understand(self, message: CarrierMessage) -> DoorEvent | None:
-        """Take one message of the stream; returns what it is for the call."""
-        match message:
+    @classmethod
+    async def accept(cls, socket: Socket, admit: Admit = as_told) -> Self:
+        """Wait for the `start` message, which `connected` precedes.
+
+        Args:
+            socket: The accepted connection.
+            admit: Tells what the stream is, or raises ProtocolError.
+
+        Raises:
+            ProtocolError: No or a bad `start`; pass it to `refuse`.
+        """
+        start = await read_start(socket, cls.read)
+        return cls(socket, start, admit(start))
+
+    def _read(self, raw: str | bytes) -> DoorEvent | None:
+        match message := type(self).read(raw):
             case Media():
                 return self._hear_chunk(message)
             case Mark(name=name):
