@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from apps.cli.config_report import shown
-from apps.settings import SettingInfo, describe
+from apps.cli.setting_info import SettingInfo, describe
 
 SECTIONS = {
     "http_host": "Server",

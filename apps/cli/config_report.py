@@ -13,8 +13,9 @@ from dotenv import dotenv_values
 from pydantic import ValidationError
 
 from apps.cli.config_checks import Finding, check_settings
+from apps.cli.setting_info import SettingInfo, describe
 from apps.core.errors import ConfigError
-from apps.settings import SettingInfo, Settings, describe
+from apps.settings import Settings
 
 PREFIXES = ("TOM_", "RL_", "PROMETHEUS_")
 

@@ -10,8 +10,9 @@ from typer.testing import CliRunner
 from apps.cli.config import config_app
 from apps.cli.config_checks import check_settings, nearest_existing
 from apps.cli.config_report import PREFIXES, examine
+from apps.cli.setting_info import describe
 from apps.core.errors import ConfigError
-from apps.settings import Settings, describe, read_settings
+from apps.settings import Settings, read_settings
 
 
 @pytest.fixture(autouse=True)

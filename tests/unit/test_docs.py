@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from apps.cli.config_doc import env_example, settings_page
+from apps.cli.setting_info import describe
 from apps.core import errors
 from apps.core.errors import TomError
 from apps.monitor.metrics import Metrics
-from apps.settings import describe
 
 ROOT = Path(__file__).parents[2]
 PAGES = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Literal
 
@@ -76,16 +77,13 @@ def router(
     return routes
 
 
+@dataclass(frozen=True, slots=True)
 class _Rtvi:
     """The requests of the RTVI door."""
 
-    def __init__(
-        self,
-        reception: Reception,
-        calls: PeerCalls,
-        ice_servers: Callable[[], Sequence[IceServer]],
-    ) -> None:
-        self._reception, self._calls, self._ice_servers = reception, calls, ice_servers
+    _reception: Reception
+    _calls: PeerCalls
+    _ice_servers: Callable[[], Sequence[IceServer]]
 
     async def call(self, request: Request) -> Response:
         """POST: answer an offer."""
