@@ -15,7 +15,14 @@ from apps.core.errors import UnknownCall
 from apps.core.events import LogRecord
 from apps.core.ids import DEFAULT_TENANT
 from apps.store.dialect import insert_new
-from apps.store.tables import call_events, calls, decisions, feedback_events, outgoing_attempts
+from apps.store.tables import (
+    call_events,
+    calls,
+    decisions,
+    feedback_events,
+    outgoing_attempts,
+    shadow_results,
+)
 
 
 class CallOrigin(StrEnum):
@@ -257,6 +264,9 @@ def _let_go(conn: Connection, refs: Sequence[str]) -> Kept:
     still be weighed by its propensity, but neither leads back to a call or a person any more.
     """
     removed = conn.execute(delete(calls).where(calls.c.call_ref.in_(refs))).rowcount
+    conn.execute(
+        update(shadow_results).where(shadow_results.c.call_ref.in_(refs)).values(call_ref=None)
+    )
     feedback = 0
     for ref in refs:
         loose = {"call_ref": _CUT_LOOSE + secrets.token_hex(12), "subject": None}

@@ -29,8 +29,13 @@ class DecisionRow:
         state_version: The last feedback ``seq`` that the choice knew of.
         context: What was known of the call; nothing personal.
         subject: The caller's pseudonymous key, where there is one.
+        stage: The chosen variant's own stage: the guard counts its latest decisions by it.
+        policy: The kind of policy that chose (``nig``, ``beta``, ``linear``, ...).
+        adapter: The adapter that the call was given, part of what is tried; None for none.
+        engines: Which engines served (``llm``, ``tts``, ``stt``): the rest of what is tried.
         tenant: Whose call it is.
         at_hour: When, cut to the hour.
+        seq: 0 until it is stored.
     """
 
     call_ref: str
@@ -43,8 +48,13 @@ class DecisionRow:
     state_version: int
     context: Mapping[str, object] = field(default_factory=dict)
     subject: str | None = None
+    stage: str = ""
+    policy: str = "beta"
+    adapter: str | None = None
+    engines: Mapping[str, str] = field(default_factory=dict)
     tenant: str = DEFAULT_TENANT
     at_hour: datetime | None = None
+    seq: int = 0
 
 
 def add_decision(conn: Connection, decision: DecisionRow) -> DecisionRow:
@@ -58,6 +68,10 @@ def add_decision(conn: Connection, decision: DecisionRow) -> DecisionRow:
         "tenant": decision.tenant,
         "subject": decision.subject,
         "variant": decision.variant,
+        "stage": decision.stage,
+        "policy": decision.policy,
+        "adapter": decision.adapter,
+        "engines": dict(decision.engines),
         "propensity": decision.propensity,
         "propensities": dict(decision.propensities),
         "stages": dict(decision.stages),
@@ -80,6 +94,32 @@ def load_decision(conn: Connection, call_ref: str) -> DecisionRow | None:
     return None if row is None else _decision(row)
 
 
+def latest_decisions(
+    conn: Connection, limit: int, *, tenant: str = DEFAULT_TENANT
+) -> list[tuple[str, str]]:
+    """Return variant and stage of the latest decisions, the newest first."""
+    rows = conn.execute(
+        select(decisions.c.variant, decisions.c.stage)
+        .where(decisions.c.tenant == tenant)
+        .order_by(decisions.c.seq.desc())
+        .limit(limit)
+    )
+    return [(row.variant, row.stage) for row in rows]
+
+
+def decisions_since(
+    conn: Connection, seq: int, *, tenant: str = DEFAULT_TENANT, limit: int | None = None
+) -> list[DecisionRow]:
+    """Return the decisions after ``seq``, in order."""
+    rows = conn.execute(
+        select(decisions)
+        .where(decisions.c.seq > seq, decisions.c.tenant == tenant)
+        .order_by(decisions.c.seq)
+        .limit(limit)
+    )
+    return [_decision(row) for row in rows]
+
+
 def _decision(row: Row[tuple[object, ...]]) -> DecisionRow:
     return DecisionRow(
         call_ref=row.call_ref,
@@ -92,6 +132,11 @@ def _decision(row: Row[tuple[object, ...]]) -> DecisionRow:
         state_version=row.state_version,
         context=row.context,
         subject=row.subject,
+        stage=row.stage,
+        policy=row.policy,
+        adapter=row.adapter,
+        engines=row.engines,
         tenant=row.tenant,
         at_hour=row.at_hour,
+        seq=row.seq,
     )

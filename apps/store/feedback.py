@@ -15,6 +15,17 @@ from apps.store.dialect import insert_new
 from apps.store.tables import feedback_events, meta
 
 
+class Flag(StrEnum):
+    """What went wrong in a call, whatever its reward is."""
+
+    HANG_UP = "hang_up"
+    """The caller left before the first answer, or in the middle of one."""
+    ENGINE_ERROR = "engine_error"
+    """An engine failed in it."""
+    UNSAFE = "unsafe"
+    """Something was said, or about to be said, that must not be."""
+
+
 class FeedbackKind(StrEnum):
     """What an event tells."""
 
@@ -22,15 +33,27 @@ class FeedbackKind(StrEnum):
     """A call has ended; its signals gave a reward."""
     ABANDONED = "abandoned"
     """A call ended before its first answer: counted, not rewarded."""
+    REVISION = "revision"
+    """A call's rating came late: its reward is another one from now on."""
     ADMIN = "admin"
     """Somebody set a reward by hand, with no call behind it."""
 
 
 @dataclass(frozen=True, slots=True)
 class FeedbackRow:
-    """One stored feedback event; see ``docs/schemas/feedback_event.json`` for the fields.
+    """One stored feedback event; see ``docs/schemas/feedback_event.json`` for most fields.
 
-    ``seq`` is 0 until it is stored.
+    Attributes:
+        answered_after_s: How long after the call's end its rating was given; 0 for in the call,
+            None without a rating.
+        flags: What the guard's breakers look at: see ``Flag``.
+        context: What was known of the call at its end; nothing personal. Policies that look at
+            the context learn from it, so it stays when the call is let go of.
+        reward: The reward; of a revision the one that holds from now on. None: none.
+        revises: Of a revision, the reward that it takes the place of.
+        revised_age: Of a revision, how many rewards counted between that one and this.
+        held: Why the event does not count though its call may learn; None for a sound one.
+        seq: 0 until it is stored.
     """
 
     event_id: str
@@ -42,6 +65,12 @@ class FeedbackRow:
     rating: int | None = None
     rating_offered: bool = False
     rating_answered: bool = False
+    answered_after_s: float | None = None
+    flags: Sequence[str] = ()
+    context: Mapping[str, object] = field(default_factory=dict)
+    revises: float | None = None
+    revised_age: int | None = None
+    held: str | None = None
     signals: Mapping[str, object] = field(default_factory=dict)
     components: Mapping[str, float] = field(default_factory=dict)
     missing: Sequence[str] = ()
@@ -84,6 +113,12 @@ def append_feedback(conn: Connection, event: FeedbackRow) -> bool:
         "rating": event.rating,
         "rating_offered": event.rating_offered,
         "rating_answered": event.rating_answered,
+        "answered_after_s": event.answered_after_s,
+        "flags": list(event.flags),
+        "context": dict(event.context),
+        "revises": event.revises,
+        "revised_age": event.revised_age,
+        "held": event.held,
         "signals": dict(event.signals),
         "reward": event.reward,
         "components": dict(event.components),
@@ -172,6 +207,12 @@ def _event(row: Row[tuple[object, ...]]) -> FeedbackRow:
         rating=row.rating,
         rating_offered=row.rating_offered,
         rating_answered=row.rating_answered,
+        answered_after_s=row.answered_after_s,
+        flags=tuple(row.flags),
+        context=row.context,
+        revises=row.revises,
+        revised_age=row.revised_age,
+        held=row.held,
         signals=row.signals,
         components=row.components,
         missing=tuple(row.missing),
