@@ -36,7 +36,9 @@ def upgrade() -> None:
         table.add_column(sa.Column("revises", sa.Float(), nullable=True))
         table.add_column(sa.Column("revised_age", sa.Integer(), nullable=True))
         table.add_column(sa.Column("held", sa.String(length=120), nullable=True))
-    with op.batch_alter_table("deployment_events") as table:
+    with op.batch_alter_table(
+        "deployment_events", table_kwargs={"sqlite_autoincrement": True}
+    ) as table:
         table.add_column(sa.Column("act_id", sa.String(length=64), nullable=True))
         table.add_column(
             sa.Column("actor", sa.String(length=16), server_default="operator", nullable=False)
@@ -65,7 +67,9 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("shadow_results")
-    with op.batch_alter_table("deployment_events") as table:
+    with op.batch_alter_table(
+        "deployment_events", table_kwargs={"sqlite_autoincrement": True}
+    ) as table:
         table.drop_constraint(op.f("uq_deployment_events_act_id"), type_="unique")
         table.drop_column("actor")
         table.drop_column("act_id")
