@@ -7,7 +7,7 @@ event that it has folded.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
@@ -107,6 +107,19 @@ class PolicyBandit:
     def arms(self) -> dict[str, Arm]:
         """Return what was seen of every variant, those without a pull too."""
         return {name: self._state.arm(name) for name in self._variants}
+
+    def chances(
+        self, names: Sequence[str], context: Mapping[str, object] | None = None
+    ) -> dict[str, float]:
+        """Return the probability of each named variant to be chosen by the policy alone.
+
+        They sum to 1; this is what the deploy guard starts from.
+
+        Args:
+            names: Those that compete; may be empty.
+            context: What is known of the call.
+        """
+        return thompson(self.arms, names, self.prior, 0.0)
 
     def add_variant(self, variant: PolicyVariant) -> None:
         """Add a variant, or change one's name and slots; what it earned stays.
