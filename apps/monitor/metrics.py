@@ -98,6 +98,9 @@ class Metrics:
         self._ratings_missing = self._counter(
             "tom_ratings_missing_total", "Rewarded calls without a rating.", "policy_variant"
         )
+        self._ratings_late = self._counter(
+            "tom_ratings_late_total", "Ratings that came after their call's end.", "policy_variant"
+        )
         self._propensity = self._histogram(
             "tom_choice_propensity",
             "Probability, after the guard, with which the chosen variant was chosen.",
@@ -186,6 +189,7 @@ class Metrics:
                 metric.labels(variant)
             for metric in (self._reward, self._reward_gained, self._reward_lost):
                 metric.labels(variant)
+            self._ratings_late.labels(variant)
 
     def feedback_stored(self, policy_variant: str) -> None:
         """Count a feedback event."""
@@ -200,6 +204,11 @@ class Metrics:
             self._ratings_missing.labels(policy_variant).inc()
         else:
             self.rated(policy_variant, rating)
+
+    def rated_late(self, policy_variant: str, rating: int) -> None:
+        """Observe a rating of a call whose reward was observed without one."""
+        self._ratings_late.labels(policy_variant).inc()
+        self.rated(policy_variant, rating)
 
     def rated(self, policy_variant: str, rating: int) -> None:
         """Observe a caller's rating, 1 to 5."""

@@ -20,6 +20,9 @@ class LearningObserver(Protocol):
     def rewarded(self, policy_variant: str, reward: float, rating: int | None) -> None:
         """A call was rewarded."""
 
+    def rated_late(self, policy_variant: str, rating: int) -> None:
+        """A rewarded call got its rating after its end."""
+
     def success_rate(self, policy_variant: str, rate: float) -> None:
         """A posterior's mean, in [0, 1]."""
 

@@ -1,7 +1,7 @@
 """Chooses each call's variant, and learns from its end: what a live call needs of learning.
 
 A choice is stored before it acts, and holds for the whole call. A call's feedback is stored once,
-whatever happens; then the bandit folds it.
+whatever happens (``settle.py``); then the bandit folds it.
 """
 
 from __future__ import annotations
@@ -13,16 +13,18 @@ from dataclasses import dataclass
 import structlog
 from sqlalchemy import Connection
 
-from apps.core.errors import StoreError, UnknownCall
+from apps.core.errors import StoreError
 from apps.core.ids import DEFAULT_TENANT
 from apps.core.policy import PolicySlots
 from apps.rl.deploy_guard import DeployGuard
 from apps.rl.observer import LearningObserver, tell_state
 from apps.rl.propensity import Allocation, Stage
-from apps.rl.reward_calc import Reward, RewardCalculator
-from apps.rl.signals import CallFacts, Signals, is_abandoned, signals_of
+from apps.rl.reward_calc import RewardCalculator
+from apps.rl.settle import CallFeedback, Learned, Settler
+from apps.store.calls import has_called
 from apps.store.decisions import DecisionRow, add_decision, load_decision
-from apps.store.feedback import FeedbackKind, FeedbackRow, append_feedback, feedback_of_call
+
+__all__ = ["CallFeedback", "Decision", "Learned", "PolicySelector"]
 
 log = structlog.get_logger(__name__)
 
@@ -52,44 +54,6 @@ class Decision:
     slots: PolicySlots
 
 
-@dataclass(frozen=True, slots=True)
-class CallFeedback:
-    """The end of a call, as learning sees it.
-
-    Attributes:
-        facts: What happened.
-        profile: The profile that answered.
-        rating: The caller's rating, 1 to 5, or None.
-        rating_offered: The caller was asked for one.
-        rating_answered: The caller said something to that, be it "no rating".
-    """
-
-    facts: CallFacts
-    profile: str
-    rating: int | None = None
-    rating_offered: bool = False
-    rating_answered: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Learned:
-    """What a call's end has taught.
-
-    Attributes:
-        variant: The call's variant.
-        signals: What the reward was made of.
-        reward: The reward; None when the call was abandoned.
-        stored: False when this call's feedback was there already (and nothing has changed).
-        learns: Whether the bandit counts it.
-    """
-
-    variant: str
-    signals: Signals
-    reward: Reward | None
-    stored: bool
-    learns: bool
-
-
 class PolicySelector:
     """The live calls' way to the bandit.
 
@@ -99,6 +63,8 @@ class PolicySelector:
         learns: False stores the feedback of the calls, and lets it move nothing: trial calls.
         calculator: Makes the rewards.
         observer: Is told what happens; may be None.
+        engines: Which engines serve, by role (``llm``, ``stt.en``, ``tts.en``, ...): part of
+            what is tried, and stored with each choice.
     """
 
     def __init__(
@@ -109,13 +75,15 @@ class PolicySelector:
         learns: bool = True,
         calculator: RewardCalculator | None = None,
         observer: LearningObserver | None = None,
+        engines: Mapping[str, str] | None = None,
     ) -> None:
         self._guard = guard
         self._db = guard.bandit.db
         self._enabled = enabled
         self._learns = enabled and learns
-        self._calculator = calculator or RewardCalculator()
+        self._settler = Settler(calculator or RewardCalculator(), self._learns)
         self._observer = observer
+        self._engines = dict(engines or {})
         self._tell()
 
     async def choose(
@@ -156,13 +124,37 @@ class PolicySelector:
             InvalidFeedback: The rating cannot be.
             StoreError: The feedback cannot be stored; it may be tried again.
         """
-        learned = await self._db.run(self._learn, call_ref, feedback)
-        # Only what is committed is folded: hence a look of its own.
-        if await self._db.query(self._guard.refresh):
-            await self._save()
+        learned = await self._db.run(self._settler.end, call_ref, feedback)
+        await self._fold()
         if learned.stored:
             self._tell(learned)
         return learned
+
+    async def rate(self, call_ref: str, rating: int, *, after_s: float) -> Learned:
+        """Store a rating that came after its call's end, once, and let the bandit fold it.
+
+        Args:
+            call_ref: Keyed hash of the call's id.
+            rating: 1 to 5.
+            after_s: Seconds since the call's end.
+
+        Raises:
+            UnknownCall: Nothing is known of the call, or (``call_goes_on``) it is not settled.
+            InvalidFeedback: The rating cannot be; or the call has another one (``already_rated``);
+                or it ended before its first answer (``not_rewarded``).
+            StoreError: The rating cannot be stored; it may be tried again.
+        """
+        learned = await self._db.run(self._settler.rate, call_ref, rating, after_s)
+        await self._fold()
+        if learned.stored and self._observer is not None:
+            self._observer.rated_late(learned.variant, rating)
+            tell_state(self._observer, self._guard)
+        return learned
+
+    async def _fold(self) -> None:
+        # Only what is committed is folded: hence a look of its own.
+        if await self._db.query(self._guard.refresh):
+            await self._save()
 
     async def _save(self) -> None:
         try:
@@ -187,6 +179,8 @@ class PolicySelector:
         if stored is not None:
             return self._decision(stored), False
         self._guard.refresh(conn)
+        if subject is not None:
+            context["returning"] = has_called(conn, subject, tenant=tenant)
         now = self._allocation()
         variant = self._guard.draw(now)
         row = DecisionRow(
@@ -200,38 +194,15 @@ class PolicySelector:
             state_version=self._guard.bandit.state.last_seq,
             context=context,
             subject=subject,
+            engines=self._engines_of(context.get("language")),
             tenant=tenant,
         )
         return self._decision(add_decision(conn, row)), True
 
-    def _learn(self, conn: Connection, call_ref: str, feedback: CallFeedback) -> Learned:
-        decision = load_decision(conn, call_ref)
-        if decision is None:
-            raise UnknownCall("No variant was chosen for this call, so none can be rewarded.")
-        abandoned = is_abandoned(feedback.facts)
-        signals = signals_of(feedback.facts, feedback.rating)
-        reward = None if abandoned else self._calculator.calculate(signals)
-        event = FeedbackRow(
-            event_id=f"call-{call_ref}",
-            kind=FeedbackKind.ABANDONED if abandoned else FeedbackKind.FEEDBACK,
-            variant=decision.variant,
-            reward=None if reward is None else reward.value,
-            call_ref=call_ref,
-            profile=feedback.profile,
-            rating=feedback.rating,
-            rating_offered=feedback.rating_offered,
-            rating_answered=feedback.rating_answered or feedback.rating is not None,
-            signals=signals.model_dump(),
-            components={} if reward is None else reward.components,
-            missing=() if reward is None else reward.missing,
-            learns=decision.learns and self._learns,
-            subject=decision.subject,
-            tenant=decision.tenant,
-        )
-        if not append_feedback(conn, event):
-            before = feedback_of_call(conn, call_ref)
-            return _stored_before(next(e for e in before if e.event_id == event.event_id))
-        return Learned(decision.variant, signals, reward, stored=True, learns=event.learns)
+    def _engines_of(self, language: object) -> dict[str, str]:
+        """Return the engine of each role that a call in this language has."""
+        served = {role.partition(".")[::2]: name for role, name in self._engines.items()}
+        return {role: name for (role, of), name in served.items() if of in ("", language)}
 
     def _allocation(self) -> Allocation:
         now = self._guard.allocation()
@@ -286,11 +257,3 @@ class PolicySelector:
                 rating = learned.signals.user_rating
                 self._observer.rewarded(learned.variant, learned.reward.value, rating)
         tell_state(self._observer, self._guard)
-
-
-def _stored_before(event: FeedbackRow) -> Learned:
-    reward = None
-    if event.reward is not None:
-        reward = Reward(event.reward, event.components, tuple(event.missing))
-    signals = Signals.model_validate(event.signals)
-    return Learned(event.variant, signals, reward, stored=False, learns=event.learns)

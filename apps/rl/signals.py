@@ -7,12 +7,13 @@ are told in docs/learning.md.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from apps.core.errors import InvalidFeedback
 from apps.core.words import words
+from apps.store.feedback import Flag
 
 
 class Signals(BaseModel):
@@ -98,6 +99,10 @@ class CallFacts:
         handed_over: The call went to a person.
         barge_ins: Those that count (see ``counts_as_barge_in``).
         duration_s: From the answering to the end, the rating question left out.
+        flags: What went wrong in it, whatever its reward is.
+        conditions: Under which it was held, as means over the call: ``stt_confidence`` in [0, 1],
+            ``latency_ms`` from the caller's last sound to the answer's first, and ``noise_db``,
+            the line's background as sound pressure. What is not known is left out.
     """
 
     turns: tuple[TurnFacts, ...] = ()
@@ -105,6 +110,8 @@ class CallFacts:
     handed_over: bool = False
     barge_ins: int = 0
     duration_s: float = 0.0
+    flags: tuple[Flag, ...] = ()
+    conditions: Mapping[str, float] = field(default_factory=dict)
 
 
 def counts_as_barge_in(*, during_answer: bool, heard_words: int, closes: bool) -> bool:

@@ -209,6 +209,12 @@ def calls_of_subject(conn: Connection, subject: str, *, tenant: str = DEFAULT_TE
     return [row.call_ref for row in rows]
 
 
+def has_called(conn: Connection, subject: str, *, tenant: str = DEFAULT_TENANT) -> bool:
+    """Tell whether a call of this caller is kept; one that is about to begin is not yet."""
+    theirs = select(calls.c.seq).where(calls.c.subject == subject, calls.c.tenant == tenant)
+    return conn.execute(theirs.limit(1)).first() is not None
+
+
 def delete_call(conn: Connection, call_ref: str) -> bool:
     """Let go of a call: its events and transcripts go, its learning is cut loose from it.
 

@@ -158,19 +158,42 @@ def feedback_of_call(conn: Connection, call_ref: str) -> list[FeedbackRow]:
     return [_event(row) for row in rows]
 
 
+def rewards_counted_since(conn: Connection, seq: int, *, tenant: str = DEFAULT_TENANT) -> int:
+    """Return how many rewards counted after ``seq``; revisions are no rewards of their own."""
+    query = (
+        select(func.count())
+        .select_from(feedback_events)
+        .where(
+            feedback_events.c.seq > seq,
+            feedback_events.c.tenant == tenant,
+            feedback_events.c.kind != FeedbackKind.REVISION.value,
+            feedback_events.c.reward.is_not(None),
+            feedback_events.c.learns,
+            feedback_events.c.held.is_(None),
+        )
+    )
+    return conn.execute(query).scalar_one()
+
+
 def counts_by_variant(
     conn: Connection, *, tenant: str = DEFAULT_TENANT
 ) -> dict[str, VariantCounts]:
-    """Return what is stored of each variant, admin events left out."""
-    abandoned = feedback_events.c.kind == FeedbackKind.ABANDONED.value
+    """Return what is stored of each variant, admin events left out.
+
+    Each call counts once, with its newest reward: a revision takes the place of what it revises.
+    """
+    kind = feedback_events.c.kind
+    rewarded, left = kind == FeedbackKind.FEEDBACK.value, kind == FeedbackKind.ABANDONED.value
+    # The newest rewards' sum is that of all rewards less those that were revised.
+    newest = feedback_events.c.reward - func.coalesce(feedback_events.c.revises, 0.0)
     rows = conn.execute(
         select(
             feedback_events.c.variant,
-            func.count().filter(~abandoned),
-            func.count().filter(abandoned),
+            func.count().filter(rewarded),
+            func.count().filter(left),
             func.count(feedback_events.c.rating),
             func.avg(feedback_events.c.rating),
-            func.avg(feedback_events.c.reward),
+            func.sum(newest),
         )
         .where(
             feedback_events.c.tenant == tenant,
@@ -185,9 +208,9 @@ def counts_by_variant(
             abandoned=left,
             rated=rated,
             mean_rating=None if rating is None else float(rating),
-            mean_reward=None if reward is None else float(reward),
+            mean_reward=float(rewards) / feedback if feedback else None,
         )
-        for variant, feedback, left, rated, rating, reward in rows
+        for variant, feedback, left, rated, rating, rewards in rows
     }
 
 

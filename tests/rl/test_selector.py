@@ -38,6 +38,9 @@ class Watcher:
     def rewarded(self, policy_variant: str, reward: float, rating: int | None) -> None:
         self.told.append(("rewarded", policy_variant, reward, rating))
 
+    def rated_late(self, policy_variant: str, rating: int) -> None:
+        self.told.append(("late", policy_variant, rating))
+
     def success_rate(self, policy_variant: str, rate: float) -> None:
         self.told.append(("success", policy_variant, rate))
 
@@ -63,7 +66,10 @@ async def test_a_choice_is_stored_with_its_probability_before_it_acts(
     assert (row.variant, row.propensity) == (decision.variant, decision.propensity)
     assert row.propensity == row.propensities[row.variant]
     assert math.fsum(row.propensities.values()) == pytest.approx(1.0)
-    assert (row.subject, row.context) == ("person", {"profile": "kfz"})
+    assert (row.subject, row.context) == (
+        "person",
+        {"profile": "kfz", "returning": False},
+    )
     assert row.stages["v1a"] == "base"
     assert f"{decision.propensity:.3f}" in decision.why
     assert decision.slots == parts.catalog.variants[decision.variant].slots
