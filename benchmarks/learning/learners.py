@@ -23,10 +23,11 @@ class Task:
     Attributes:
         variants: The variants' ids; learners choose by their index.
         base: Index of the base variant.
-        one_hot: Their slot values, shape (variants, slot values).
+        one_hot: Their slot values, shape (variants, slot values); none where they have no slots.
         features: Length of a call's feature vector.
         calls: How many calls there will be. No live system knows that.
         seed: For the learner's own randomness.
+        low: The lowest reward that there can be; the highest is 1.
     """
 
     variants: Sequence[str]
@@ -35,6 +36,7 @@ class Task:
     features: int
     calls: int
     seed: int
+    low: float = -1.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,101 @@
+"""Who takes part in the comparison, and which code each run of theirs rests on.
+
+Other libraries are loaded when their learner is asked for, so that the rest needs none of them.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from benchmarks.learning.learners import Learner, Task
+
+ROOT = Path(__file__).resolve().parents[2]
+HERE = "benchmarks/learning"
+PLAIN = (f"{HERE}/learners.py",)
+OURS = (f"{HERE}/ours.py", "apps/rl/posterior.py", "apps/rl/propensity.py", "apps/rl/policies")
+WORLDS = (f"{HERE}/run.py", f"{HERE}/scenarios.py", f"{HERE}/bundled.py", "apps/rl/simulator")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One learner with its parameters.
+
+    Attributes:
+        where: Module and name of what makes it, with a colon between.
+        sources: Files and folders that its choices depend on, from the project's root.
+        options: Parameters of its own.
+        note: Where the parameters are from.
+    """
+
+    where: str
+    sources: tuple[str, ...]
+    options: Mapping[str, Any] = field(default_factory=dict)
+    note: str = ""
+
+    def make(self, task: Task) -> Learner:
+        """Return it, new."""
+        module, _, name = self.where.partition(":")
+        learner: Learner = getattr(import_module(module), name)(task, **self.options)
+        return learner
+
+    def fingerprint(self) -> str:
+        """Return what changes as soon as its runs might turn out otherwise."""
+        told = (self.where, sorted(self.options.items()), code(self.sources), code(WORLDS))
+        return hashlib.sha256(repr(told).encode()).hexdigest()[:12]
+
+
+@cache
+def code(sources: Iterable[str]) -> str:
+    """Return a digest of what Python files say, whatever their comments and layout."""
+    digest = hashlib.sha256()
+    for source in sources:
+        path = ROOT / source
+        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
+            digest.update(ast.dump(ast.parse(file.read_text(encoding="utf-8"))).encode())
+    return digest.hexdigest()
+
+
+def _peer(module: str, name: str, note: str, **options: Any) -> Entry:
+    source = f"{HERE}/peers/{module}.py"
+    return Entry(f"benchmarks.learning.peers.{module}:{name}", (source,), options, note)
+
+
+def _plain(name: str, note: str) -> Entry:
+    return Entry(f"benchmarks.learning.learners:{name}", PLAIN, {}, note)
+
+
+def _ours(name: str, note: str = "", **options: Any) -> Entry:
+    return Entry(f"benchmarks.learning.ours:{name}", OURS, options, note)
+
+
+SIMULATED: Mapping[str, Entry] = {
+    "tom-beta": _ours("BetaThompson", "first version"),
+    "mabwiser-ts": _peer("mabwiser", "thompson", "success above 0.2"),
+    "mabwiser-lints": _peer("mabwiser", "lin_ts", "default"),
+    "mabwiser-linucb": _peer("mabwiser", "lin_ucb", "default"),
+    "vw-squarecb": _peer("vw", "squarecb", "default"),
+    "vw-regcb": _peer("vw", "regcb", "default"),
+    "river-linucb": _peer("river", "LinUcb", "default"),
+    "river-bayesucb": _peer("river", "BayesUcb", "success above 0.2"),
+    "tensorzero": _peer("tensorzero", "TrackAndStop", "default"),
+    "ab-then-commit": _plain("TestThenCommit", "a fifth of the calls, then the best"),
+    "epsilon-greedy": _plain("EpsilonGreedy", "10 %"),
+    "uniform": _plain("Uniform", ""),
+}
+
+BUNDLED: Mapping[str, Entry] = {
+    "mabwiser-lints": _peer("mabwiser", "lin_ts", "default"),
+    "mabwiser-linucb": _peer("mabwiser", "lin_ucb", "default"),
+    "vw-squarecb": _peer("vw", "squarecb", "default"),
+    "vw-regcb": _peer("vw", "regcb", "default"),
+    "river-linucb": _peer("river", "LinUcb", "default"),
+    "epsilon-greedy": _plain("EpsilonGreedy", "10 %"),
+    "uniform": _plain("Uniform", ""),
+}
