@@ -152,6 +152,11 @@ async def run_tom(settings: Settings) -> AsyncGenerator[Tom, None]:
         services = Services(
             profiles=profiles,
             router=router,
+        router = PolicyRouter(
+            _selector(settings, db, metrics, engines.names),
+            keys.hash_key,
+            reward_window_s=settings.rl_reward_window_s,
+        )
             knowledge=retriever,
             generator=engines.generator,
             stt=engines.stt,
@@ -206,7 +211,9 @@ def _folder(settings: Settings, name: str) -> Path:
     return settings.profile_dir / name if settings.profile_dir else resource(name)
 
 
-def _selector(settings: Settings, db: Database, metrics: Metrics) -> PolicySelector:
+def _selector(
+    settings: Settings, db: Database, metrics: Metrics, engines: Mapping[str, str]
+) -> PolicySelector:
     bandit = PolicyBandit(
         db, catalog=settings_catalog(settings), state_path=settings.rl_bandit_state_path
     )
@@ -221,6 +228,8 @@ def _selector(settings: Settings, db: Database, metrics: Metrics) -> PolicySelec
 
 
 def _corpora(profiles: Mapping[str, Profile], retriever: Retriever) -> dict[str, DomainText]:
+        limits=settings_limits(settings),
+        engines=engines,
     """Return what callers of each profile are likely to say and hear, in English."""
     corpora = {}
     for profile in profiles.values():

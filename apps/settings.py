@@ -406,6 +406,36 @@ def read_settings(**given: Any) -> Settings:
         ConfigError: A value cannot be used.
     """
     try:
+    rl_reward_window_s: int = Field(
+        86_400,
+        ge=0,
+        le=2_592_000,
+        description="Seconds after a call's end in which its rating still counts; 0 for none.",
+    )
+    rl_caller_events_per_hour: int = Field(
+        4, ge=1, description="Feedback of one caller within an hour; more is held as a burst."
+    )
+    rl_caller_rewards_per_day: int = Field(
+        6, ge=1, description="Rewards of one caller that count within 24 hours."
+    )
+    rl_caller_share: float = Field(
+        0.05,
+        gt=0.0,
+        le=1.0,
+        description="Largest share of one caller among the latest rewards of a variant.",
+    )
+    rl_quality_floor: Share = Field(
+        0.5, description="Feedback whose quality score is below this is held; 0 holds none for it."
+    )
+    rl_winsorise: float = Field(
+        2.0,
+        ge=0.0,
+        description="Robust standard deviations from a variant's median reward at which further"
+        " rewards are cut; 0 cuts none.",
+    )
+    rl_feedback_elsewhere: bool = Field(
+        True, description="Feedback about calls that did not run here counts too."
+    )
         return Settings(**given)
     except ValidationError as error:
         names = sorted({str(problem["loc"][0]) for problem in error.errors()})

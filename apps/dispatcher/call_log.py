@@ -29,12 +29,18 @@ class CallLog:
         call_ref: The call's pseudonym.
         sink: Where its records go.
         on_overflow: Told of every record that the sink had no room for.
+        watch: Told of every record.
     """
 
     def __init__(
-        self, call_ref: str, sink: LogSink, on_overflow: Callable[[], None] | None = None
+        self,
+        call_ref: str,
+        sink: LogSink,
+        on_overflow: Callable[[], None] | None = None,
+        watch: Callable[[LogRecord], None] | None = None,
     ) -> None:
         self._call_ref, self._sink, self._on_overflow = call_ref, sink, on_overflow
+        self._watch = watch
         self._began_ms = loop_ms()
         self._seq = 0
 
@@ -64,5 +70,7 @@ class CallLog:
     def _put(self, kind: str, turn_id: int | None, data: dict[str, Any], at_ms: float) -> None:
         record = LogRecord(self._seq, at_ms, kind, turn_id, data)
         self._seq += 1
+        if self._watch is not None:
+            self._watch(record)
         if not self._sink.put(self._call_ref, record) and self._on_overflow is not None:
             self._on_overflow()

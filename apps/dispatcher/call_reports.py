@@ -105,6 +105,13 @@ class CallReports:
         if transcript.text:
             await self._door.tell("transcript.final", {**said, **which, "turn_id": None})
 
+    async def rating_asked(self, turn_id: int) -> None:
+        """Tell that the rating question is put, and how it can still be answered afterwards."""
+        asked: dict[str, Any] = {"turn_id": turn_id}
+        if self._door.capabilities.rates_later:
+            asked["rating_token"] = self._services.router.rating_token(self._session)
+        await self._door.tell("rating.asked", asked)
+
     async def latency(self, turn_id: int, stages: Stages) -> None:
         """Tell how long the caller waited for an answer, by stage."""
         total_ms, shares = stages.total_ms(), stages.shares()

@@ -34,7 +34,8 @@ from apps.dispatcher.call_state import (
     Transfer,
 )
 from apps.dispatcher.caller_input import CallerInput, Input, key_menu
-from apps.dispatcher.conversation import Conversation
+from apps.dispatcher.conditions import Conditions
+from apps.dispatcher.conversation import Ask, Conversation, SayAgain
 from apps.dispatcher.rt_fsm import CallSession
 from apps.dispatcher.services import CallOptions, Services
 from apps.dispatcher.speculation import Speculator
@@ -42,7 +43,8 @@ from apps.dispatcher.speech import Speech
 from apps.dispatcher.timers import Timers
 from apps.dispatcher.turn import Answers
 from apps.dispatcher.turns import Played, Turns
-from apps.rl.signals import CallFacts
+from apps.rl.signals import CallFacts, is_abandoned
+from apps.store.feedback import Flag
 from apps.voice.doors.base import (
     CallerAudio,
     CallerHold,
@@ -88,7 +90,13 @@ class LiveCall:
         self.session, self._door = session, door
         self._options, self._services, self._recorder = options, services, recorder
         self.conversation = Conversation(options.language, session.slots)
-        self.log = CallLog(session.call_ref, services.log_sink, services.metrics.log_overflowed)
+        self.conditions = Conditions()
+        self.log = CallLog(
+            session.call_ref,
+            services.log_sink,
+            services.metrics.log_overflowed,
+            self.conditions.take,
+        )
         self._stt = services.stt.get(options.language) if door.capabilities.audio else None
         self._reports = CallReports(door, session, options, services, self.log)
         self._mouth_log = MouthLog(self.log.note)
@@ -188,7 +196,7 @@ class LiveCall:
     def facts(self, reason: EndReason) -> CallFacts:
         """Return what happened in the call, without anybody's words."""
         talked_ms = self._closing_ms if self._closing_ms is not None else self.log.now_ms()
-        return CallFacts(
+        facts = CallFacts(
             turns=self.conversation.facts(),
             # Hanging up while the system closes the call is no sign of content.
             ended_by_caller=reason in (EndReason.COMPLETED, EndReason.CALLER_HUNG_UP)
@@ -196,7 +204,16 @@ class LiveCall:
             handed_over=reason is EndReason.HANDOVER,
             barge_ins=self._input.barge_ins,
             duration_s=talked_ms / 1000,
+            conditions=self.conditions.means(),
         )
+        left = reason is EndReason.CALLER_HUNG_UP
+        if left and (is_abandoned(facts) or self._is_answering()):
+            self.conditions.flags.add(Flag.HANG_UP)
+        return replace(facts, flags=tuple(sorted(self.conditions.flags)))
+
+    def _is_answering(self) -> bool:
+        """Tell whether an answer is sounding; "what else can I do for you?" is none."""
+        return self.conditions.answering and isinstance(self._input.reply, Ask | SayAgain)
 
     def close(self, reason: EndReason) -> None:
         """Close the call politely: it says goodbye, and asks for the rating where it may."""

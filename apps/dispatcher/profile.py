@@ -92,6 +92,9 @@ class CallingHours(OpeningHours):
     friday: Spans = ("09:00-18:00",)
 
 
+TIMES_OF_DAY = ("night", "morning", "afternoon", "evening")
+"""Six hours each, from midnight on; learning knows a call's time by nothing finer."""
+
 PurposeName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
 
 
@@ -161,6 +164,11 @@ class Profile(_Model):
         """Return the sentence that says why somebody is called; None for an unknown purpose."""
         texts = self.purposes.get(name, {})
         return next((text for known, text in texts.items() if known == language), None)
+
+    def time_of_day(self, moment: datetime) -> str:
+        """Return the part of the day at an aware moment, six hours each, in the office's zone."""
+        local = moment.astimezone(ZoneInfo(self.opening_hours.timezone))
+        return TIMES_OF_DAY[local.hour // 6]
 
     def person(self, moment: datetime, *, reachable: bool) -> Person:
         """Return who can take a call over at an aware moment.

@@ -8,7 +8,8 @@ stores; a server has a `PolicyRouter` of its own.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -21,10 +22,11 @@ from apps.core.ids import DEFAULT_TENANT, keyed_hash
 from apps.core.policy import PolicySlots
 from apps.dispatcher.call_fsm import step
 from apps.dispatcher.call_state import Call, CallState, Effect, EndReason, Event
+from apps.dispatcher.rating_tokens import RatingTokens
 from apps.rl.defaults import default_hash_key, learning_enabled
 from apps.rl.deploy_guard import DeployGuard
 from apps.rl.selector import CallFeedback, Decision, Learned, PolicySelector
-from apps.rl.signals import CallFacts
+from apps.rl.signals import CallFacts, is_abandoned
 
 __all__ = [
     "CallEvent",
@@ -52,6 +54,7 @@ class CallSession:
         rating: The caller's rating, once given.
         rating_offered: Whether the rating question was put.
         rating_answered: Whether the caller said anything to it.
+        rates_later: Whether the caller's side can rate the call after its end.
         learned: What the call's end taught, once it is settled.
     """
 
@@ -64,6 +67,7 @@ class CallSession:
     rating: int | None = None
     rating_offered: bool = False
     rating_answered: bool = False
+    rates_later: bool = False
     learned: Learned | None = None
 
     @property
@@ -77,6 +81,12 @@ class CallSession:
         return self.decision.slots
 
     @property
+    def unrated(self) -> bool:
+        """Whether the call has ended with a reward, and the caller said nothing of a rating."""
+        rewarded = self.learned is not None and self.learned.reward is not None
+        return rewarded and not self.rating_answered
+
+    @property
     def state(self) -> CallState:
         """Where the call stands."""
         return self.call.state
@@ -87,11 +97,21 @@ class PolicyRouter:
 
     Args:
         selector: Chooses a call's policy, and learns from its end.
-        hash_key: Key of the pseudonyms under which calls are stored.
+        hash_key: Key of the pseudonyms under which calls are stored, and of the rating tokens.
+        reward_window_s: So long after its end a call can be rated.
+        now_s: Tells the Unix time, for tokens.
     """
 
-    def __init__(self, selector: PolicySelector, hash_key: bytes) -> None:
+    def __init__(
+        self,
+        selector: PolicySelector,
+        hash_key: bytes,
+        *,
+        reward_window_s: float = 86_400,
+        now_s: Callable[[], float] = time.time,
+    ) -> None:
         self.selector, self._hash_key = selector, hash_key
+        self._tokens, self._now_s = RatingTokens(hash_key, reward_window_s), now_s
         self._sessions: dict[str, CallSession] = {}
 
     def call_ref(self, call_id: str) -> str:
@@ -159,11 +179,12 @@ class PolicyRouter:
             What was learned; None when the store failed (logged) or there was no policy to pay.
         """
         self._sessions.pop(session.call_id, None)
+        ratable = session.rates_later and not is_abandoned(facts)
         feedback = CallFeedback(
             facts=facts,
             profile=session.profile,
             rating=session.rating,
-            rating_offered=session.rating_offered,
+            rating_offered=session.rating_offered or ratable,
             rating_answered=session.rating_answered,
         )
         try:
@@ -171,6 +192,31 @@ class PolicyRouter:
         except (StoreError, UnknownCall) as error:
             log.error("call_not_learned", code=error.code, reason=error.message)
         return session.learned
+
+    def rating_token(self, session: CallSession) -> str:
+        """Return a token with which the call can be rated after its end, from now on."""
+        return self._tokens.give(session.call_ref, self._now_s())
+
+    async def rate(self, token: str, rating: int) -> bool:
+        """Rate a call after its end; also one that an earlier server took.
+
+        Args:
+            token: As `rating_token` gave it.
+            rating: 1 to 5.
+
+        Returns:
+            False when the call has this rating already: nothing changes.
+
+        Raises:
+            ProtocolError: The token was not given here (``forbidden``), or is too old
+                (``rating_expired``).
+            UnknownCall: Nothing is kept of the call, or (``call_goes_on``) it is not settled yet.
+            InvalidFeedback: It has another rating (``already_rated``), or nothing to rate.
+            StoreError: The rating cannot be stored.
+        """
+        call = self._tokens.read(token, self._now_s())
+        learned = await self.selector.rate(call.call_ref, rating, after_s=call.after_s)
+        return learned.stored
 
 
 @lru_cache(maxsize=1)

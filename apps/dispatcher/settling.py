@@ -53,7 +53,9 @@ async def settle(
         await db.run(close_call, session.call_ref, reason=reason.value, duration_s=duration_s)
     except (StoreError, UnknownCall) as error:  # unknown: deleted while it lived
         log.error("call_not_stored", reason=error.message)
-    ended = {"reason": reason.value, "duration_s": duration_s}
+    ended: dict[str, Any] = {"reason": reason.value, "duration_s": duration_s}
+    if door.capabilities.rates_later and session.unrated:
+        ended["rating_token"] = router.rating_token(session)
     await in_time("door_not_told", _tell_the_end(session, door, router, ended))
     await in_time("door_not_closed", door.close(reason.value))
 

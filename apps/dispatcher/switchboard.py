@@ -189,16 +189,22 @@ class Switchboard:
 
     async def _begin(self, call_id: str, options: CallOptions, door: Door) -> CallSession:
         """Return the call's session; one that is torn down before it has any is only hung up."""
-        context = {"language": options.language, "door": door.name}
+        context = {
+            "language": options.language,
+            "door": door.name,
+            "time_of_day": options.profile.time_of_day(self.services.clock()),
+        }
         if door.request.direction == "outgoing":
             context |= {"direction": door.request.direction, "purpose": door.request.purpose}
         try:
-            return await self.services.router.create(
+            session = await self.services.router.create(
                 call_id, options.profile.id, context, caller=door.request.caller
             )
         except asyncio.CancelledError:
             await in_time("door_not_closed", door.close(EndReason.SHUTDOWN.value))
             raise
+        session.rates_later = door.capabilities.rates_later
+        return session
 
     async def _hold(self, session: CallSession, options: CallOptions, door: Door) -> None:
         recorder = self._recorder(session) if door.capabilities.audio else None

@@ -121,7 +121,7 @@ class Turns:
         self.ear.expect(Expecting.RATING if is_rating else Expecting.ANYTHING)
         if is_rating:
             self.session.rating_offered = True
-            await self.door.tell("rating.asked", {"turn_id": turn_id})
+            await self.reports.rating_asked(turn_id)
         self.ear.playback(interruptible=act in _INTERRUPTIBLE)
         stages = self.caller_input.take_stages()
         self.speech.begin_turn(turn_id, stages, None)

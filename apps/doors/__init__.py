@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 
 from fastapi import APIRouter
 
-from apps.dispatcher.routes import calls, realtime, tokens
+from apps.dispatcher.routes import calls, rating, realtime, tokens
 from apps.dispatcher.routes.asterisk import router as asterisk_router
 from apps.dispatcher.routes.reception import Reception
 from apps.doors.asterisk import open_audiosocket
@@ -41,6 +41,7 @@ async def open_doors(
     return (
         calls.router(reception),
         tokens.router(reception),
+        rating.router(reception),
         whip_router(settings, reception, stack),
         rtvi_router(settings, reception, stack),
         realtime.router(reception, settings.realtime_key),

@@ -50,10 +50,16 @@ _STATUS = {
     "forbidden": 403,
     "unknown_profile": 404,
     "unknown_call": 404,
+    "already_rated": 409,
+    "call_goes_on": 409,
+    "not_rewarded": 409,
+    "rating_expired": 410,
     "bad_type": 415,
     "busy": 503,
     "too_many_calls": 429,
+    "too_many_ratings": 429,
     "internal": 500,
+    "store": 503,
 }
 
 

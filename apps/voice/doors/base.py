@@ -107,11 +107,14 @@ class Capabilities:
         audio: Speech both ways; otherwise the call is typed.
         transfer: A hand-over to a person.
         observe: Whether the peer may see the operator's details (variant, propensity, reward).
+        rates_later: Whether the caller's side can rate the call after its end; it is given a
+            token for that.
     """
 
     audio: bool = True
     transfer: bool = False
     observe: bool = False
+    rates_later: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,7 +46,7 @@ class WebSocketDoor:
         self._socket, self._start = socket, start
         self.request = CallRequest(start.profile, start.language, start.caller)
         self.capabilities = Capabilities(
-            audio=start.mode == "audio", transfer=True, observe=observe
+            audio=start.mode == "audio", transfer=True, observe=observe, rates_later=True
         )
         self._transcoder = Transcoder(start.audio.encoding, start.audio.rate)
         self._patience = Patience()

@@ -29,7 +29,7 @@ class WebRtcDoor:
 
     def __init__(self, peer: Peer, request: CallRequest, *, observe: bool = False) -> None:
         self.peer, self.request = peer, request
-        self.capabilities = Capabilities(transfer=True, observe=observe)
+        self.capabilities = Capabilities(transfer=True, observe=observe, rates_later=True)
         self._patience = Patience()
 
     async def events(self) -> AsyncGenerator[DoorEvent, None]:
