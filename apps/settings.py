@@ -361,6 +361,12 @@ class Settings(BaseSettings):
     rl_feedback_db_path: Path = Field(
         Path("data/rl/feedback.db"), description="TOM's database: calls, decisions, feedback."
     )
+    store_url: str = Field(
+        "",
+        description="PostgreSQL instead of that file: `postgresql://user:password@host/database`"
+        " (needs the extra `postgres`); for workers on several machines.",
+        json_schema_extra={"secret": True},
+    )
     rl_bandit_state_path: Path = Field(
         Path("data/rl/bandit_state.json"), description="Snapshot of the posteriors; rebuildable."
     )
@@ -379,33 +385,27 @@ class Settings(BaseSettings):
         -0.2, ge=-1.0, le=1.0, description="A mean reward below this blacklists a variant..."
     )
     rl_min_pulls_for_blacklist: int = Field(20, ge=1, description="...after this many pulls.")
-
-    rl_seed: int | None = Field(
-        None, description="Seeds the choice of variants, for demonstrations and tests alone."
+    rl_blacklist_rule: Literal["confidence", "threshold", "both"] = Field(
+        "confidence",
+        description="What blacklists: `confidence`, being surely worse than the base variant;"
+        " `threshold`, the mean reward above; `both`, either of them.",
+    )
+    rl_cap_window: int = Field(
+        200,
+        ge=20,
+        le=10_000,
+        description="Of any so many consecutive calls the traffic splits hold as hard counts.",
+    )
+    rl_regret_budget: Share = Field(
+        0.05,
+        description="What trying variants may cost, as a share of what the base variant alone"
+        " would have earned; then it serves alone until that is made good. 1 is no limit.",
+    )
+    rl_candidates_path: Path = Field(
+        Path("data/rl/candidates"),
+        description="Where the trainer puts candidates, as YAML files with `variants`.",
     )
 
-    # --- metrics
-    prometheus_enabled: bool = Field(True, description="Serve /metrics.")
-    prometheus_port: int | None = Field(
-        None, ge=0, le=65535, description="Serve metrics on a port of their own as well."
-    )
-
-    @property
-    def cache_folder(self) -> Path:
-        """Where language models and indexes lie."""
-        return self.cache_dir or self.data_dir / "cache"
-
-
-def read_settings(**given: Any) -> Settings:
-    """Return the settings of the environment and ``.env``.
-
-    Args:
-        **given: Fields that win over both, such as a command's options.
-
-    Raises:
-        ConfigError: A value cannot be used.
-    """
-    try:
     rl_reward_window_s: int = Field(
         86_400,
         ge=0,
@@ -436,6 +436,37 @@ def read_settings(**given: Any) -> Settings:
     rl_feedback_elsewhere: bool = Field(
         True, description="Feedback about calls that did not run here counts too."
     )
+    rl_seed: int | None = Field(
+        None, description="Seeds the choice of variants, for demonstrations and tests alone."
+    )
+
+    # --- metrics
+    prometheus_enabled: bool = Field(True, description="Serve /metrics.")
+    prometheus_port: int | None = Field(
+        None, ge=0, le=65535, description="Serve metrics on a port of their own as well."
+    )
+
+    @property
+    def store(self) -> Path | str:
+        """Where the database is: its file, or its URL."""
+        return self.store_url or self.rl_feedback_db_path
+
+    @property
+    def cache_folder(self) -> Path:
+        """Where language models and indexes lie."""
+        return self.cache_dir or self.data_dir / "cache"
+
+
+def read_settings(**given: Any) -> Settings:
+    """Return the settings of the environment and ``.env``.
+
+    Args:
+        **given: Fields that win over both, such as a command's options.
+
+    Raises:
+        ConfigError: A value cannot be used.
+    """
+    try:
         return Settings(**given)
     except ValidationError as error:
         names = sorted({str(problem["loc"][0]) for problem in error.errors()})

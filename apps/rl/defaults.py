@@ -12,6 +12,8 @@ from pathlib import Path
 
 from apps.core import secrets
 from apps.core.resources import resource
+from apps.rl.abuse import Limits
+from apps.rl.guard.candidates import with_candidates
 from apps.rl.variants import Catalog, load_catalog
 from apps.settings import Settings, load_settings
 from apps.store.database import Database, open_database
@@ -19,6 +21,8 @@ from apps.store.database import Database, open_database
 
 def settings_catalog(settings: Settings) -> Catalog:
     """Return the policy file's variants and rules, where a setting that is set wins.
+
+    The candidates in ``RL_CANDIDATES_PATH`` are among the variants.
 
     Raises:
         ConfigError: The policy file cannot be used.
@@ -31,13 +35,34 @@ def settings_catalog(settings: Settings) -> Catalog:
         "rl_traffic_split_uncertain": "split_uncertain",
         "rl_blacklist_threshold": "blacklist_mean",
         "rl_min_pulls_for_blacklist": "blacklist_min_pulls",
+        "rl_cap_window": "cap_window",
+        "rl_blacklist_rule": "blacklist_rule",
+        "rl_regret_budget": "regret_budget",
     }
     changes = {
         rule: getattr(settings, name)
         for name, rule in given.items()
         if name in settings.model_fields_set
     }
-    return replace(catalog, rules=replace(catalog.rules, **changes))
+    catalog = replace(catalog, rules=replace(catalog.rules, **changes))
+    return with_candidates(catalog, settings.rl_candidates_path)
+
+
+def settings_limits(settings: Settings) -> Limits:
+    """Return how much feedback of one caller counts, and what is held."""
+    return Limits(
+        per_hour=settings.rl_caller_events_per_hour,
+        per_day=settings.rl_caller_rewards_per_day,
+        share=settings.rl_caller_share,
+        quality_floor=settings.rl_quality_floor,
+        winsorise=settings.rl_winsorise,
+        elsewhere=settings.rl_feedback_elsewhere,
+    )
+
+
+def feedback_limits() -> Limits:
+    """Return the limits of the settings in force."""
+    return settings_limits(load_settings())
 
 
 def default_catalog() -> Catalog:
@@ -47,7 +72,8 @@ def default_catalog() -> Catalog:
 
 def default_database() -> Database:
     """Return the database of the settings in force, migrated once per process and path."""
-    return _open(load_settings().rl_feedback_db_path.absolute())
+    where = load_settings().store
+    return _open(where if isinstance(where, str) else where.absolute())
 
 
 def default_state_path() -> Path:
@@ -69,6 +95,6 @@ def default_hash_key() -> bytes:
 
 
 @lru_cache(maxsize=8)
-def _open(path: Path) -> Database:
-    # Whoever calls a function on its own closes nothing, and may do so from several event loops.
-    return open_database(path, pooled=False)
+def _open(where: Path | str) -> Database:
+    # Whoever calls a function on its own closes nothing.
+    return open_database(where, pooled=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from apps.core.errors import ConfigError
 from apps.core.policy import PolicySlots
 
+BlacklistRule = Literal["confidence", "threshold", "both"]
 VariantId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
 
 
@@ -66,7 +67,19 @@ class GuardRules:
         blacklist_mean: A mean reward below this blacklists...
         blacklist_min_pulls: ...after this many pulls.
         confidence: How sure one must be that a variant's true mean reward is above
-            ``blacklist_mean`` before it counts as established.
+            ``blacklist_mean`` before it counts as established by the threshold rule.
+        cap_window: Of any so many consecutive decisions the splits hold as hard counts.
+        blacklist_rule: What blacklists and establishes: ``confidence`` is the anytime-valid
+            comparison with the base variant, ``threshold`` the mean above, ``both`` blacklists by
+            either and establishes by both.
+        family_error: The chance that any variant is ever blacklisted though it is not worse than
+            the base variant, over all variants together.
+        margin: By how much an established variant may be worse than the base variant, in rewards.
+        regret_budget: What trying variants may cost, as a share of what the base variant alone
+            would have earned (rewards counted from -1 on).
+        shadow_results: A candidate leaves the shadow after so many scored answers...
+        shadow_pass_rate: ...of which this share did nothing that must not be done...
+        shadow_score: ...with this mean score.
     """
 
     base_variant: str = "v1a"
@@ -77,15 +90,32 @@ class GuardRules:
     blacklist_mean: float = -0.2
     blacklist_min_pulls: int = 20
     confidence: float = 0.95
+    cap_window: int = 200
+    blacklist_rule: BlacklistRule = "confidence"
+    family_error: float = 0.05
+    margin: float = 0.15
+    regret_budget: float = 0.05
+    shadow_results: int = 50
+    shadow_pass_rate: float = 0.98
+    shadow_score: float = 0.6
 
 
 @dataclass(frozen=True, slots=True)
 class Catalog:
-    """All that one policy file says."""
+    """All that one policy file says, and the candidates beside it.
+
+    Attributes:
+        variants: By id, candidates too.
+        prior: The posteriors' beginning.
+        rules: The deploy guard's.
+        candidates: Those of the variants that are only offered: no call gets them before they are
+            promoted.
+    """
 
     variants: Mapping[str, PolicyVariant]
     prior: Prior
     rules: GuardRules
+    candidates: frozenset[str] = frozenset()
 
 
 class _Strict(BaseModel):
@@ -127,6 +157,14 @@ class _File(_Strict):
     deployment: _Deployment
 
 
+class _Variants(BaseModel):
+    """A candidates' file; what else it says of them is for people."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    variants: dict[VariantId, _Variant]
+
+
 def load_catalog(path: Path) -> Catalog:
     """Read a policy file.
 
@@ -149,16 +187,27 @@ def load_catalog(path: Path) -> Catalog:
     return _catalog(path, lines, file)
 
 
+def load_variants(path: Path) -> dict[str, PolicyVariant]:
+    """Read the ``variants`` of a file, as the trainer writes its candidates.
+
+    Raises:
+        ConfigError: It cannot be read or used; the line or the variant is named.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"The file {path} cannot be read: {error}.") from error
+    lines = _lines(path, text)
+    try:
+        file = _Variants.model_validate(yaml.safe_load(text))
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise _mistake(path, lines, first["loc"], first["msg"]) from None
+    return _variants(path, lines, file.variants)
+
+
 def _catalog(path: Path, lines: Mapping[tuple[str, ...], int], file: _File) -> Catalog:
-    variants = {
-        name: PolicyVariant(name, v.name, v.parameters, v.description)
-        for name, v in file.variants.items()
-    }
-    for name, variant in variants.items():
-        try:
-            _ = variant.slots
-        except ConfigError as error:
-            raise _mistake(path, lines, ("variants", name), error.message, error.hint) from None
+    variants = _variants(path, lines, file.variants)
     split, blacklist = file.deployment.traffic_split, file.deployment.blacklist_threshold
     if split.base_variant not in variants:
         where = ("deployment", "traffic_split", "base_variant")
@@ -184,6 +233,20 @@ def _catalog(path: Path, lines: Mapping[tuple[str, ...], int], file: _File) -> C
             blacklist_min_pulls=blacklist.min_pulls,
         ),
     )
+
+
+def _variants(
+    path: Path, lines: Mapping[tuple[str, ...], int], said: Mapping[str, _Variant]
+) -> dict[str, PolicyVariant]:
+    variants = {
+        name: PolicyVariant(name, v.name, v.parameters, v.description) for name, v in said.items()
+    }
+    for name, variant in variants.items():
+        try:
+            _ = variant.slots
+        except ConfigError as error:
+            raise _mistake(path, lines, ("variants", name), error.message, error.hint) from None
+    return variants
 
 
 def _mistake(
