@@ -96,6 +96,11 @@ class _Engines:
         choices = self.choices
         return {lang: choices[f"stt.{lang}"].why for lang in LANGUAGES if lang not in self.stt}
 
+    @property
+    def names(self) -> dict[str, str]:
+        """The engine of each role that has one."""
+        return {role: c.engine for role, c in self.choices.items() if c.engine is not None}
+
     def status(self) -> dict[str, EngineStatus]:
         """Return which engine serves each role now; one without an engine is told, too."""
         ready = {f"stt.{lang}": engine.ready for lang, engine in self.stt.items()}
@@ -145,18 +150,17 @@ async def run_tom(settings: Settings) -> AsyncGenerator[Tom, None]:
         stack.callback(retriever.close)
         db = open_database(settings.rl_feedback_db_path)
         stack.push_async_callback(db.aclose)
-        router = PolicyRouter(_selector(settings, db, metrics), keys.hash_key)
         writer = await stack.enter_async_context(EventWriter(db))
         engines = await _start_engines(settings, _corpora(profiles, retriever), metrics, stack)
-        await _rehearse(profiles, retriever)
-        services = Services(
-            profiles=profiles,
-            router=router,
         router = PolicyRouter(
             _selector(settings, db, metrics, engines.names),
             keys.hash_key,
             reward_window_s=settings.rl_reward_window_s,
         )
+        await _rehearse(profiles, retriever)
+        services = Services(
+            profiles=profiles,
+            router=router,
             knowledge=retriever,
             generator=engines.generator,
             stt=engines.stt,
@@ -224,12 +228,11 @@ def _selector(
         enabled=settings.rl_enabled,
         learns=settings.origin != "test",
         observer=metrics,
+        engines=engines,
     )
 
 
 def _corpora(profiles: Mapping[str, Profile], retriever: Retriever) -> dict[str, DomainText]:
-        limits=settings_limits(settings),
-        engines=engines,
     """Return what callers of each profile are likely to say and hear, in English."""
     corpora = {}
     for profile in profiles.values():
