@@ -6,8 +6,8 @@ anew for each run.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -46,12 +46,14 @@ class Seen:
     Attributes:
         index: Running number.
         subject: The caller's pseudonymous number.
-        features: The context as numbers (see features.py), shape (features,).
+        features: The context as numbers (``run.features_of``), shape (features,).
+        context: The same as a live call tells it; empty where there are no calls.
     """
 
     index: int
     subject: int
     features: Floats
+    context: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -122,7 +122,8 @@ def run(on: Course, make: Maker, seed: int) -> Run:
     for i in range(n):
         at_s = float(on.calls.at_s[i])
         waiting.deliver(until_s=at_s)
-        call = Seen(i, int(on.calls.subject[i]), on.features[i])
+        context = on.calls.context(world.scenario, i)
+        call = Seen(i, int(on.calls.subject[i]), on.features[i], context)
         begun = perf_counter()
         chosen[i] = learner.choose(call)
         choosing_s += perf_counter() - begun
