@@ -2,12 +2,80 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
+from apps.rl.policies import (
+    LinearPolicy,
+    LinearUcbPolicy,
+    NigPolicy,
+    Outcome,
+    Policy,
+    Slots,
+)
 from apps.rl.posterior import Arm
 from apps.rl.propensity import Allocation, allocate
+from apps.rl.simulator.scenario import SLOT_VALUES
 from apps.rl.variants import GuardRules, Prior
 from benchmarks.learning.learners import Feedback, Seen, Task
+
+
+class Ours:
+    """A policy of the product, the guard and its floor off.
+
+    Scores are drawn; the product's probabilities are those of these draws.
+
+    Args:
+        task: What is known before the first call.
+        policy: The policy, before anything is learned.
+    """
+
+    def __init__(self, task: Task, policy: Policy) -> None:
+        self._rng, self._names = np.random.default_rng(task.seed), tuple(task.variants)
+        self._policy = policy.knowing(slots_of(task))
+        self._counted = 0
+        self._counted_at: dict[int, int] = {}
+
+    def choose(self, call: Seen) -> int:
+        """Return the variant with the highest score."""
+        return int(self._policy.scores(self._names, call.context, self._rng).argmax())
+
+    def learn(self, feedback: Feedback) -> None:
+        """Learn the reward, or what takes its place."""
+        index, age = feedback.call.index, 0
+        if feedback.revises is None:
+            self._counted += 1
+            self._counted_at[index] = self._counted
+        else:
+            age = self._counted - self._counted_at.pop(index)
+        variant, context = self._names[feedback.variant], feedback.call.context
+        outcome = Outcome(variant, feedback.reward, context, feedback.revises, age)
+        self._policy = self._policy.learned(outcome)
+
+
+def slots_of(task: Task) -> Slots:
+    """Return the variants' slots by name."""
+    values = [value.split("=") for value in SLOT_VALUES]
+    return {
+        name: {values[j][0]: values[j][1] for j in np.flatnonzero(row)}
+        for name, row in zip(task.variants, task.one_hot, strict=True)
+    }
+
+
+def nig(task: Task, **options: Any) -> Ours:
+    """Return the product's default policy."""
+    return Ours(task, NigPolicy(**options))
+
+
+def linear(task: Task, **options: Any) -> Ours:
+    """Return Thompson sampling over slots and context."""
+    return Ours(task, LinearPolicy(**options))
+
+
+def linear_ucb(task: Task, **options: Any) -> Ours:
+    """Return the upper confidence bound over slots and context."""
+    return Ours(task, LinearUcbPolicy(**options))
 
 
 class BetaThompson:
