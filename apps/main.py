@@ -42,7 +42,7 @@ from apps.llm.base import Generator
 from apps.llm.rehearsal import rehearse
 from apps.monitor.lag import watch_lag
 from apps.monitor.metrics import Metrics
-from apps.rl.defaults import settings_catalog
+from apps.rl.defaults import settings_catalog, settings_limits
 from apps.rl.deploy_guard import DeployGuard
 from apps.rl.policy_bandit import PolicyBandit
 from apps.rl.selector import PolicySelector
@@ -228,6 +228,7 @@ def _selector(
         enabled=settings.rl_enabled,
         learns=settings.origin != "test",
         observer=metrics,
+        limits=settings_limits(settings),
         engines=engines,
     )
 

@@ -98,6 +98,9 @@ class Metrics:
         self._ratings_missing = self._counter(
             "tom_ratings_missing_total", "Rewarded calls without a rating.", "policy_variant"
         )
+        self._feedback_held = self._counter(
+            "rl_feedback_held_total", "Feedback events that do not count, by reason.", "reason"
+        )
         self._ratings_late = self._counter(
             "tom_ratings_late_total", "Ratings that came after their call's end.", "policy_variant"
         )
@@ -204,6 +207,10 @@ class Metrics:
             self._ratings_missing.labels(policy_variant).inc()
         else:
             self.rated(policy_variant, rating)
+
+    def feedback_held(self, reason: str) -> None:
+        """Count a feedback event that does not count for the policies."""
+        self._feedback_held.labels(reason).inc()
 
     def rated_late(self, policy_variant: str, rating: int) -> None:
         """Observe a rating of a call whose reward was observed without one."""

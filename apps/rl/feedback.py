@@ -14,6 +14,7 @@ from apps.core.clock import utc_hour, utc_now
 from apps.core.errors import InvalidFeedback
 from apps.core.ids import DEFAULT_TENANT, keyed_hash
 from apps.rl import defaults
+from apps.rl.abuse import Limits, Sieve
 from apps.rl.reward_calc import RewardCalculator
 from apps.rl.signals import Signals
 from apps.rl.variants import VariantId
@@ -107,6 +108,7 @@ class FeedbackCollector:
         calculator: Makes the rewards.
         learns: Whether the bandit counts what is collected; as the settings say when None.
         tenant: Whose feedback it is.
+        limits: What is held; as the settings say when None.
     """
 
     def __init__(
@@ -117,12 +119,14 @@ class FeedbackCollector:
         calculator: RewardCalculator | None = None,
         learns: bool | None = None,
         tenant: str = DEFAULT_TENANT,
+        limits: Limits | None = None,
     ) -> None:
         self._db = db or defaults.default_database()
         self._key = defaults.default_hash_key() if key is None else key
         self._calculator = calculator or RewardCalculator()
         self._learns = defaults.learning_enabled() if learns is None else learns
         self._tenant = tenant
+        self._sieve = Sieve(defaults.feedback_limits() if limits is None else limits)
 
     def collect(self, event: FeedbackEvent | Mapping[str, object]) -> bool:
         """Check, anonymise and store one event; it is on disk when this returns.
@@ -137,7 +141,7 @@ class FeedbackCollector:
         checked = event if isinstance(event, FeedbackEvent) else check_event(event)
         row = self._anonymised(checked)
         with self._db.transaction() as conn:
-            return append_feedback(conn, row)
+            return append_feedback(conn, self._sieve.sift(conn, row))
 
     def statistics(self) -> FeedbackStatistics:
         """Return what is stored, by variant and together."""

@@ -17,6 +17,9 @@ class LearningObserver(Protocol):
     def feedback_stored(self, policy_variant: str) -> None:
         """A call's feedback is in the store, abandoned calls' too."""
 
+    def feedback_held(self, reason: str) -> None:
+        """An event was stored, but does not count; the reason is one of ``abuse.Reason``."""
+
     def rewarded(self, policy_variant: str, reward: float, rating: int | None) -> None:
         """A call was rewarded."""
 

@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 from apps.core.errors import StoreError
 from apps.core.ids import DEFAULT_TENANT
 from apps.core.policy import PolicySlots
+from apps.rl.abuse import Limits, Sieve
 from apps.rl.deploy_guard import DeployGuard
 from apps.rl.observer import LearningObserver, tell_state
 from apps.rl.propensity import Allocation, Stage
@@ -65,6 +66,7 @@ class PolicySelector:
         observer: Is told what happens; may be None.
         engines: Which engines serve, by role (``llm``, ``stt.en``, ``tts.en``, ...): part of
             what is tried, and stored with each choice.
+        limits: What is too much of one caller; see ``abuse.Limits``.
     """
 
     def __init__(
@@ -76,12 +78,15 @@ class PolicySelector:
         calculator: RewardCalculator | None = None,
         observer: LearningObserver | None = None,
         engines: Mapping[str, str] | None = None,
+        limits: Limits | None = None,
     ) -> None:
         self._guard = guard
         self._db = guard.bandit.db
         self._enabled = enabled
         self._learns = enabled and learns
-        self._settler = Settler(calculator or RewardCalculator(), self._learns)
+        self._settler = Settler(
+            calculator or RewardCalculator(), self._learns, Sieve(limits)
+        )
         self._observer = observer
         self._engines = dict(engines or {})
         self._tell()
@@ -148,6 +153,8 @@ class PolicySelector:
         await self._fold()
         if learned.stored and self._observer is not None:
             self._observer.rated_late(learned.variant, rating)
+            if learned.held is not None:
+                self._observer.feedback_held(learned.held)
             tell_state(self._observer, self._guard)
         return learned
 
@@ -253,6 +260,8 @@ class PolicySelector:
             return
         if learned is not None:
             self._observer.feedback_stored(learned.variant)
+            if learned.held is not None:
+                self._observer.feedback_held(learned.held)
             if learned.reward is not None:
                 rating = learned.signals.user_rating
                 self._observer.rewarded(learned.variant, learned.reward.value, rating)

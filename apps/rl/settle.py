@@ -7,11 +7,12 @@ often the call counts: once, with the one rating that it has.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from sqlalchemy import Connection
 
 from apps.core.errors import InvalidFeedback, UnknownCall
+from apps.rl.abuse import Sieve
 from apps.rl.reward_calc import Reward, RewardCalculator
 from apps.rl.signals import CallFacts, Signals, check_signals, is_abandoned, signals_of
 from apps.store.decisions import DecisionRow, load_decision
@@ -56,6 +57,7 @@ class Learned:
         reward: The reward; None when the call was abandoned.
         stored: False when this call's feedback was there already (and nothing has changed).
         learns: Whether the bandit counts it.
+        held: Why it does not count though its call may teach: see ``abuse.Reason``.
     """
 
     variant: str
@@ -63,6 +65,7 @@ class Learned:
     reward: Reward | None
     stored: bool
     learns: bool
+    held: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +75,12 @@ class Settler:
     Attributes:
         calculator: Makes the rewards.
         learns: False stores the feedback of the calls, and lets it move nothing.
+        sieve: Holds feedback that no honest caller gives.
     """
 
     calculator: RewardCalculator
     learns: bool
+    sieve: Sieve = field(default_factory=Sieve)
 
     def end(self, conn: Connection, call_ref: str, feedback: CallFeedback) -> Learned:
         """Store a call's end.
@@ -87,7 +92,7 @@ class Settler:
         decision = load_decision(conn, call_ref)
         if decision is None:
             raise UnknownCall("No variant was chosen for this call, so none can be rewarded.")
-        event = self._end_event(decision, feedback)
+        event = self.sieve.sift(conn, self._end_event(decision, feedback))
         if append_feedback(conn, event):
             return _learned(event)
         stored = _event(conn, call_ref, event.event_id)
@@ -115,7 +120,7 @@ class Settler:
         signals = check_signals({**end.signals, "user_rating": rating})
         late = _event(conn, call_ref, _rating_id(call_ref))
         if late is None and end.rating is None:
-            event = self._revision(conn, end, signals, after_s)
+            event = self.sieve.sift(conn, self._revision(conn, end, signals, after_s))
             if append_feedback(conn, event):
                 return _learned(event)
             late = _event(conn, call_ref, event.event_id)  # another process was faster
@@ -210,4 +215,5 @@ def _learned(event: FeedbackRow, *, stored: bool = True) -> Learned:
     if event.reward is not None:
         reward = Reward(event.reward, event.components, tuple(event.missing))
     signals = Signals.model_validate(event.signals)
-    return Learned(event.variant, signals, reward, stored=stored, learns=event.learns)
+    counts = event.learns and event.held is None
+    return Learned(event.variant, signals, reward, stored, learns=counts, held=event.held)

@@ -167,6 +167,8 @@ feedback_events = Table(
     Column("learns", Boolean, nullable=False),
     Column("at_hour", UtcDateTime, nullable=False),
     Index(None, "at_hour"),
+    Index(None, "subject", "seq"),
+    Index(None, "variant", "seq"),
     sqlite_autoincrement=True,
 )
 

@@ -38,6 +38,9 @@ class Watcher:
     def rewarded(self, policy_variant: str, reward: float, rating: int | None) -> None:
         self.told.append(("rewarded", policy_variant, reward, rating))
 
+    def feedback_held(self, reason: str) -> None:
+        self.told.append(("held", reason))
+
     def rated_late(self, policy_variant: str, rating: int) -> None:
         self.told.append(("late", policy_variant, rating))
 
