@@ -148,7 +148,7 @@ async def run_tom(settings: Settings) -> AsyncGenerator[Tom, None]:
     )
     async with AsyncExitStack() as stack:
         stack.callback(retriever.close)
-        db = open_database(settings.rl_feedback_db_path)
+        db = open_database(settings.store)
         stack.push_async_callback(db.aclose)
         writer = await stack.enter_async_context(EventWriter(db))
         engines = await _start_engines(settings, _corpora(profiles, retriever), metrics, stack)

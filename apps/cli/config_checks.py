@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
@@ -15,6 +16,7 @@ from apps.core.secrets import MIN_LENGTH
 from apps.dispatcher.trust import is_local_name
 from apps.doors import door_max_calls, read_origins
 from apps.settings import Settings, env_name
+from apps.store.database import Database
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,12 +170,31 @@ def _files_to_read(settings: Settings) -> Iterator[Finding]:
             )
 
 
+def _store(settings: Settings) -> Iterator[Finding]:
+    if not settings.store_url:
+        return
+    try:
+        database = Database(settings.store_url)
+    except ConfigError as error:
+        yield Finding("error", env_name("store_url"), error.message, error.hint)
+        return
+    if not database.is_sqlite and find_spec("psycopg") is None:
+        yield Finding(
+            "error",
+            env_name("store_url"),
+            f"{env_name('store_url')} names a PostgreSQL server, but its driver is missing.",
+            "Install TOM with the extra that has it: pip install 'tom-voice[postgres]'.",
+        )
+
+
 def _folders_to_write(settings: Settings) -> Iterator[Finding]:
     wanted = {
         "data_dir": settings.data_dir,
         "rl_feedback_db_path": settings.rl_feedback_db_path.parent,
         "rl_bandit_state_path": settings.rl_bandit_state_path.parent,
     }
+    if settings.store_url:
+        del wanted["rl_feedback_db_path"]
     for field, folder in wanted.items():
         ground = nearest_existing(folder)
         if not ground.is_dir() or not os.access(ground, os.W_OK | os.X_OK):
@@ -197,6 +218,8 @@ def _data_apart(settings: Settings) -> Iterator[Finding]:
     if settings.data_dir == default:
         return
     for field in ("rl_feedback_db_path", "rl_bandit_state_path"):
+        if field == "rl_feedback_db_path" and settings.store_url:
+            continue
         if getattr(settings, field) == Settings.model_fields[field].default:
             yield Finding(
                 "warning",
@@ -214,6 +237,7 @@ _CHECKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
     _for_tests,
     _secrets,
     _files_to_read,
+    _store,
     _folders_to_write,
     _data_apart,
 )

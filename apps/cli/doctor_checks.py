@@ -26,7 +26,7 @@ from apps.knowledge.entries import load_entries
 from apps.rl.variants import load_catalog
 from apps.settings import Settings, env_name
 from apps.store.database import Database
-from apps.store.migrate import is_current
+from apps.store.migrate import newest_revision, revision
 from apps.voice.silero import silero_network
 
 Status = Literal["ok", "warn", "fail"]
@@ -102,20 +102,22 @@ def _secrets(settings: Settings) -> Iterator[Found]:
 
 
 def _database(settings: Settings) -> Iterator[Found]:
-    path = settings.rl_feedback_db_path
-    if not path.exists():
-        yield Found("ok", f"{path} will be made at the first start.")
+    where = settings.store
+    if isinstance(where, Path) and not where.exists():
+        yield Found("ok", f"{where} will be made at the first start.")
         return
-    database = Database(path)
+    database = Database(where)
     try:
-        current = is_current(database)
+        found = revision(database)
     finally:
         database.close()
-    if current:
-        yield Found("ok", f"{path} can be read and has the newest tables.")
+    if found == newest_revision():
+        yield Found("ok", f"{database.name} can be read and has the newest tables.")
+    elif found is None and not database.is_sqlite:
+        yield Found("ok", f"{database.name} answers; its tables will be made at the first start.")
     else:
         hint = "`tom serve` brings it up to date at start; back it up before that."
-        yield Found("warn", f"{path} has the tables of another version.", hint)
+        yield Found("warn", f"{database.name} has the tables of another version.", hint)
 
 
 def _ports(settings: Settings) -> Iterator[Found]:

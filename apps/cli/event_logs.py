@@ -18,7 +18,7 @@ from apps.store.database import Database, open_database
 
 def open_store() -> Database:
     """Open the database of the settings."""
-    return open_database(load_settings().rl_feedback_db_path)
+    return open_database(load_settings().store)
 
 
 def find_call(conn: Connection, call: str) -> str:

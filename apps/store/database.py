@@ -2,61 +2,84 @@
 
 Repository functions are written once over a ``sqlalchemy.Connection``. Sync callers use
 ``with db.transaction() as conn``; async callers use ``await db.run(fn, ...)``, which runs the same
-function on a connection of the async driver. All that only SQLite needs stands in this file.
+function on a thread. What only SQLite or only PostgreSQL needs stands in ``sqlite.py`` and
+``postgres.py``.
 """
 
 from __future__ import annotations
 
+import asyncio
+import contextvars
+import json
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from threading import Lock
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy import URL, Connection, Engine, create_engine, make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from apps.core.errors import StoreError
+from apps.core.errors import ConfigError, StoreError
+from apps.store import postgres, sqlite
+from apps.store.group_commit import GroupCommit
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-BUSY_TIMEOUT_MS = 10_000
-"""How long a writer waits for another one's turn; turns last milliseconds."""
+READERS = 2
+"""Threads on which a process reads: SQLite's readers and its writer do not wait for each other."""
 
 _READ_ONLY = "tom_read_only"
 
 
 class Database:
-    """One database, opened lazily; safe to share between threads and tasks.
+    """One database, opened lazily; safe to share between threads, tasks and event loops.
 
     Args:
-        where: A file (SQLite) or a database URL (``sqlite:///...``, ``postgresql+psycopg://...``).
-        pooled: Keep async connections open between uses, bound to one event loop, until
-            ``aclose``; without, each use opens one, and nobody needs to close anything.
+        where: A file (SQLite) or a database URL (``sqlite:///...``, ``postgresql://...``).
+        pooled: Keep connections open between uses, until ``aclose``; without, each use opens
+            one, and nobody needs to close anything.
+
+    Raises:
+        ConfigError: The URL is none, or of a database that TOM does not know.
     """
 
     def __init__(self, where: Path | str, *, pooled: bool = True) -> None:
         self.url = _as_url(where)
         self._pooled = pooled
+        self._opening = Lock()
         self._engine: Engine | None = None
-        self._async_engine: AsyncEngine | None = None
+        self._writer = GroupCommit(self.transaction)
+        self._readers: ThreadPoolExecutor | None = None
 
     @property
     def name(self) -> str:
-        """Return the URL without its password, fit to be shown."""
-        return self.url.render_as_string(hide_password=True)
+        """Return the file, or the URL without what may be secret in it: fit to be shown."""
+        if self.is_sqlite:
+            return self.url.database or ""
+        return self.url.set(query={}, password=None).render_as_string()
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Return whether it is a file of SQLite's."""
+        return self.url.get_backend_name() == "sqlite"
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
         """Yield a connection inside a write transaction: committed at the end, or undone.
 
+        Write transactions take turns, over all processes: what one reads cannot change before it
+        is committed, and the order of ``seq`` is the order in which they were committed.
+
         Raises:
             StoreError: The database cannot be reached, or refuses.
         """
-        with _errors_explained(self.name), self._sync().begin() as conn:
+        with self._errors_explained(), self._opened().begin() as conn:
             yield conn
 
     @contextmanager
@@ -66,68 +89,117 @@ class Database:
         Raises:
             StoreError: The database cannot be reached, or refuses.
         """
-        engine = self._sync().execution_options(**{_READ_ONLY: True})
-        with _errors_explained(self.name), engine.begin() as conn:
+        options: dict[str, Any] = {_READ_ONLY: True}
+        if not self.is_sqlite:
+            options |= {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+        with self._errors_explained(), self._opened().execution_options(**options).begin() as conn:
             yield conn
 
     async def run(
         self, fn: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """Run a repository function in a write transaction, off the event loop.
+        """Run a repository function in a write transaction of its own, on the writer's thread.
 
         Raises:
             StoreError: The database cannot be reached, or refuses.
         """
-        with _errors_explained(self.name):
-            async with self._async().begin() as conn:
-                return await conn.run_sync(fn, *args, **kwargs)
+        return await self._writer.run(lambda conn: fn(conn, *args, **kwargs), shares=False)
+
+    async def join(
+        self, fn: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Run it in a write transaction that others who wait at this moment may share.
+
+        It is committed when this returns. It must not remember what it reads, since its
+        neighbours' rows are not committed yet, and it may be run twice (the first run is undone
+        then). An error of its own undoes it alone.
+
+        Raises:
+            StoreError: The database cannot be reached, or refuses.
+        """
+        return await self._writer.run(lambda conn: fn(conn, *args, **kwargs), shares=True)
 
     async def query(
         self, fn: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """Run a repository function that only reads, off the event loop.
+        """Run a repository function that only reads, on a thread.
 
         Raises:
             StoreError: The database cannot be reached, or refuses.
         """
-        engine = self._async().execution_options(**{_READ_ONLY: True})
-        with _errors_explained(self.name):
-            async with engine.begin() as conn:
-                return await conn.run_sync(fn, *args, **kwargs)
+
+        def read() -> T:
+            with self.reading() as conn:
+                return fn(conn, *args, **kwargs)
+
+        if self._readers is None:
+            self._readers = ThreadPoolExecutor(READERS, "store-reader")
+        context = contextvars.copy_context()
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._readers, partial(context.run, read))
 
     def close(self) -> None:
-        """Let go of the sync connections; the async ones are let go by ``aclose``."""
-        if self._engine is not None:
-            self._engine.dispose()
-            self._engine = None
+        """Finish what is being written, and let go of every connection and thread."""
+        self._writer.close()
+        readers, self._readers = self._readers, None
+        if readers is not None:
+            readers.shutdown(wait=True)
+        engine, self._engine = self._engine, None
+        if engine is not None:
+            engine.dispose()
 
     async def aclose(self) -> None:
-        """Let go of every connection and of the threads behind the async ones."""
-        if self._async_engine is not None:
-            engine, self._async_engine = self._async_engine, None
-            await engine.dispose()
-        self.close()
+        """Do the same without holding up the event loop."""
+        await asyncio.to_thread(self.close)
 
-    def _sync(self) -> Engine:
-        if self._engine is None:
-            # No pool: sync callers are the command line and single functions, which come
-            # seldom and from any thread; a connection costs well under a millisecond.
-            self._engine = create_engine(self.url, poolclass=NullPool)
-            _prepare_sqlite(self._engine)
-        return self._engine
+    def _opened(self) -> Engine:
+        with self._opening:
+            if self._engine is None:
+                self._engine = self._new_engine()
+            return self._engine
 
-    def _async(self) -> AsyncEngine:
-        if self._async_engine is None:
-            url = self.url
-            if url.get_backend_name() == "sqlite":
-                url = url.set(drivername="sqlite+aiosqlite")
-            self._async_engine = (
-                create_async_engine(url, pool_size=3, max_overflow=2)
-                if self._pooled
-                else create_async_engine(url, poolclass=NullPool)
+    def _new_engine(self) -> Engine:
+        pool: dict[str, Any] = {"pool_size": 5, "pool_pre_ping": not self.is_sqlite}
+        try:
+            engine = create_engine(
+                self.url,
+                json_serializer=_as_json,
+                **(pool if self._pooled else {"poolclass": NullPool}),
             )
-            _prepare_sqlite(self._async_engine.sync_engine)
-        return self._async_engine
+        except ModuleNotFoundError as error:
+            raise StoreError(
+                f"The database {self.name} needs the Python package {error.name}.",
+                hint="Install TOM with the extra that has it: pip install 'tom-voice[postgres]'.",
+            ) from error
+        (sqlite if self.is_sqlite else postgres).prepare(engine, _READ_ONLY)
+        return engine
+
+    @contextmanager
+    def _errors_explained(self) -> Iterator[None]:
+        try:
+            yield
+        except (SQLAlchemyError, sqlite3.Error) as error:
+            cause = " ".join(str(getattr(error, "orig", None) or error).split())
+            raise StoreError(
+                f"The database {self.name} cannot be used: {cause}.",
+                hint=_FILE_HINT if self.is_sqlite else _SERVER_HINT,
+            ) from error
+
+
+def _as_json(value: object) -> str:
+    try:
+        return json.dumps(value)
+    except TypeError as error:  # PostgreSQL's driver would let it through as it is
+        raise StoreError(f"A value cannot be stored as JSON: {error}.") from error
+
+
+_FILE_HINT = (
+    "Is the folder writable, the disk not full and the file a TOM database? See `tom doctor`."
+)
+_SERVER_HINT = (
+    "Is the server at TOM_STORE_URL up, are user and password right, and may that user make "
+    "tables in it? See `tom doctor`."
+)
 
 
 def open_database(where: Path | str, *, pooled: bool = True) -> Database:
@@ -140,72 +212,34 @@ def open_database(where: Path | str, *, pooled: bool = True) -> Database:
         pooled: The same.
 
     Raises:
+        ConfigError: The URL is none, or of a database that TOM does not know.
         StoreError: It cannot be created, opened or migrated.
     """
     from apps.store.migrate import migrate
 
     database = Database(where, pooled=pooled)
-    if database.url.get_backend_name() == "sqlite" and database.url.database:
-        with _errors_explained(database.name):
-            _create_sqlite_file(Path(database.url.database))
+    if database.is_sqlite and database.url.database:
+        with database._errors_explained():
+            sqlite.create_file(Path(database.url.database))
     migrate(database)
     return database
 
 
 def _as_url(where: Path | str) -> URL:
-    if isinstance(where, str) and "://" in where:
-        return make_url(where)
-    return URL.create("sqlite", database=str(where))
-
-
-def _create_sqlite_file(path: Path) -> None:
-    """Create the file, readable by its owner alone, with a write-ahead log (a lasting property)."""
+    if not (isinstance(where, str) and "://" in where):
+        return URL.create("sqlite", database=str(where))
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch(mode=0o600, exist_ok=True)
-    except OSError as error:
-        raise StoreError(
-            f"The database file {path} cannot be created: {error.strerror}.",
-            hint="Set RL_FEEDBACK_DB_PATH to a file in a folder that TOM may write to.",
-        ) from error
-    with closing(sqlite3.connect(path, timeout=BUSY_TIMEOUT_MS / 1000)) as conn:
-        conn.execute("PRAGMA journal_mode=WAL")
-
-
-def _prepare_sqlite(engine: Engine) -> None:
-    """Set what SQLite needs on each connection, and begin its transactions ourselves."""
-    if engine.dialect.name != "sqlite":
-        return
-
-    @event.listens_for(engine, "connect")
-    def on_connect(dbapi_connection: Any, _record: Any) -> None:
-        dbapi_connection.isolation_level = None  # we say BEGIN, not the driver
-        cursor = dbapi_connection.cursor()
-        cursor.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
-        cursor.execute("PRAGMA foreign_keys=ON")
-        # An acknowledged rating must outlive a power cut too, not only a killed process, which
-        # NORMAL would be enough for. The event log is written in batches, so the fsync of FULL
-        # is paid a few times a second at most.
-        cursor.execute("PRAGMA synchronous=FULL")
-        cursor.execute("PRAGMA secure_delete=ON")  # what is deleted is overwritten as well
-        cursor.close()
-
-    @event.listens_for(engine, "begin")
-    def on_begin(conn: Connection) -> None:
-        # A write transaction takes its turn at once: one that read first and then had to wait
-        # for its turn would be refused, since what it read may have changed.
-        read_only = conn.get_execution_options().get(_READ_ONLY, False)
-        conn.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
-
-
-@contextmanager
-def _errors_explained(name: str) -> Iterator[None]:
-    try:
-        yield
-    except (SQLAlchemyError, sqlite3.Error) as error:
-        cause = getattr(error, "orig", None) or error
-        raise StoreError(
-            f"The database {name} cannot be used: {cause}.",
-            hint="Is the folder writable, the disk not full and the file a TOM database? "
-            "See `tom doctor`.",
-        ) from error
+        url = make_url(where.replace("postgres://", "postgresql://", 1))
+        backend = url.get_backend_name()
+    except (ArgumentError, ValueError):
+        backend = ""
+    match backend:
+        case "sqlite":
+            return url
+        case "postgresql":
+            return postgres.with_driver(url)
+        case _:  # the URL may hold a password: it is not repeated
+            raise ConfigError(
+                "The store's URL is none that TOM can use.",
+                hint="TOM_STORE_URL looks like postgresql://user:password@host:5432/database.",
+            )

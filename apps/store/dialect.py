@@ -18,5 +18,6 @@ def insert_new(conn: Connection, table: Table, rows: Sequence[Mapping[str, Any]]
     if not rows:
         return 0
     insert = postgresql.insert if conn.dialect.name == "postgresql" else sqlite.insert
-    statement = insert(table).on_conflict_do_nothing()
-    return conn.execute(statement, [dict(row) for row in rows]).rowcount
+    statement = insert(table).on_conflict_do_nothing().inline()  # nobody asks for the new key
+    counted = statement.execution_options(preserve_rowcount=True)
+    return conn.execute(counted, [dict(row) for row in rows]).rowcount

@@ -16,7 +16,7 @@ from apps.store.database import Database
 MIGRATIONS = Path(__file__).resolve().parent / "migrations"
 
 
-def migrate(database: Database, revision: str = "head") -> None:
+def migrate(database: Database, upto: str = "head") -> None:
     """Run the migrations that are missing, all in one transaction.
 
     The transaction is taken before alembic reads the version, so a second process that starts
@@ -24,7 +24,7 @@ def migrate(database: Database, revision: str = "head") -> None:
 
     Args:
         database: Where.
-        revision: Up to which revision.
+        upto: Up to which revision.
 
     Raises:
         StoreError: The database refuses, or a newer TOM made it; it is unchanged.
@@ -34,7 +34,7 @@ def migrate(database: Database, revision: str = "head") -> None:
     with database.transaction() as conn:
         config.attributes["connection"] = conn
         try:
-            command.upgrade(config, revision)
+            command.upgrade(config, upto)
         except CommandError as error:
             raise StoreError(
                 f"The tables of {database.name} cannot be brought up to date: {error}.",
@@ -42,12 +42,16 @@ def migrate(database: Database, revision: str = "head") -> None:
             ) from error
 
 
-def is_current(database: Database) -> bool:
-    """Return whether the database has the newest tables already; it is only read.
+def newest_revision() -> str | None:
+    """Return the revision that this TOM's tables have."""
+    return ScriptDirectory(str(MIGRATIONS)).get_current_head()
+
+
+def revision(database: Database) -> str | None:
+    """Return the revision of a database's tables, None without any; it is only read.
 
     Raises:
         StoreError: The database cannot be reached, or refuses.
     """
-    newest = ScriptDirectory(str(MIGRATIONS)).get_current_head()
     with database.reading() as conn:
-        return MigrationContext.configure(conn).get_current_revision() == newest
+        return MigrationContext.configure(conn).get_current_revision()

@@ -55,13 +55,16 @@ def catalog() -> Catalog:
 
 
 @pytest.fixture
-def parts(tmp_path: Path, catalog: Catalog) -> Parts:
-    db = open_database(tmp_path / "feedback.db")
-    return Parts(db, catalog, tmp_path / "bandit_state.json")
+def parts(new_store: Path | str, tmp_path: Path, catalog: Catalog) -> Iterator[Parts]:
+    db = open_database(new_store)
+    yield Parts(db, catalog, tmp_path / "bandit_state.json")
+    db.close()
 
 
 @pytest.fixture
-def settings_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Path]]:
+def settings_in(
+    new_store: Path | str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., Path]]:
     """Return a function that puts the settings in force into this test's folder."""
 
     def put(**env: str) -> Path:
@@ -69,6 +72,8 @@ def settings_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cal
         monkeypatch.setenv("TOM_DATA_DIR", str(tmp_path / "data"))
         monkeypatch.setenv("RL_FEEDBACK_DB_PATH", str(tmp_path / "data/rl/feedback.db"))
         monkeypatch.setenv("RL_BANDIT_STATE_PATH", str(tmp_path / "data/rl/bandit_state.json"))
+        if isinstance(new_store, str):
+            monkeypatch.setenv("TOM_STORE_URL", new_store)
         for name, value in env.items():
             monkeypatch.setenv(name, value)
         load_settings.cache_clear()

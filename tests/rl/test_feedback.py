@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,6 +15,7 @@ from apps.core.resources import resource
 from apps.rl.feedback import FeedbackCollector, FeedbackEvent, check_event, event_schema
 from apps.rl.signals import Signals
 from apps.store.feedback import FeedbackKind, FeedbackRow, feedback_since
+from apps.store.tables import feedback_events
 from tests.rl.conftest import Parts
 
 KEY = b"a key for tests"
@@ -62,9 +62,9 @@ def test_neither_the_calls_id_nor_the_minute_is_stored(
     (row,) = stored(parts)
     assert row.call_ref == keyed_hash("call_123", KEY)
     assert row.at_hour == datetime(2026, 3, 1, 13, tzinfo=UTC)
-    with sqlite3.connect(parts.db.url.database or "") as conn:
-        dump = "\n".join(conn.iterdump())
-    conn.close()
+    with parts.db.reading() as conn:
+        rows = conn.execute(feedback_events.select()).all()
+    dump = "\n".join(str(value) for row in rows for value in row)
     assert "call_123" not in dump
     assert "anna" not in dump
     assert ":47" not in dump

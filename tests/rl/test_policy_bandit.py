@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import sqlite3
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 from structlog.testing import capture_logs
 
 from apps.core.errors import ConfigError, InvalidFeedback, StoreError
@@ -227,9 +226,8 @@ def test_a_snapshot_from_beyond_the_stores_end_is_not_believed(parts: Parts) -> 
     bandit = parts.bandit()
     for reward in (0.1, 0.2):
         bandit.update("v1a", reward)
-    with sqlite3.connect(parts.db.url.database or "") as conn:  # an older backup is put back
-        conn.execute("DELETE FROM feedback_events WHERE seq = 2")
-    conn.close()
+    with parts.db.transaction() as conn:  # an older backup is put back
+        conn.execute(text("DELETE FROM feedback_events WHERE seq = 2"))
     assert parts.bandit().state.arm("v1a").pulls == 1
 
 
@@ -279,11 +277,13 @@ def test_a_slower_catch_up_does_not_take_back_what_a_faster_one_found(
 # --- of the settings
 
 
-def test_without_arguments_it_is_the_settings_bandit(settings_in: Callable[..., Path]) -> None:
+def test_without_arguments_it_is_the_settings_bandit(
+    settings_in: Callable[..., Path], new_store: Path | str
+) -> None:
     folder = settings_in()
     update_policy_reward("v1a", 0.7)
     assert PolicyBandit().statistics()["v1a"].pulls == 1
-    assert (folder / "data/rl/feedback.db").exists()
+    assert (folder / "data/rl/feedback.db").exists() == isinstance(new_store, Path)
     assert (folder / "data/rl/bandit_state.json").exists()
 
 

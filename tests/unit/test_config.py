@@ -7,6 +7,7 @@ import pytest
 from dotenv import dotenv_values
 from typer.testing import CliRunner
 
+from apps.cli import config_checks
 from apps.cli.config import config_app
 from apps.cli.config_checks import check_settings, nearest_existing
 from apps.cli.config_report import PREFIXES, examine
@@ -248,6 +249,16 @@ def test_a_folder_without_the_right_to_write_is_an_error(tmp_path, monkeypatch):
         "RL_FEEDBACK_DB_PATH",
         "RL_BANDIT_STATE_PATH",
     ]
+
+
+def test_a_store_that_cannot_be_used_is_an_error_and_its_password_is_not_repeated(monkeypatch):
+    (found,) = check_settings(settings(store_url="mysql://tom:geheim@db/tom"))
+    assert (found.severity, found.setting) == ("error", "TOM_STORE_URL")
+    assert "geheim" not in found.sentence + found.hint
+    monkeypatch.setattr(config_checks, "find_spec", lambda name: None)
+    (found,) = check_settings(settings(store_url="postgres://tom:geheim@db/tom"))
+    assert "tom-voice[postgres]" in found.hint
+    assert "geheim" not in found.sentence + found.hint
 
 
 def test_moving_the_data_but_not_the_database_is_worth_a_warning(tmp_path):

@@ -21,8 +21,8 @@ NOON = datetime(2026, 3, 10, 12, 34, tzinfo=UTC)
 
 
 @pytest.fixture
-def conn(tmp_path):
-    with open_database(tmp_path / "feedback.db").transaction() as connection:
+def conn(new_store):
+    with open_database(new_store).transaction() as connection:
         yield connection
 
 

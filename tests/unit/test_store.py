@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 import stat
-import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
@@ -29,8 +28,18 @@ from apps.store.tables import metadata
 
 
 @pytest.fixture
-def db(tmp_path: Path) -> Database:
-    return open_database(tmp_path / "rl" / "feedback.db")
+def db(new_store: Path | str) -> Iterator[Database]:
+    database = open_database(new_store)
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Iterator[Database]:
+    """What only SQLite has."""
+    database = open_database(tmp_path / "rl" / "feedback.db")
+    yield database
+    database.close()
 
 
 def a_call(ref: str = "c1", **changes: object) -> CallRow:
@@ -101,20 +110,19 @@ def test_opening_twice_changes_nothing(db: Database) -> None:
         assert feedback.store_id(conn) == before
 
 
-def test_several_processes_may_open_a_new_database_at_once(tmp_path: Path) -> None:
+def test_several_processes_may_open_a_new_database_at_once(new_store: Path | str) -> None:
     import subprocess
     import sys
 
-    path = tmp_path / "new.db"
-    code = f"from apps.store.database import open_database; open_database({str(path)!r})"
+    code = f"from apps.store.database import open_database; open_database({str(new_store)!r})"
     running = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(2)]
     assert [process.wait(timeout=60) for process in running] == [0, 0]
 
 
-def test_the_file_is_its_owners_alone_and_has_a_write_ahead_log(db: Database) -> None:
-    path = Path(db.url.database or "")
+def test_the_file_is_its_owners_alone_and_has_a_write_ahead_log(file: Database) -> None:
+    path = Path(file.url.database or "")
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    with db.reading() as conn:
+    with file.reading() as conn:
         assert conn.execute(text("PRAGMA journal_mode")).scalar() == "wal"
         assert conn.execute(text("PRAGMA synchronous")).scalar() == 2
         assert conn.execute(text("PRAGMA foreign_keys")).scalar() == 1
@@ -310,10 +318,9 @@ def a_whole_call(db: Database, ref: str, *, days_ago: int = 0) -> None:
 
 
 def everything(db: Database) -> str:
-    with sqlite3.connect(Path(db.url.database or "")) as conn:
-        dump = "\n".join(conn.iterdump())
-    conn.close()
-    return dump
+    with db.reading() as conn:
+        rows = [conn.execute(table.select()).all() for table in metadata.sorted_tables]
+    return "\n".join(str(row) for table in rows for row in table)
 
 
 def test_deleting_a_call_leaves_no_trace_of_it_but_keeps_what_was_learned(db: Database) -> None:
@@ -371,8 +378,10 @@ def test_rows_of_another_tenant_are_not_seen(db: Database) -> None:
         assert len(calls.list_calls(conn)) == 1
 
 
-def test_without_a_pool_it_serves_several_event_loops_and_needs_no_closing(tmp_path: Path) -> None:
-    db = open_database(tmp_path / "feedback.db", pooled=False)
+@pytest.mark.parametrize("pooled", [True, False])
+def test_it_serves_several_event_loops(new_store: Path | str, pooled: bool) -> None:
+    db = open_database(new_store, pooled=pooled)
     for ref in ("c1", "c2"):
         assert asyncio.run(db.run(calls.open_call, a_call(ref)))
-    assert not [t for t in threading.enumerate() if "aiosqlite" in repr(t) and t.is_alive()]
+        assert asyncio.run(db.query(calls.load_call, ref))
+    db.close()

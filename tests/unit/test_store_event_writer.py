@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 
 import pytest
 
@@ -14,8 +13,8 @@ from apps.store.event_writer import EventWriter
 
 
 @pytest.fixture
-async def db(tmp_path: Path):
-    database = open_database(tmp_path / "feedback.db")
+async def db(new_store):
+    database = open_database(new_store)
     for ref in ("a", "b"):
         await database.run(open_call, CallRow(ref, "kfz", "en", "websocket"))
     yield database
