@@ -19,7 +19,7 @@ from apps.rl.off_policy import (
 from apps.rl.trainer.calls import TrainingCall
 from apps.rl.trainer.features import Encoder, Floats, Ints, slot_columns
 from apps.rl.trainer.grid import by_slots
-from apps.rl.trainer.reward_model import fit
+from apps.rl.trainer.reward_model import Fits
 from apps.rl.trainer.slate import SlotEstimate
 
 LEADER = "the model's favourite for each call"
@@ -47,9 +47,7 @@ def log_of(calls: Sequence[TrainingCall], arms: Sequence[str]) -> Log:
 def policies(
     calls: Sequence[TrainingCall],
     sound: Ints,
-    rows: Floats,
-    reward: Floats,
-    caller: Ints,
+    fits: Fits,
     encoder: Encoder,
     *,
     floor: float,
@@ -61,9 +59,7 @@ def policies(
     Args:
         calls: The calls.
         sound: Those with ``proper`` probabilities.
-        rows: All calls' features.
-        reward: Their rewards.
-        caller: Their callers.
+        fits: Of reward models of these calls.
         encoder: Of the features.
         floor: Fewer effective calls than this are refused.
         level: Of the intervals.
@@ -79,14 +75,14 @@ def policies(
     contexts, blocks = encoder.contexts(kept), encoder.blocks
 
     def fit_before(train: Ints) -> Callable[[Ints], Floats]:
-        here = sound[train]
-        model = fit(rows[here], reward[here], caller[here], blocks)
+        model = fits.of(sound[train])
 
         def predict(asked: Ints) -> Floats:
             own = dict(zip(encoder.variants, model.weights[blocks.variants], strict=True))
             columns = slot_columns([slots.get(arm, served[0]) for arm in arms])
             rest = np.array([own.get(arm, 0.0) for arm in arms])
-            return encoder.table(model.weights, columns, contexts[asked]) + rest
+            predicted: Floats = encoder.table(model.weights, columns, contexts[asked]) + rest
+            return predicted
 
         return predict
 
@@ -112,8 +108,7 @@ def _evaluate(log: Log, target: Floats, model: Floats, rules: Rules) -> Evaluati
 def slot_wise(
     calls: Sequence[TrainingCall],
     sound: Ints,
-    rows: Floats,
-    caller: Ints,
+    fits: Fits,
     encoder: Encoder,
     slots: Mapping[str, PolicySlots],
     known_base: str,
@@ -126,8 +121,7 @@ def slot_wise(
     Args:
         calls: The calls.
         sound: Those with ``proper`` probabilities.
-        rows: All calls' features.
-        caller: Their callers.
+        fits: Of reward models of these calls.
         encoder: Of the features.
         slots: What each known variant sets.
         known_base: The base variant's id.
@@ -151,8 +145,7 @@ def slot_wise(
         [slots.get(arm, base) for arm in arms],  # an unknown one had no chance in these calls
         base,
         encoder,
-        rows[at],
-        caller[at],
+        lambda train: fits.of(at[train]),
         floor=floor,
         level=level,
     )

@@ -14,7 +14,7 @@ from apps.rl.off_policy import Log, predict_forward
 from apps.rl.trainer.calls import TrainingCall
 from apps.rl.trainer.features import ALL_SLOTS, Encoder, Floats, Ints, slot_columns
 from apps.rl.trainer.preferences import Preferences
-from apps.rl.trainer.reward_model import RewardModel, fit
+from apps.rl.trainer.reward_model import RewardModel
 from apps.rl.trainer.slate import SlotEstimate, against_base
 
 _NORMAL = NormalDist()
@@ -123,8 +123,7 @@ def by_slots(
     arms: Sequence[PolicySlots],
     base: PolicySlots,
     encoder: Encoder,
-    rows: Floats,
-    caller: Ints,
+    fit: Callable[[Ints], RewardModel],
     *,
     floor: float = 50.0,
     level: float = 0.95,
@@ -132,14 +131,23 @@ def by_slots(
     """Return the slot-wise off-policy estimate of every combination.
 
     The reward model in it is fitted forward: each block of calls by the calls before.
+
+    Args:
+        calls: The calls.
+        log: The same as a log.
+        arms: The slots of the log's columns.
+        base: The base variant's slots.
+        encoder: Of the features.
+        fit: Returns the model of some of the calls.
+        floor: Fewer effective calls than this are refused.
+        level: Of the intervals.
     """
     contexts = encoder.contexts(calls)
-    reward = log.reward
     columns = slot_columns(ALL_SLOTS)
     at = ALL_SLOTS.index(base)
 
     def fit_before(train: Ints) -> Callable[[Ints], Floats]:
-        model = fit(rows[train], reward[train], caller[train], encoder.blocks)
+        model = fit(train)
 
         def predict(asked: Ints) -> Floats:
             return encoder.table(model.weights, columns, contexts[asked])

@@ -3,8 +3,8 @@
 Two calls are compared that are alike but for their variant: same profile and language, as near in
 time as can be, so that slow hours and changing tastes meet both. The one with the higher reward
 wins; a difference within the margin is a tie. With
-``eta = strength(i) - strength(j) + u(caller i) - u(caller j)`` Davidson's model (1970, "On extending
-the Bradley-Terry model to accommodate ties") says::
+``eta = strength(i) - strength(j) + u(caller i) - u(caller j)`` Davidson's model (1970, "On
+extending the Bradley-Terry model to accommodate ties") says::
 
     P(i wins) : P(tie) : P(j wins)  =  exp(eta / 2) : exp(log_tie) : exp(-eta / 2)
 

@@ -2,9 +2,9 @@
 
 The reward of a call is modelled as ``x w + u(caller) + noise``. Each block of coefficients
 (context, slots, pairs of slots, slots with context, a variant's own rest) is normal around zero
-with a variance of its own, found from the data (empirical Bayes; MacKay 1992, "Bayesian interpolation",
-with a weak prior on each variance). A combination that was never served has all but the last of
-these from its slots, and the last one's full variance: it knows what it does not know.
+with a variance of its own, found from the data (empirical Bayes; MacKay 1992, "Bayesian
+interpolation", with a weak prior on each variance). A combination that was never served has all but
+the last of these from its slots, and the last one's full variance: it knows what it does not know.
 
 Callers have a level of their own, u. It is normal too; its share of the variance is the correlation
 of the residuals of one caller's calls. With it known, subtracting ``1 - 1/sqrt(1 + n ratio)`` of
@@ -98,6 +98,22 @@ def fit(
     sizes = {n: float(precision[b.start] ** -0.5) for n, b in blocks.groups().items()}
     novel = float(1.0 / precision[blocks.variants.start])
     return RewardModel(weights, covariance, precision, noise, ratio, sizes, novel, parts=explained)
+
+
+class Fits:
+    """Fits models of parts of some calls, each once; the arguments are those of ``fit``."""
+
+    def __init__(self, rows: Floats, reward: Floats, caller: Ints, blocks: Blocks) -> None:
+        self._rows, self._reward, self._caller, self._blocks = rows, reward, caller, blocks
+        self._known: dict[bytes, RewardModel] = {}
+
+    def of(self, calls: Ints) -> RewardModel:
+        """Return the model of the calls with these indices."""
+        key = calls.tobytes()
+        if key not in self._known:
+            rows, reward, caller = self._rows[calls], self._reward[calls], self._caller[calls]
+            self._known[key] = fit(rows, reward, caller, self._blocks)
+        return self._known[key]
 
 
 def refit(model: RewardModel, rows: Floats, reward: Floats, caller: Ints) -> RewardModel:

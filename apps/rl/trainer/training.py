@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from apps.core.policy import PolicySlots
 from apps.rl.off_policy import Evaluation
@@ -16,7 +17,7 @@ from apps.rl.trainer.evidence import policies, proper, slot_wise
 from apps.rl.trainer.features import Encoder, Floats, caller_numbers, slot_columns
 from apps.rl.trainer.grid import Score, search
 from apps.rl.trainer.preferences import Preferences, pair_up, prefer
-from apps.rl.trainer.reward_model import RewardModel, fit
+from apps.rl.trainer.reward_model import Fits, RewardModel, fit
 from apps.rl.trainer.validation import Validation, validate
 
 Progress = Callable[[str], None]
@@ -138,6 +139,14 @@ def train(
     lacking = too_little(gathered, known, rules)
     if lacking is not None:
         return TooLittle(gathered, lacking)
+    # Small matrices: more threads would cost time, and change the last digits.
+    with threadpool_limits(limits=1, user_api="blas"):
+        return _train(gathered, known, rules, seed, progress)
+
+
+def _train(
+    gathered: Gathered, known: Known, rules: Rules, seed: int, progress: Progress
+) -> Training:
     calls = gathered.calls
     progress("Turning calls into numbers")
     encoder = Encoder.of(calls)
@@ -150,16 +159,12 @@ def train(
     progress("Comparing calls in pairs")
     arms, strengths, by_slot = _preferences(calls, rules)
     progress("Evaluating policies on the log")
-    sound = proper(calls)
+    sound, fits = proper(calls), Fits(rows, reward, caller, encoder.blocks)
     floor, level = rules.ess_floor, rules.level
-    earned = policies(
-        calls, sound, rows, reward, caller, encoder, floor=floor, level=level, seed=seed
-    )
+    earned = policies(calls, sound, fits, encoder, floor=floor, level=level, seed=seed)
     progress("Searching all combinations")
     slots = known.everything
-    wisdom = slot_wise(
-        calls, sound, rows, caller, encoder, slots, known.base, floor=floor, level=level
-    )
+    wisdom = slot_wise(calls, sound, fits, encoder, slots, known.base, floor=floor, level=level)
     scores = search(
         encoder,
         model,
