@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import structlog
 from sqlalchemy import Connection
 
+from apps.core.coalesce import Coalesced
 from apps.core.errors import StoreError
 from apps.core.ids import DEFAULT_TENANT
 from apps.core.policy import PolicySlots
@@ -88,8 +89,9 @@ class PolicySelector:
             calculator or RewardCalculator(), self._learns, Sieve(limits)
         )
         self._observer = observer
+        self._fold = Coalesced(self._fold_once)
         self._engines = dict(engines or {})
-        self._tell()
+        self._tell_state()
 
     async def choose(
         self,
@@ -129,7 +131,7 @@ class PolicySelector:
             InvalidFeedback: The rating cannot be.
             StoreError: The feedback cannot be stored; it may be tried again.
         """
-        learned = await self._db.run(self._settler.end, call_ref, feedback)
+        learned = await self._db.join(self._settler.end, call_ref, feedback)
         await self._fold()
         if learned.stored:
             self._tell(learned)
@@ -149,19 +151,19 @@ class PolicySelector:
                 or it ended before its first answer (``not_rewarded``).
             StoreError: The rating cannot be stored; it may be tried again.
         """
-        learned = await self._db.run(self._settler.rate, call_ref, rating, after_s)
+        learned = await self._db.join(self._settler.rate, call_ref, rating, after_s)
         await self._fold()
         if learned.stored and self._observer is not None:
             self._observer.rated_late(learned.variant, rating)
             if learned.held is not None:
                 self._observer.feedback_held(learned.held)
-            tell_state(self._observer, self._guard)
         return learned
 
-    async def _fold(self) -> None:
+    async def _fold_once(self) -> None:
         # Only what is committed is folded: hence a look of its own.
         if await self._db.query(self._guard.refresh):
             await self._save()
+        self._tell_state()
 
     async def _save(self) -> None:
         try:
@@ -255,14 +257,16 @@ class PolicySelector:
         variants = self._guard.bandit.variants
         return variants.get(variant, variants[self._guard.rules.base_variant]).slots
 
-    def _tell(self, learned: Learned | None = None) -> None:
+    def _tell(self, learned: Learned) -> None:
         if self._observer is None:
             return
-        if learned is not None:
-            self._observer.feedback_stored(learned.variant)
-            if learned.held is not None:
-                self._observer.feedback_held(learned.held)
-            if learned.reward is not None:
-                rating = learned.signals.user_rating
-                self._observer.rewarded(learned.variant, learned.reward.value, rating)
-        tell_state(self._observer, self._guard)
+        self._observer.feedback_stored(learned.variant)
+        if learned.held is not None:
+            self._observer.feedback_held(learned.held)
+        if learned.reward is not None:
+            rating = learned.signals.user_rating
+            self._observer.rewarded(learned.variant, learned.reward.value, rating)
+
+    def _tell_state(self) -> None:
+        if self._observer is not None:
+            tell_state(self._observer, self._guard)
