@@ -42,8 +42,9 @@ from apps.llm.base import Generator
 from apps.llm.rehearsal import rehearse
 from apps.monitor.lag import watch_lag
 from apps.monitor.metrics import Metrics
-from apps.rl.defaults import settings_catalog, settings_limits
+from apps.rl.defaults import settings_catalog, settings_limits, settings_policy
 from apps.rl.deploy_guard import DeployGuard
+from apps.rl.guard.review import ACTS
 from apps.rl.policy_bandit import PolicyBandit
 from apps.rl.selector import PolicySelector
 from apps.settings import Settings
@@ -218,8 +219,12 @@ def _folder(settings: Settings, name: str) -> Path:
 def _selector(
     settings: Settings, db: Database, metrics: Metrics, engines: Mapping[str, str]
 ) -> PolicySelector:
+    catalog = settings_catalog(settings)
     bandit = PolicyBandit(
-        db, catalog=settings_catalog(settings), state_path=settings.rl_bandit_state_path
+        db,
+        catalog=catalog,
+        policy=settings_policy(settings, catalog.prior),
+        state_path=settings.rl_bandit_state_path,
     )
     guard = DeployGuard(bandit, rng=np.random.default_rng(settings.rl_seed))
     metrics.know_variants(bandit.variants)

@@ -373,6 +373,16 @@ class Settings(BaseSettings):
     rl_policies_path: Path | None = Field(
         None, description="Prompt variants; docs/policies/prompt_variants.yaml when unset."
     )
+    rl_policy: Literal["nig", "beta", "linear", "linear-ucb"] = Field(
+        "nig",
+        description="How variants are learned: by their rewards alone (nig, or seed 004's"
+        " beta), or by slots and context too (linear, linear-ucb).",
+    )
+    rl_forgetting: int = Field(
+        0,
+        ge=0,
+        description="A reward counts half after this many further rewards; 0 forgets nothing.",
+    )
     rl_traffic_split_new: Share = Field(
         0.1,
         description="Most of the traffic that all new variants together may get."

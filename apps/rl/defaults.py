@@ -14,7 +14,8 @@ from apps.core import secrets
 from apps.core.resources import resource
 from apps.rl.abuse import Limits
 from apps.rl.guard.candidates import with_candidates
-from apps.rl.variants import Catalog, load_catalog
+from apps.rl.policies import Policy, new_policy
+from apps.rl.variants import Catalog, Prior, load_catalog
 from apps.settings import Settings, load_settings
 from apps.store.database import Database, open_database
 
@@ -63,6 +64,17 @@ def settings_limits(settings: Settings) -> Limits:
 def feedback_limits() -> Limits:
     """Return the limits of the settings in force."""
     return settings_limits(load_settings())
+
+
+def settings_policy(settings: Settings, prior: Prior) -> Policy:
+    """Return the policy that the settings name, before it has learned anything."""
+    half_life = settings.rl_forgetting or None
+    return new_policy(settings.rl_policy, half_life=half_life, alpha=prior.alpha, beta=prior.beta)
+
+
+def default_policy(prior: Prior) -> Policy:
+    """Return the policy of the settings in force."""
+    return settings_policy(load_settings(), prior)
 
 
 def default_catalog() -> Catalog:

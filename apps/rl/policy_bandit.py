@@ -1,4 +1,4 @@
-"""The bandit over prompt variants: Thompson sampling with Beta posteriors.
+"""The bandit over prompt variants: seed 004's API around a policy (apps/rl/policies).
 
 The feedback store is the truth; the bandit's state is a fold of it, kept in memory and as a JSON
 snapshot. Several processes share one store: each adds events to it and catches up from the last
@@ -8,7 +8,7 @@ event that it has folded.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
 from pathlib import Path
 from uuid import uuid4
@@ -18,9 +18,9 @@ import structlog
 from sqlalchemy import Connection
 
 from apps.core.errors import ConfigError, InvalidFeedback
-from apps.rl import beta, defaults
+from apps.rl import defaults
+from apps.rl.policies import Policy, Slots
 from apps.rl.posterior import Arm, BanditState, fold
-from apps.rl.propensity import thompson
 from apps.rl.snapshot import read_snapshot, write_snapshot
 from apps.rl.variants import Catalog, PolicyVariant, Prior
 from apps.store.database import Database
@@ -44,12 +44,12 @@ class VariantStatistics:
 
     Attributes:
         pulls: Rewards that counted.
-        alpha: The posterior's first parameter.
+        alpha: First parameter of seed 004's Beta posterior, of all rewards alike.
         beta: Its second.
         mean_reward: Mean of the rewards seen, in [-1, 1]; None before the first.
-        success_rate: The posterior's mean, in [0, 1].
-        interval: 95 % credible interval of the true mean reward, in [-1, 1].
-        probability_best: Probability of being the best of all variants.
+        success_rate: That posterior's mean, in [0, 1].
+        interval: The policy's 95 % credible interval of the true mean reward, in [-1, 1].
+        probability_best: The policy's probability of choosing it among all variants.
         confident: It has at least ``min_pulls_for_confidence`` pulls.
     """
 
@@ -71,6 +71,7 @@ class PolicyBandit:
     Args:
         db: The feedback store; that of the settings when None.
         catalog: Variants and prior; those of the settings when None.
+        policy: How to learn and choose; that of the settings when None.
         state_path: The snapshot; that of the settings when None.
         rng: Source of randomness; seed it for runs that can be repeated.
     """
@@ -80,6 +81,7 @@ class PolicyBandit:
         db: Database | None = None,
         *,
         catalog: Catalog | None = None,
+        policy: Policy | None = None,
         state_path: Path | None = None,
         rng: np.random.Generator | None = None,
     ) -> None:
@@ -87,10 +89,12 @@ class PolicyBandit:
         self.db = db or defaults.default_database()
         self.prior: Prior = catalog.prior
         self.rules = catalog.rules
-        self._state_path = state_path or defaults.default_state_path()
+        self.candidates = catalog.candidates
+        self.state_path = state_path or defaults.default_state_path()
         self._variants = dict(catalog.variants)
         self._rng = rng or np.random.default_rng()
-        self._state = read_snapshot(self._state_path) or BanditState("")
+        self._unlearned = policy or defaults.default_policy(self.prior)
+        self._state = read_snapshot(self.state_path, self._new_policy()) or self._new_state("")
         self.catch_up()
 
     @property
@@ -119,7 +123,10 @@ class PolicyBandit:
             names: Those that compete; may be empty.
             context: What is known of the call.
         """
-        return thompson(self.arms, names, self.prior, 0.0)
+        if not names:
+            return {}
+        found = self._state.policy.chances(names, context or {})
+        return dict(zip(names, found.tolist(), strict=True))
 
     def add_variant(self, variant: PolicyVariant) -> None:
         """Add a variant, or change one's name and slots; what it earned stays.
@@ -129,19 +136,22 @@ class PolicyBandit:
         """
         _ = variant.slots
         self._variants = self._variants | {variant.id: variant}
+        policy = self._state.policy.knowing(self._slots())
+        self._state = replace(self._state, policy=policy)
+        if policy.stale:
+            self.rebuild()
 
     def select_variant(self, context: Mapping[str, object] | None = None) -> str:
-        """Draw from every posterior and return the variant with the largest draw.
+        """Return the variant with the highest score, drawn from what is known now.
 
         This is the bare bandit. Calls go through the deploy guard, which knows the probability of
         each of its choices (``PolicySelector``).
 
         Args:
-            context: What is known of the call. One posterior serves all contexts by now.
+            context: What is known of the call.
         """
         names = list(self._variants)
-        posteriors = np.array([self._state.arm(name).posterior(self.prior) for name in names])
-        return names[int(self._rng.beta(posteriors[:, 0], posteriors[:, 1]).argmax())]
+        return names[int(self._state.policy.scores(names, context or {}, self._rng).argmax())]
 
     def update(
         self, variant: str, reward: float, *, event_id: str | None = None, learns: bool = True
@@ -202,7 +212,7 @@ class PolicyBandit:
         if state.store_id != known or state.last_seq > last_feedback_seq(conn):
             if state.last_seq:
                 log.warning("bandit_state_of_another_store", last_seq=state.last_seq)
-            state = BanditState(known)
+            state = self._new_state(known)
         events = feedback_since(conn, state.last_seq)
         if not events and state is before:
             return False
@@ -222,7 +232,7 @@ class PolicyBandit:
     def rebuild(self) -> BanditState:
         """Fold all events anew and write the snapshot; the result is the same as folding on."""
         with self.db.reading() as conn:
-            self._state = fold(BanditState(store_id(conn)), feedback_since(conn, 0))
+            self._state = fold(self._new_state(store_id(conn)), feedback_since(conn, 0))
         self.save()
         return self._state
 
@@ -232,29 +242,38 @@ class PolicyBandit:
         Raises:
             StoreError: It cannot be written.
         """
-        write_snapshot(self._state_path, self._state, self.prior)
+        write_snapshot(self.state_path, self._state, self.prior)
 
     def statistics(self) -> dict[str, VariantStatistics]:
         """Return what is known of every variant."""
-        best = thompson(self.arms, list(self._variants), self.prior, 0.0)
-        return {name: self._statistics(arm, best[name]) for name, arm in self.arms.items()}
+        best = self.chances(list(self._variants))
+        return {name: self._statistics(name, best[name]) for name in self._variants}
 
     def exploration_rate(self) -> float:
-        """Estimate how often Thompson sampling chooses another variant than the best so far."""
-        best = thompson(self.arms, list(self._variants), self.prior, 0.0)
-        leader = max(self.arms, key=lambda name: self._state.arm(name).success_rate(self.prior))
-        return 1.0 - best[leader]
+        """Return how often the policy chooses another variant than the best so far."""
+        names, policy = list(self._variants), self._state.policy
+        leader = max(names, key=lambda name: policy.estimate(name).mean)
+        return 1.0 - self.chances(names)[leader]
 
-    def _statistics(self, arm: Arm, probability_best: float) -> VariantStatistics:
+    def _slots(self) -> Slots:
+        return {name: variant.slots.as_dict() for name, variant in self._variants.items()}
+
+    def _new_policy(self) -> Policy:
+        return self._unlearned.knowing(self._slots())
+
+    def _new_state(self, store: str) -> BanditState:
+        return BanditState(store, policy=self._new_policy())
+
+    def _statistics(self, name: str, probability_best: float) -> VariantStatistics:
+        arm, estimate = self._state.arm(name), self._state.policy.estimate(name)
         a, b = arm.posterior(self.prior)
-        low, high = (2.0 * beta.quantile(p, a, b) - 1.0 for p in (0.025, 0.975))
         return VariantStatistics(
             pulls=arm.pulls,
             alpha=a,
             beta=b,
             mean_reward=arm.mean_reward,
             success_rate=arm.success_rate(self.prior),
-            interval=(low, high),
+            interval=(estimate.low, estimate.high),
             probability_best=probability_best,
             confident=arm.pulls >= self.rules.min_pulls_for_confidence,
         )

@@ -1,8 +1,9 @@
 """The bandit's state as a pure fold over feedback events, and its snapshot as JSON.
 
-A reward r in [-1, 1] is a success of size p = (r + 1) / 2: it adds p to alpha and 1 - p to beta.
-Only events that carry a reward and may teach count. The fold adds in the order of the events'
-``seq``, so folding on and rebuilding give the same numbers to the last bit.
+Of every variant it keeps what was seen, unforgotten (``Arm``), and beside that what the policy has
+learned. Only events that carry a reward, may teach and are not held count; a revision takes the
+place of the reward that it names. The fold goes in the order of the events' ``seq``, so folding on
+and rebuilding give the same numbers to the last bit.
 """
 
 from __future__ import annotations
@@ -14,10 +15,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from apps.core.errors import StoreError
+from apps.rl.policies import NigPolicy, OtherSettings, Outcome, Policy
 from apps.rl.variants import Prior
-from apps.store.feedback import FeedbackRow
+from apps.store.feedback import FeedbackKind, FeedbackRow
 
-SNAPSHOT_VERSION = 1
+SNAPSHOT_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,10 @@ class Arm:
         """Return the arm after one more reward in [-1, 1]."""
         return Arm(self.pulls + 1, self.success + (reward + 1.0) / 2.0)
 
+    def revised(self, old: float, new: float) -> Arm:
+        """Return the arm when one of its rewards turns out to be another one."""
+        return Arm(self.pulls, min(max(self.success + (new - old) / 2.0, 0.0), self.pulls))
+
     def since(self, earlier: Arm) -> Arm:
         """Return what was seen after an earlier state of this arm."""
         return Arm(self.pulls - earlier.pulls, max(self.success - earlier.success, 0.0))
@@ -64,11 +70,13 @@ class BanditState:
         store_id: The database whose events these are.
         last_seq: The last event folded; 0 for none.
         arms: By variant; one without events may be missing.
+        policy: What it has learned of the same events.
     """
 
     store_id: str
     last_seq: int = 0
     arms: Mapping[str, Arm] = field(default_factory=dict)
+    policy: Policy = field(default_factory=NigPolicy)
 
     def arm(self, variant: str) -> Arm:
         """Return a variant's arm, an empty one if nothing was seen of it."""
@@ -77,15 +85,32 @@ class BanditState:
 
 def fold(state: BanditState, events: Iterable[FeedbackRow]) -> BanditState:
     """Return the state after further events; those it knows already are passed over."""
-    arms = dict(state.arms)
+    arms, policy = dict(state.arms), state.policy
     last_seq = state.last_seq
     for event in events:
         if event.seq <= last_seq:
             continue
         last_seq = event.seq
-        if event.reward is not None and event.learns:
-            arms[event.variant] = arms.get(event.variant, Arm()).rewarded(event.reward)
-    return BanditState(state.store_id, last_seq, arms)
+        outcome = outcome_of(event)
+        if outcome is not None:
+            before = arms.get(outcome.variant, Arm())
+            if outcome.revises is None:
+                arms[outcome.variant] = before.rewarded(outcome.reward)
+            else:
+                arms[outcome.variant] = before.revised(outcome.revises, outcome.reward)
+            policy = policy.learned(outcome)
+    return BanditState(state.store_id, last_seq, arms, policy)
+
+
+def outcome_of(event: FeedbackRow) -> Outcome | None:
+    """Return what an event teaches; None for nothing."""
+    if event.reward is None or not event.learns or event.held is not None:
+        return None
+    if event.kind is FeedbackKind.REVISION and event.revises is None:
+        return None  # it takes the place of nothing that was counted
+    profile = {} if event.profile is None else {"profile": event.profile}
+    context = {**profile, **event.context}
+    return Outcome(event.variant, event.reward, context, event.revises, event.revised_age or 0)
 
 
 def to_json(state: BanditState, prior: Prior) -> str:
@@ -101,24 +126,33 @@ def to_json(state: BanditState, prior: Prior) -> str:
             "mean_reward": arm.mean_reward,
         }
     head = {"version": SNAPSHOT_VERSION, "store_id": state.store_id, "last_seq": state.last_seq}
-    return json.dumps(head | {"variants": variants}, indent=2) + "\n"
+    known = {"variants": variants, "policy": state.policy.to_json()}
+    return json.dumps(head | known, indent=2) + "\n"
 
 
-def from_json(text: str) -> BanditState:
+def from_json(text: str, policy: Policy) -> BanditState:
     """Read a snapshot back.
 
+    Args:
+        text: What ``to_json`` has returned.
+        policy: One of the same settings, whatever it knows.
+
     Raises:
-        StoreError: It is no snapshot, or of another version, or its numbers cannot be.
+        OtherSettings: It is of another version, or was learned by a policy of other settings.
+        StoreError: It is no snapshot, or its numbers cannot be.
     """
     try:
         data = json.loads(text)
         if data["version"] != SNAPSHOT_VERSION:
-            raise ValueError(f"version {data['version']}")
+            raise OtherSettings(f"a snapshot of version {data['version']}")
         arms = {str(name): _arm(values) for name, values in data["variants"].items()}
         last_seq = data["last_seq"]
         if not isinstance(last_seq, int) or last_seq < 0:
             raise ValueError("last_seq")
-        return BanditState(str(data["store_id"]), last_seq, arms)
+        learned = policy.from_json(data["policy"])
+        return BanditState(str(data["store_id"]), last_seq, arms, learned)
+    except OtherSettings:
+        raise
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise StoreError(
             f"The bandit's snapshot cannot be read: {error!r}.", hint="Run `tom rl rebuild`."

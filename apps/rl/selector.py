@@ -203,6 +203,8 @@ class PolicySelector:
             state_version=self._guard.bandit.state.last_seq,
             context=context,
             subject=subject,
+            stage=now.stages[variant].value,
+            policy=self._guard.bandit.state.policy.kind,
             engines=self._engines_of(context.get("language")),
             tenant=tenant,
         )

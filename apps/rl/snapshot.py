@@ -9,21 +9,25 @@ from pathlib import Path
 import structlog
 
 from apps.core.errors import StoreError
+from apps.rl.policies import OtherSettings, Policy
 from apps.rl.posterior import BanditState, from_json, to_json
 from apps.rl.variants import Prior
 
 log = structlog.get_logger(__name__)
 
 
-def read_snapshot(path: Path) -> BanditState | None:
+def read_snapshot(path: Path, policy: Policy) -> BanditState | None:
     """Return the state in a snapshot; None when there is none to be used.
 
     A file that cannot be read is kept beside as ``*.damaged``, and said; the state is then to be
-    rebuilt from the feedback store.
+    rebuilt from the feedback store. So it is where another policy than this one had learned.
     """
     try:
-        return from_json(path.read_text(encoding="utf-8"))
+        return from_json(path.read_text(encoding="utf-8"), policy)
     except FileNotFoundError:
+        return None
+    except OtherSettings as error:
+        log.info("bandit_rebuilt_for_other_settings", path=str(path), why=str(error))
         return None
     except (StoreError, UnicodeDecodeError, OSError) as error:
         damaged = path.with_name(path.name + ".damaged")

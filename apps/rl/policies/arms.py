@@ -16,7 +16,15 @@ import numpy as np
 
 from apps.rl import beta
 from apps.rl.policies.laws import Laws
-from apps.rl.policies.policy import Context, Estimate, Floats, Outcome, Slots, discount_of
+from apps.rl.policies.policy import (
+    Context,
+    Estimate,
+    Floats,
+    OtherSettings,
+    Outcome,
+    Slots,
+    discount_of,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +77,11 @@ class _Arms:
 
     kind: ClassVar[str]
 
+    @property
+    def stale(self) -> bool:
+        """Return False: it does not look at slots."""
+        return False
+
     def knowing(self, slots: Slots) -> Self:
         """Return the same policy: it does not look at slots."""
         return self
@@ -93,7 +106,7 @@ class _Arms:
     def from_json(self, data: Mapping[str, Any]) -> Self:
         """Return a policy of these settings with what another one had written."""
         if (data["kind"], data["half_life"]) != (self.kind, self.half_life):
-            raise ValueError("learned by another kind of policy, or with another half-life")
+            raise OtherSettings("learned by another kind of policy, or with another half-life")
         sums = {str(name): _sums(values) for name, values in data["sums"].items()}
         return replace(self, clock=int(data["clock"]), sums=sums)
 

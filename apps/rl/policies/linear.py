@@ -27,7 +27,15 @@ from apps.rl.policies.features import (
     segment_of,
 )
 from apps.rl.policies.laws import Laws
-from apps.rl.policies.policy import Context, Estimate, Floats, Outcome, Slots, discount_of
+from apps.rl.policies.policy import (
+    Context,
+    Estimate,
+    Floats,
+    OtherSettings,
+    Outcome,
+    Slots,
+    discount_of,
+)
 from apps.rl.policies.regression import Ints, Noise, Regression
 
 MAX_FEATURES = 512
@@ -89,6 +97,11 @@ class LinearPolicy:
     regression: Regression = field(default_factory=lambda: Regression.empty(np.zeros(0)))
 
     kind: ClassVar[str] = "linear"
+
+    @property
+    def stale(self) -> bool:
+        """Return whether a variant was learned by other slots than it has."""
+        return any(was != self.slots.get(name, {}) for name, was in self.taught.items())
 
     def knowing(self, slots: Slots) -> Self:
         """Return the same policy, told what the variants set."""
@@ -164,15 +177,16 @@ class LinearPolicy:
     def from_json(self, data: Mapping[str, Any]) -> Self:
         """Return a policy of these settings with what another one had written."""
         if any(data[name] != value for name, value in self._learned_by().items()):
-            raise ValueError("learned by another kind of policy, or with other settings")
-        for name, slots in data["taught"].items():
-            if slots != self.slots.get(name, {}):
-                raise ValueError(f"{name} was learned with other slots")
+            raise OtherSettings("learned by another kind of policy, or with other settings")
         place = {str(name): i for i, name in enumerate(data["features"])}
         regression = Regression.from_json(data["regression"])
         if len(place) != len(regression):
             raise ValueError("as many features as coefficients")
-        return replace(self, taught=data["taught"], columns=Columns(place), regression=regression)
+        taught = {str(name): dict(slots) for name, slots in data["taught"].items()}
+        found = replace(self, taught=taught, columns=Columns(place), regression=regression)
+        if found.stale:
+            raise OtherSettings("learned when variants had other slots")
+        return found
 
     def _learned_by(self) -> dict[str, Any]:
         """Return what the knowledge depends on, apart from the outcomes."""

@@ -19,6 +19,10 @@ Slots = Mapping[str, Mapping[str, str]]
 """Variants' slot values: by variant, by slot."""
 
 
+class OtherSettings(Exception):
+    """What is to be read was learned by a policy of another kind or with other settings."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """A call's reward, or another reward in the place of one that was learned before.
@@ -61,6 +65,11 @@ class Policy(Protocol):
         """Return its name in the settings."""
         ...
 
+    @property
+    def stale(self) -> bool:
+        """Return whether it has learned by other slots than it knows now: start anew, then."""
+        ...
+
     def knowing(self, slots: Slots) -> Self:
         """Return the same policy, told what the variants set."""
         ...
@@ -95,7 +104,8 @@ class Policy(Protocol):
         """Return a policy of these settings that knows what another one had written.
 
         Raises:
-            ValueError: It was of another kind or other settings, or cannot be.
+            OtherSettings: It was of another kind or other settings.
+            ValueError: It cannot be.
             KeyError: Something is missing.
             TypeError: Something is of another type.
         """
