@@ -5,12 +5,13 @@ PIPER_VENV ?= .venv-piper
 PAGE_VENV ?= .venv-page
 DOORS_VENV ?= .venv-doors
 PIPECAT_VENV := .venv-pipecat
+RL_VENV := .venv-rl
 BIN := $(VENV)/bin
 # A file's tests share servers and models, so one worker runs them; the longest files come first.
 PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: coverage bench-doors bench-network bench-latency bench-calls bench-recognition bench-pipecat bench-turns bench-interruptions help install install-test demo run test test-doors fuzz-doors test-page test-piper lint types arrows check docs clean
+.PHONY: coverage bench-rl bench-doors bench-network bench-latency bench-calls bench-recognition bench-pipecat bench-turns bench-interruptions help install install-test demo run test test-doors fuzz-doors test-page test-piper lint types arrows check docs clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -103,6 +104,19 @@ $(PIPECAT_VENV)/.peer:
 	  matplotlib
 	@touch $@
 
+bench-rl: $(VENV)/.base $(RL_VENV)/.peers ## Learning beside MABWiser, Vowpal Wabbit, river, TensorZero's rule, obp (an hour)
+	$(RL_VENV)/bin/python -m benchmarks.learning.side_by_side
+
+# Others' packages, and TOM's after them. obp pins old ones that it does not need for its estimators.
+$(RL_VENV)/.peers: | $(BIN)/python
+	$(PYTHON) -m venv $(RL_VENV)
+	$(RL_VENV)/bin/python -m pip install --quiet mabwiser==2.7.4 vowpalwabbit==9.11.9 river==0.26.1 \
+	  scikit-learn==1.9.1 matplotlib==3.11.2
+	$(RL_VENV)/bin/python -m pip install --quiet --no-deps --ignore-requires-python obp==0.5.7
+	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
+	  > $$($(RL_VENV)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/tom.pth
+	@touch $@
+
 lint: $(VENV)/.test ## Ruff: style, docstrings, likely bugs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -122,4 +136,4 @@ docs: $(VENV)/.test ## Write what the docs take from the code
 	$(BIN)/python deploy/grafana/generate.py
 
 clean: ## Remove the environment and caches (never data/)
-	rm -rf $(VENV) $(PIPER_VENV) $(PAGE_VENV) $(DOORS_VENV) $(PIPECAT_VENV) .mypy_cache .ruff_cache .pytest_cache .coverage*
+	rm -rf $(VENV) $(PIPER_VENV) $(PAGE_VENV) $(DOORS_VENV) $(PIPECAT_VENV) $(RL_VENV) .mypy_cache .ruff_cache .pytest_cache .coverage*

@@ -1,8 +1,8 @@
 """scikit-learn's bundled sets as bandits: naming the right class of a row earns 1, any other 0.
 
 Each row comes several times, all of them shuffled by the seed. Features are standardised over the
-whole set and divided by the square root of their number, with a one in front, so that rows are about
-as long as those of the simulator whatever the set. A reward is known before the next row comes.
+whole set and divided by the square root of their number, with a one in front: rows are as
+long in each set. A reward is known before the next row comes.
 """
 
 from __future__ import annotations

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.learning import bundled
 from benchmarks.learning.learners import Maker
 from benchmarks.learning.roster import ROOT, Entry
-from benchmarks.learning.run import Course, Run, course, run
+from benchmarks.learning.run import Run, course, run
 from benchmarks.learning.scenarios import SCENARIOS
+
+
+def _said(line: str) -> None:
+    print(line, flush=True)
+
 
 FOLDER = ROOT / "benchmarks/learning/.kept"
 
@@ -24,7 +32,7 @@ def runs(
     seeds: Sequence[int],
     *,
     folder: Path = FOLDER,
-    tell: Callable[[str], None] = print,
+    tell: Callable[[str], None] = _said,
 ) -> dict[str, list[Run]]:
     """Return everybody's runs in a scenario or a bundled set, and make those that are missing.
 
@@ -37,49 +45,52 @@ def runs(
     """
     found: dict[str, list[Run]] = {name: [] for name in entries}
     for seed in seeds:
-        hold = _Hold(world, seed)
+        hold = _Rows(world, seed) if world in bundled.COPIES else _Calls(world, seed)
         for name, entry in entries.items():
-            file = folder / world / f"{name}-{seed}-{entry.fingerprint()}.json"
+            file = folder / world / f"{name}-{seed}-{hold.digest}-{entry.fingerprint()}.json"
             if not file.exists():
-                file.parent.mkdir(parents=True, exist_ok=True)
                 made = hold(entry.make)
-                text = json.dumps(asdict(made) | {"regret": made.regret.tolist()})
-                fresh = file.with_suffix(".new")
-                fresh.write_text(text, encoding="utf-8")
-                fresh.replace(file)
+                _write(file, made)
                 tell(f"{world} {seed} {name}: {made.regret[-1]:.1f}")
             found[name].append(_read(file))
     return found
 
 
-def singles(scenario: str, seeds: Sequence[int], *, folder: Path = FOLDER) -> list[float]:
-    """Return for each seed the regret of the one variant that is best for the whole run."""
-    from benchmarks.learning.roster import WORLDS, code
+class _Calls:
+    """A simulated world; its digest is that of the numbers themselves."""
 
-    folder = folder / scenario
-    folder.mkdir(parents=True, exist_ok=True)
-    file = folder / f"single-{code(WORLDS)[:12]}.json"
-    known = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-    for seed in seeds:
-        if str(seed) not in known:
-            known[str(seed)] = course(SCENARIOS[scenario], seed).single
-            file.write_text(json.dumps(known), encoding="utf-8")
-    return [known[str(seed)] for seed in seeds]
-
-
-class _Hold:
-    """A world that is only made when somebody is to run in it."""
-
-    def __init__(self, world: str, seed: int) -> None:
-        self._world, self._seed = world, seed
-        self._course: Course | None = None
+    def __init__(self, scenario: str, seed: int) -> None:
+        self._seed, self.course = seed, course(SCENARIOS[scenario], seed)
+        on = self.course
+        self.digest = _digest(on.features, on.outcomes.reward, on.outcomes.reward_at_end, on.costs)
 
     def __call__(self, make: Maker) -> Run:
-        if self._world in bundled.COPIES:
-            return bundled.run_rows(bundled.rows(self._world, self._seed), make, self._seed)
-        if self._course is None:
-            self._course = course(SCENARIOS[self._world], self._seed)
-        return run(self._course, make, self._seed)
+        return run(self.course, make, self._seed)
+
+
+class _Rows:
+    """A bundled set in a seed's order."""
+
+    def __init__(self, name: str, seed: int) -> None:
+        self._seed, self._rows = seed, bundled.rows(name, seed)
+        self.digest = _digest(self._rows.features, self._rows.label)
+
+    def __call__(self, make: Maker) -> Run:
+        return bundled.run_rows(self._rows, make, self._seed)
+
+
+def _digest(*arrays: NDArray[Any]) -> str:
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()[:8]
+
+
+def _write(file: Path, made: Run) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    fresh = file.with_suffix(".new")
+    fresh.write_text(json.dumps(asdict(made) | {"regret": made.regret.tolist()}), encoding="utf-8")
+    fresh.replace(file)
 
 
 def _read(file: Path) -> Run:

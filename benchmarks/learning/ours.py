@@ -14,11 +14,13 @@ from apps.rl.policies import (
     Policy,
     Slots,
 )
+from apps.rl.policies.laws import Laws
+from apps.rl.policies.regression import Noise, Regression
 from apps.rl.posterior import Arm
 from apps.rl.propensity import Allocation, allocate
 from apps.rl.simulator.scenario import SLOT_VALUES
 from apps.rl.variants import GuardRules, Prior
-from benchmarks.learning.learners import Feedback, Seen, Task
+from benchmarks.learning.learners import Feedback, Floats, Seen, Task
 
 
 class Ours:
@@ -40,6 +42,10 @@ class Ours:
     def choose(self, call: Seen) -> int:
         """Return the variant with the highest score."""
         return int(self._policy.scores(self._names, call.context, self._rng).argmax())
+
+    def propensities(self, call: Seen) -> Floats:
+        """Return the probability of each variant to be chosen."""
+        return self._policy.chances(self._names, call.context)
 
     def learn(self, feedback: Feedback) -> None:
         """Learn the reward, or what takes its place."""
@@ -76,6 +82,55 @@ def linear(task: Task, **options: Any) -> Ours:
 def linear_ucb(task: Task, **options: Any) -> Ours:
     """Return the upper confidence bound over slots and context."""
     return Ours(task, LinearUcbPolicy(**options))
+
+
+class Disjoint:
+    """The product's regression for each variant of its own, over features that are plain numbers.
+
+    For tasks without slots: sklearn's bundled sets as bandits. It chooses the highest upper bound,
+    or, with ``optimism`` None, the highest draw.
+
+    Args:
+        task: What is known before the first call.
+        optimism: Standard deviations that are added to the mean; None draws scores.
+        width: Draws' standard deviations are multiplied by this.
+        scale: Prior standard deviation of a feature's effect, in standard deviations of the noise.
+        sd: The noise's standard deviation, before anything is seen.
+        shape: How sure of that; worth ``2 * shape`` rewards.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        optimism: float | None = 1.0,
+        width: float = 1.0,
+        scale: float = 1.0,
+        sd: float = 0.4,
+        shape: float = 3.0,
+    ) -> None:
+        self._rng, self._optimism, self._width = np.random.default_rng(task.seed), optimism, width
+        self._noise = Noise(sd, shape)
+        self._at = np.arange(task.features)
+        empty = Regression.empty(np.full(task.features, scale**2))
+        self._known = [empty] * len(task.variants)
+
+    def choose(self, call: Seen) -> int:
+        """Return the variant with the highest bound or draw."""
+        x = call.features
+        mean = np.array([known.mean @ x for known in self._known])
+        noise = [known.noise(self._noise) for known in self._known]
+        variance = np.array([x @ known.covariance @ x for known in self._known])
+        scale = np.array([sd for sd, _ in noise]) * np.sqrt(np.maximum(variance, 1e-18))
+        if self._optimism is not None:
+            return int((mean + self._optimism * scale).argmax())
+        degrees = np.array([d for _, d in noise])
+        return int(Laws.student(mean, self._width * scale, degrees).draw(self._rng).argmax())
+
+    def learn(self, feedback: Feedback) -> None:
+        """Learn the reward with its variant's regression."""
+        arm = feedback.variant
+        x = feedback.call.features
+        self._known[arm] = self._known[arm].observed(self._at, x, feedback.reward)
 
 
 class BetaThompson:

@@ -19,8 +19,8 @@ from benchmarks.learning.learners import Learner, Task
 ROOT = Path(__file__).resolve().parents[2]
 HERE = "benchmarks/learning"
 PLAIN = (f"{HERE}/learners.py",)
-OURS = (f"{HERE}/ours.py", "apps/rl/posterior.py", "apps/rl/propensity.py", "apps/rl/policies")
-WORLDS = (f"{HERE}/run.py", f"{HERE}/scenarios.py", f"{HERE}/bundled.py", "apps/rl/simulator")
+OURS = (f"{HERE}/ours.py", "apps/rl/posterior.py", "apps/rl/policies")
+GUARD = ("apps/rl/propensity.py", "apps/rl/variants.py")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +46,8 @@ class Entry:
         return learner
 
     def fingerprint(self) -> str:
-        """Return what changes as soon as its runs might turn out otherwise."""
-        told = (self.where, sorted(self.options.items()), code(self.sources), code(WORLDS))
+        """Return what changes as soon as its choices might turn out otherwise."""
+        told = (self.where, sorted(self.options.items()), code(self.sources))
         return hashlib.sha256(repr(told).encode()).hexdigest()[:12]
 
 
@@ -75,7 +75,19 @@ def _ours(name: str, note: str = "", **options: Any) -> Entry:
     return Entry(f"benchmarks.learning.ours:{name}", OURS, options, note)
 
 
+def _guarded(name: str, note: str = "", **options: Any) -> Entry:
+    return Entry(f"benchmarks.learning.ours:{name}", (*OURS, *GUARD), options, note)
+
+
+def _raw(name: str, note: str = "", **options: Any) -> Entry:
+    sources = (f"{HERE}/raw.py", "apps/rl/policies/laws.py", "apps/rl/policies/regression.py")
+    return Entry(f"benchmarks.learning.raw:{name}", sources, options, note)
+
+
 SIMULATED: Mapping[str, Entry] = {
+    "tom-nig": _ours("nig", "the product's default"),
+    "tom-linear": _ours("linear", "the product's"),
+    "tom-linear-ucb": _ours("linear_ucb", "the product's"),
     "tom-beta": _ours("BetaThompson", "first version"),
     "mabwiser-ts": _peer("mabwiser", "thompson", "success above 0.2"),
     "mabwiser-lints": _peer("mabwiser", "lin_ts", "default"),
@@ -90,7 +102,14 @@ SIMULATED: Mapping[str, Entry] = {
     "uniform": _plain("Uniform", ""),
 }
 
+GUARDED: Mapping[str, Entry] = {
+    "tom-beta-guarded": _guarded("GuardedBetaThompson", "behind the deploy guard"),
+}
+"""None of the others has a guard, so these are not compared with them."""
+
 BUNDLED: Mapping[str, Entry] = {
+    "tom-linear-ucb": _raw("RawLinearUcb", "tuned on seeds 0 to 9", effect=2.2, width=0.8),
+    "tom-linear": _raw("RawLinear", "tuned on seeds 0 to 9", effect=4.0, width=0.3),
     "mabwiser-lints": _peer("mabwiser", "lin_ts", "default"),
     "mabwiser-linucb": _peer("mabwiser", "lin_ucb", "default"),
     "vw-squarecb": _peer("vw", "squarecb", "default"),
@@ -99,3 +118,6 @@ BUNDLED: Mapping[str, Entry] = {
     "epsilon-greedy": _plain("EpsilonGreedy", "10 %"),
     "uniform": _plain("Uniform", ""),
 }
+
+OURS_SIMULATED = tuple(name for name in SIMULATED if name.startswith("tom-"))
+OURS_BUNDLED = tuple(name for name in BUNDLED if name.startswith("tom-"))

@@ -29,7 +29,8 @@ class MabWiser:
         """Return its choice; before the first reward it has none, so any variant is taken."""
         if not self._fitted:
             return int(self._rng.integers(self._arms))
-        return int(self._mab.predict(call.features[None]) if self._contextual else self._mab.predict())
+        contexts = call.features[None] if self._contextual else None
+        return int(self._mab.predict(contexts))
 
     def learn(self, feedback: Feedback) -> None:
         """Fit it by one reward more."""

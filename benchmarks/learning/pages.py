@@ -1,0 +1,156 @@
+"""The comparison's tables in docs/benchmarks-learning.md, and its figures, out of ``results``."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from benchmarks.learning.roster import ROOT
+
+RESULTS = Path(__file__).with_name("results")
+PAGE = ROOT / "docs/benchmarks-learning.md"
+FIGURES = ROOT / "docs/figures"
+Found = Mapping[str, Any]
+NOT_WORLDS = ("machine", "seeds", "learners")
+
+
+def renew() -> None:
+    """Write the page's tables anew, and draw the figures."""
+    from benchmarks.learning import figures
+
+    found = {file.stem: json.loads(file.read_text("utf-8")) for file in RESULTS.glob("*.json")}
+    text = PAGE.read_text(encoding="utf-8")
+    for name, block in blocks(found).items():
+        begin, end = f"<!-- generated: {name} -->", "<!-- end -->"
+        before, found_it, rest = text.partition(begin)
+        _, _, after = rest.partition(end)
+        if not found_it:
+            raise ValueError(f"{PAGE.name} needs a place for {name}")
+        text = f"{before}{begin}\n{block}\n{end}{after}"
+    PAGE.write_text(text, encoding="utf-8")
+    figures.draw(found, FIGURES)
+
+
+def blocks(found: Found) -> dict[str, str]:
+    """Return every table for which there are results."""
+    makers: Mapping[str, tuple[str, Callable[[Found], str]]] = {
+        "regret": ("scenarios", lambda part: by_world(part, "regret", 0)),
+        "bad": ("scenarios", lambda part: by_world(part, "bad", 1)),
+        "worst": ("scenarios", lambda part: by_world(part, "worst", 1)),
+        "beside": ("scenarios", best_beside),
+        "configurations": ("scenarios", parameters),
+        "bundled": ("bundled", lambda part: by_world(part, "regret", 1)),
+        "bundled-beside": ("bundled", best_beside),
+        "bundled-configurations": ("bundled", parameters),
+        "speed": ("speed", speeds),
+        "agreement": ("off_policy", agreement),
+        "rmse": ("off_policy", rmse),
+        "coverage": ("off_policy", coverage),
+    }
+    return {name: make(found[part]) for name, (part, make) in makers.items() if part in found}
+
+
+def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """Return a table in Markdown."""
+    columns = list(head)
+    lines = ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
+    return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows])
+
+
+def worlds(part: Found) -> list[str]:
+    """Return the names of the scenarios or sets in a part."""
+    return [name for name in part if name not in NOT_WORLDS]
+
+
+def by_world(part: Found, what: str, digits: int) -> str:
+    """Return a table of one figure: a row for each learner, a column for each world."""
+    names = worlds(part)
+    rows = []
+    for learner in part[names[0]]["by"]:
+        cells = [part[world]["by"][learner][what] for world in names]
+        rows.append([learner, *(f"{mean:.{digits}f} ± {half:.{digits}f}" for mean, half in cells)])
+    if what == "regret" and "single" in part[names[0]]:
+        cells = [part[world]["single"] for world in names]
+        rows.append(
+            ["(best single variant)", *(f"{mean:.0f} ± {half:.0f}" for mean, half in cells)]
+        )
+    return table(["", *(f"`{name}`" for name in names)], rows)
+
+
+def best_beside(part: Found) -> str:
+    """Return a table of our best beside the others' best."""
+    rows = []
+    for world in worlds(part):
+        b, by = part[world]["beside"], part[world]["by"]
+        mine, peer = by[b["ours"]]["regret"], by[b["peer"]]["regret"]
+        rows.append(
+            [
+                f"`{world}`",
+                f"{b['ours']} {mine[0]:.0f} ± {mine[1]:.0f}",
+                f"{b['peer']} {peer[0]:.0f} ± {peer[1]:.0f}",
+                f"{b['ratio']:.2f}",
+                f"{b['difference'][0]:+.1f} ± {b['difference'][1]:.1f}",
+                "yes" if b["apart"] else "no",
+            ]
+        )
+    head = ("", "ours", "best of the others", "ratio", "difference, paired", "intervals apart")
+    return table(head, rows)
+
+
+def parameters(part: Found) -> str:
+    """Return a table of everybody's parameters."""
+    rows = []
+    for name, known in part["learners"].items():
+        options = ", ".join(f"{key} {value}" for key, value in known.items() if key != "from")
+        rows.append([name, options or "-", known["from"] or "-"])
+    return table(("", "parameters", "from"), rows)
+
+
+def speeds(part: Found) -> str:
+    """Return a table of decisions and updates per second."""
+    rows = [
+        [name, f"{s['decisions']:,.0f}", f"{s['updates']:,.0f}" if s["updates"] else "-"]
+        for name, s in part["by"].items()
+    ]
+    return table(("", "decisions/s", "updates/s"), rows)
+
+
+def agreement(part: Found) -> str:
+    """Return a table of how far ours and obp's values are apart."""
+    rows = [[name, f"{gap:.1e}"] for name, gap in part["furthest"].items()]
+    return table(("estimator", "largest difference"), rows)
+
+
+def rmse(part: Found) -> str:
+    """Return a table of RMSE: a row for each estimator, a column for each log and target."""
+    columns = list(part["rmse"])
+    rows = []
+    for name in part["rmse"][columns[0]]:
+        cells = [part["rmse"][column][name] for column in columns]
+        rows.append([name, *(f"{value:.4f} ({behind:.1f})" for value, behind in cells)])
+    return table(("", *columns), rows)
+
+
+def coverage(part: Found) -> str:
+    """Return a table of how often the 95 % intervals held the truth."""
+    rows = [
+        [
+            world,
+            target,
+            f"{c['logs']}",
+            f"{c['bias']:+.4f}",
+            f"{c['rmse']:.4f}",
+            f"{c['covers']:.3f}",
+        ]
+        for world, targets in part["coverage"].items()
+        for target, c in targets.items()
+    ]
+    return table(("callers", "target", "logs", "bias", "RMSE", "delta interval covers"), rows)
+
+
+def compact(text: str) -> str:
+    """Return indented JSON with its lists of numbers on one line each."""
+    return re.sub(r"\[[^\[\]{}]*\]", lambda m: re.sub(r"\s+", " ", m[0]), text)

@@ -1,0 +1,73 @@
+"""What the comparison found, as plain data: what is committed, drawn and printed."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.learning.__main__ import interval
+from benchmarks.learning.kept import curve
+from benchmarks.learning.roster import Entry
+from benchmarks.learning.run import Run
+
+Pair = list[float]
+Found = dict[str, Any]
+
+
+def told(some: Sequence[Run], *, of_calls: bool = True) -> Found:
+    """Return one learner's runs in one world: means, half widths of 95 % intervals, mean curve."""
+    found: Found = {"regret": pair([float(r.regret[-1]) for r in some]), "curve": list(curve(some))}
+    if of_calls:
+        found |= {
+            "full_regret": pair([r.full_regret for r in some]),
+            "bad": pair([100.0 * r.bad_share for r in some]),
+            "worst": pair([100.0 * r.worst_share for r in some]),
+        }
+    return found
+
+
+def beside(runs: Mapping[str, Sequence[Run]], ours: Sequence[str]) -> Found:
+    """Return our best learner beside the best of the others in one world.
+
+    Both ran in the same worlds, so the interval of the difference is that of paired runs.
+    """
+    finals = {name: np.array([r.regret[-1] for r in some]) for name, some in runs.items()}
+    mine = min((name for name in finals if name in ours), key=lambda name: finals[name].mean())
+    peer = min((name for name in finals if name not in ours), key=lambda name: finals[name].mean())
+    (low, low_half), (high, high_half) = pair(finals[mine]), pair(finals[peer])
+    return {
+        "ours": mine,
+        "peer": peer,
+        "ratio": round(float(finals[mine].mean() / finals[peer].mean()), 3),
+        "difference": pair(finals[mine] - finals[peer]),
+        "apart": bool(low + low_half < high - high_half),
+    }
+
+
+def pair(values: Sequence[float] | np.ndarray[Any, Any]) -> Pair:
+    """Return the mean and half the width of its 95 % interval, rounded."""
+    mean, half = interval([float(value) for value in values])
+    return [round(mean, 2), round(half, 2)]
+
+
+def configurations(entries: Mapping[str, Entry]) -> Found:
+    """Return everybody's parameters, and where they are from."""
+    return {name: {**entry.options, "from": entry.note} for name, entry in entries.items()}
+
+
+def machine() -> Found:
+    """Return what the speeds were measured on."""
+    lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return {
+        "processor": names[0] if names else platform.machine(),
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "on": time.strftime("%Y-%m-%d"),
+    }

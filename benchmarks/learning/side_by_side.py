@@ -1,0 +1,84 @@
+"""Everything of ``make bench-rl``: ``python -m benchmarks.learning.side_by_side``.
+
+Runs are kept (``kept.py``), so it may be broken off and goes on where it was. It writes
+``results/*.json``, the tables of docs/benchmarks-learning.md and the figures in docs/figures.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from benchmarks.learning import pages
+from benchmarks.learning.bundled import COPIES
+from benchmarks.learning.kept import runs
+from benchmarks.learning.results import beside, configurations, machine, pair, told
+from benchmarks.learning.roster import BUNDLED, GUARDED, OURS_BUNDLED, OURS_SIMULATED, SIMULATED
+from benchmarks.learning.run import course
+from benchmarks.learning.scenarios import SCENARIOS
+
+FIRST_SEED = 1000
+PARTS = ("scenarios", "bundled", "off_policy", "speed")
+
+
+def scenarios(seeds: Sequence[int]) -> dict[str, Any]:
+    """Return the simulator's part."""
+    found: dict[str, Any] = {"learners": configurations({**SIMULATED, **GUARDED})}
+    for world in SCENARIOS:
+        made = runs(world, SIMULATED, seeds)
+        found[world] = {
+            "beside": beside(made, OURS_SIMULATED),
+            "single": pair([course(SCENARIOS[world], seed).single for seed in seeds]),
+            "by": {name: told(some) for name, some in (made | runs(world, GUARDED, seeds)).items()},
+        }
+    return found
+
+
+def bundled(seeds: Sequence[int]) -> dict[str, Any]:
+    """Return the part of scikit-learn's sets."""
+    found: dict[str, Any] = {"learners": configurations(BUNDLED)}
+    for world in COPIES:
+        made = runs(world, BUNDLED, seeds)
+        found[world] = {
+            "beside": beside(made, OURS_BUNDLED),
+            "by": {name: told(some, of_calls=False) for name, some in made.items()},
+        }
+    return found
+
+
+def measure(part: str, seeds: Sequence[int]) -> dict[str, Any]:
+    """Return one part's results."""
+    if part == "scenarios":
+        return scenarios(seeds)
+    if part == "bundled":
+        return bundled(seeds)
+    if part == "speed":
+        from benchmarks.learning.speed import speeds
+
+        return speeds()
+    from benchmarks.learning.off_policy import beside_obp
+
+    return beside_obp()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure, write, say where we lose."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, default=10, help="runs of each learner and world")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
+    options = parser.parse_args(arguments)
+    seeds = range(FIRST_SEED, FIRST_SEED + options.seeds)
+    pages.RESULTS.mkdir(exist_ok=True)
+    for part in options.parts:
+        found = {"machine": machine(), "seeds": [seeds[0], len(seeds)], **measure(part, seeds)}
+        text = json.dumps(found, indent=1, sort_keys=False)
+        (pages.RESULTS / f"{part}.json").write_text(pages.compact(text) + "\n", encoding="utf-8")
+    pages.renew()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
