@@ -443,8 +443,10 @@ class Settings(BaseSettings):
         description="Robust standard deviations from a variant's median reward at which further"
         " rewards are cut; 0 cuts none.",
     )
-    rl_feedback_elsewhere: bool = Field(
-        True, description="Feedback about calls that did not run here counts too."
+    rl_feedback_elsewhere: Share = Field(
+        0.1,
+        description="Largest share of calls that did not run here among a variant's latest rewards,"
+        " once any call has run here.",
     )
     rl_seed: int | None = Field(
         None, description="Seeds the choice of variants, for demonstrations and tests alone."

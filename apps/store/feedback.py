@@ -139,7 +139,7 @@ def feedback_since(
         .order_by(feedback_events.c.seq)
         .limit(limit)
     )
-    return [_event(row) for row in rows]
+    return [event_of(row) for row in rows]
 
 
 def last_feedback_seq(conn: Connection, *, tenant: str = DEFAULT_TENANT) -> int:
@@ -155,7 +155,7 @@ def feedback_of_call(conn: Connection, call_ref: str) -> list[FeedbackRow]:
         .where(feedback_events.c.call_ref == call_ref)
         .order_by(feedback_events.c.seq)
     )
-    return [_event(row) for row in rows]
+    return [event_of(row) for row in rows]
 
 
 def rewards_counted_since(conn: Connection, seq: int, *, tenant: str = DEFAULT_TENANT) -> int:
@@ -178,7 +178,7 @@ def rewards_counted_since(conn: Connection, seq: int, *, tenant: str = DEFAULT_T
 def counts_by_variant(
     conn: Connection, *, tenant: str = DEFAULT_TENANT
 ) -> dict[str, VariantCounts]:
-    """Return what is stored of each variant, admin events left out.
+    """Return what is stored of each variant, admin and held events left out.
 
     Each call counts once, with its newest reward: a revision takes the place of what it revises.
     """
@@ -198,6 +198,7 @@ def counts_by_variant(
         .where(
             feedback_events.c.tenant == tenant,
             feedback_events.c.kind != FeedbackKind.ADMIN.value,
+            feedback_events.c.held.is_(None),
         )
         .group_by(feedback_events.c.variant)
         .order_by(feedback_events.c.variant)
@@ -219,7 +220,8 @@ def store_id(conn: Connection) -> str:
     return str(conn.execute(select(meta.c.value).where(meta.c.key == "store_id")).scalar_one())
 
 
-def _event(row: Row[tuple[object, ...]]) -> FeedbackRow:
+def event_of(row: Row[tuple[object, ...]]) -> FeedbackRow:
+    """Return a whole row of the table as an event."""
     return FeedbackRow(
         event_id=row.event_id,
         kind=FeedbackKind(row.kind),

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, select
 
 from apps.core.ids import DEFAULT_TENANT
-from apps.store.feedback import FeedbackKind, FeedbackRow
-from apps.store.feedback import _event as event_of
+from apps.store.feedback import FeedbackKind, FeedbackRow, event_of
 from apps.store.tables import decisions, feedback_events
 
 _TELLS = (FeedbackKind.FEEDBACK.value, FeedbackKind.REVISION.value)
@@ -27,6 +26,7 @@ class LatestReward:
     call_ref: str | None
     rating: int | None
     duration_s: float | None
+    here: bool
 
 
 def events_of_subject(
@@ -58,7 +58,9 @@ def latest_rewards(
             table.call_ref,
             table.rating,
             table.signals["duration_sec"].as_float().label("duration_s"),
+            decisions.c.seq.is_not(None),
         )
+        .outerjoin_from(feedback_events, decisions, decisions.c.call_ref == table.call_ref)
         .where(
             table.tenant == tenant,
             table.variant == variant,
@@ -69,13 +71,22 @@ def latest_rewards(
         .order_by(table.seq.desc())
         .limit(limit)
     )
-    return [LatestReward(*row) for row in rows]
+    return [
+        LatestReward(reward, subject, call, rating, duration_s, bool(here))
+        for reward, subject, call, rating, duration_s, here in rows
+    ]
 
 
 def variant_of_call(conn: Connection, call_ref: str) -> str | None:
     """Return the variant that a call was given here; None for a call from elsewhere."""
     query = select(decisions.c.variant).where(decisions.c.call_ref == call_ref)
     return conn.execute(query).scalar()
+
+
+def any_decision(conn: Connection, *, tenant: str = DEFAULT_TENANT) -> bool:
+    """Return whether any call has been held here."""
+    query = select(decisions.c.seq).where(decisions.c.tenant == tenant).limit(1)
+    return conn.execute(query).first() is not None
 
 
 def held_events(

@@ -32,10 +32,13 @@ ATTACKS: Mapping[str, Scenario] = {
     "few": POISONED,
     "many": replace(POISONED, name="poison_many", bots=Bots(share=0.1, accounts=200)),
     "forged": replace(POISONED, name="poison_forged", bots=Bots(share=0.1, accounts=200)),
+    "elsewhere": replace(POISONED, name="poison_elsewhere", bots=Bots(share=0.1, accounts=200)),
 }
 """``few``: thirty accounts that always say the same, half of it twice. ``many``: two hundred that
-say it in ever other words. ``forged``: the same, but each claims to have had the worst variant."""
-NOISY = ("many", "forged")
+say it in ever other words. ``forged``: the same, but each claims to have had the worst variant.
+``elsewhere``: so they do of calls that did not run here, where nobody can know better."""
+FORGED = ("forged", "elsewhere")
+NOISY = ("many", *FORGED)
 LAST = 1000
 """What the end of a run is: its last calls."""
 
@@ -67,7 +70,7 @@ class _Due:
     order: int
     feedback: Feedback
     told: Told
-    chosen: str
+    chosen: str | None
 
 
 class _Inbox:
@@ -80,7 +83,7 @@ class _Inbox:
         self.seen: Counter[tuple[bool, bool]] = Counter()  # (a cheat's, held)
         self.reasons: Counter[str] = Counter()
 
-    def add(self, at_s: float, feedback: Feedback, told: Told, chosen: str) -> None:
+    def add(self, at_s: float, feedback: Feedback, told: Told, chosen: str | None) -> None:
         heapq.heappush(self._due, _Due(at_s, self._order(), feedback, told, chosen))
 
     def deliver(self, until_s: float, cheats: np.ndarray) -> None:
@@ -121,9 +124,10 @@ def hold(on: Course, make: Maker, seed: int, attack: str, limits: Limits | None)
         call = Seen(i, int(on.calls.subject[i]), on.features[i])
         chosen[i] = learner.choose(call)
         noise = rng if cheats[i] and attack in NOISY else None
-        claimed = world.bots_target if cheats[i] and attack == "forged" else int(chosen[i])
+        claimed = world.bots_target if cheats[i] and attack in FORGED else int(chosen[i])
         for due_s, feedback, told in _events(on, call, claimed, noise):
-            inbox.add(due_s, feedback, told, world.ids[chosen[i]])
+            unknown = bool(cheats[i]) and attack == "elsewhere"
+            inbox.add(due_s, feedback, told, None if unknown else world.ids[chosen[i]])
     worst, people = int(world.population_means.argmin()), ~cheats
     last = people & (np.arange(n) >= n - LAST)
     costs = on.costs[np.arange(n), chosen]

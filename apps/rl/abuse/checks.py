@@ -37,8 +37,11 @@ def other_variant(event: Told, history: History, limits: Limits) -> bool:
 
 
 def unknown_call(event: Told, history: History, limits: Limits) -> bool:
-    """Return whether the call did not run here, where it should have."""
-    return history.call_variant is None and not limits.elsewhere
+    """Return whether the call ran elsewhere, and such calls have their share already."""
+    if history.call_variant is not None or not history.calls_here or event.revision:
+        return False
+    calls = {peer.call_ref or n for n, peer in enumerate(history.of_variant) if not peer.here}
+    return len(calls) + 1 > limits.elsewhere * (len(history.of_variant) + 1)
 
 
 def held_before(event: Told, history: History, limits: Limits) -> bool:

@@ -17,7 +17,7 @@ class Reason(StrEnum):
     OTHER_VARIANT = "other_variant"
     """The call had another variant than the event says."""
     UNKNOWN_CALL = "unknown_call"
-    """The call did not run here, and feedback from elsewhere is not wanted."""
+    """The call did not run here, and feedback from elsewhere has its share already."""
     HELD_BEFORE = "held_before"
     """It revises an event that is held itself."""
     BURST = "burst"
@@ -57,7 +57,8 @@ class Limits:
         winsorise: Rewards further than this many robust standard deviations from the variant's
             median are cut there; 0 switches it off.
         winsorise_from: ...once so many rewards are known of the variant.
-        elsewhere: Feedback about calls that did not run here counts.
+        elsewhere: Largest share of calls that did not run here among a variant's latest rewards,
+            in an installation that holds calls itself.
     """
 
     per_hour: int = 4
@@ -73,7 +74,7 @@ class Limits:
     quality_floor: float = 0.5
     winsorise: float = 2.0
     winsorise_from: int = 20
-    elsewhere: bool = True
+    elsewhere: float = 0.1
 
     def __post_init__(self) -> None:
         """Refuse limits that cannot be.
@@ -88,6 +89,7 @@ class Limits:
         self._check(self.regular_gap >= 0.0, "regular_gap")
         self._check(0.0 <= self.quality_floor <= 1.0, "quality_floor")
         self._check(self.winsorise >= 0.0, "winsorise")
+        self._check(0.0 <= self.elsewhere <= 1.0, "elsewhere")
 
     def _check(self, holds: bool, name: str) -> None:
         if not holds:
@@ -150,6 +152,7 @@ class Peer:
         rating: Its stars.
         duration_s: Its call's length.
         call_ref: Its call.
+        here: The call ran here.
     """
 
     reward: float
@@ -157,6 +160,7 @@ class Peer:
     rating: int | None = None
     duration_s: float | None = None
     call_ref: str | None = None
+    here: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,9 +173,11 @@ class History:
             empty for a caller who cannot be told from others.
         of_variant: The variant's latest sound rewards, the newest first.
         call_variant: The variant that this call was given here; None for a call from elsewhere.
+        calls_here: This installation holds calls itself.
     """
 
     of_call: Sequence[Told] = ()
     of_subject: Sequence[Told] = ()
     of_variant: Sequence[Peer] = ()
     call_variant: str | None = None
+    calls_here: bool = False

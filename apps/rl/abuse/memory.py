@@ -20,16 +20,18 @@ class Memory:
         self._of_call: dict[str, list[Told]] = defaultdict(list)
         self._of_subject: dict[str, deque[Told]] = {}
         self._of_variant: dict[str, deque[Peer]] = {}
+        self._calls_here = False
 
     def judged(self, event: Told, *, call_variant: str | None = None) -> Verdict:
         """Return what becomes of an event, and remember it.
 
         Args:
             event: The event, with its raw reward.
-            call_variant: The variant that its call was given, where that is known.
+            call_variant: The variant that its call was given here; None for one from elsewhere.
         """
+        self._calls_here |= call_variant is not None
         verdict = judge(event, self._history(event, call_variant), self.limits)
-        self._remember(event, verdict)
+        self._remember(event, verdict, here=call_variant is not None)
         return verdict
 
     def _history(self, event: Told, call_variant: str | None) -> History:
@@ -41,9 +43,10 @@ class Memory:
             ],
             of_variant=tuple(reversed(self._of_variant.get(event.variant, ()))),
             call_variant=call_variant,
+            calls_here=self._calls_here,
         )
 
-    def _remember(self, event: Told, verdict: Verdict) -> None:
+    def _remember(self, event: Told, verdict: Verdict, *, here: bool) -> None:
         held = None if verdict.held is None else verdict.held.value
         known = Told(
             event.variant,
@@ -63,7 +66,7 @@ class Memory:
             )
         if held is None:
             peer = Peer(
-                verdict.reward, event.subject, event.rating, event.duration_s, event.call_ref
+                verdict.reward, event.subject, event.rating, event.duration_s, event.call_ref, here
             )
             self._of_variant.setdefault(event.variant, deque(maxlen=self.limits.window)).append(
                 peer

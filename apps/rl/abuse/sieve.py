@@ -13,7 +13,7 @@ from apps.core.clock import utc_hour, utc_now
 from apps.rl.abuse.evidence import History, Limits, Peer, Told
 from apps.rl.abuse.judge import Verdict, judge
 from apps.store.feedback import FeedbackKind, FeedbackRow, feedback_of_call
-from apps.store.suspicion import events_of_subject, latest_rewards, variant_of_call
+from apps.store.suspicion import any_decision, events_of_subject, latest_rewards, variant_of_call
 
 QUALITY = "quality"
 """Under this name an event's context keeps its quality score and the score's parts."""
@@ -65,9 +65,10 @@ class Sieve:
             of_call=[told(e) for e in of_call if e.reward is not None],
             of_subject=[told(e) for e in of_subject if e.reward is not None and e.call_ref != call],
             of_variant=[
-                Peer(p.reward, p.subject, p.rating, p.duration_s, p.call_ref) for p in peers
+                Peer(p.reward, p.subject, p.rating, p.duration_s, p.call_ref, p.here) for p in peers
             ],
             call_variant=None if call is None else variant_of_call(conn, call),
+            calls_here=any_decision(conn, tenant=tenant),
         )
 
 
