@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from apps.cli import rl_abuse
 from apps.cli.parts import errors_told
 from apps.rl.deploy_guard import DeployGuard, VariantStatus
 from apps.rl.policy_bandit import PolicyBandit, VariantStatistics
@@ -17,6 +18,7 @@ from apps.rl.variants import PolicyVariant
 from apps.settings import load_settings
 
 rl_app = typer.Typer(no_args_is_help=True, help="See what was learned, and steer it.")
+rl_abuse.register(rl_app)
 
 Why = Annotated[str, typer.Option(help="The reason, kept with the act.")]
 Variant = Annotated[str, typer.Argument(help="The variant's id, as in `tom rl status`.")]
