@@ -14,9 +14,10 @@ confidence sequence. Where that fails, the base serves alone until its calls hav
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
-from apps.rl.guard.mixture import boundary
+from apps.rl.guard.confidence import Tally
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,8 @@ class Budget:
     Attributes:
         base_calls: Rewarded calls of the base.
         base_sum: Their shifted rewards.
-        base_spread: Sum of their squared distances to what was predicted of them.
+        base_high: What bounds the base's mean shifted reward from above...
+        base_low: ...and from below.
         others: Rewarded calls of all other variants.
         others_sum: Their shifted rewards.
         exhausted: The base serves alone.
@@ -52,7 +54,8 @@ class Budget:
 
     base_calls: int = 0
     base_sum: float = 0.0
-    base_spread: float = 0.0
+    base_high: Tally = field(default_factory=Tally)
+    base_low: Tally = field(default_factory=Tally)
     others: int = 0
     others_sum: float = 0.0
     exhausted: bool = False
@@ -65,39 +68,36 @@ class Budget:
             base: Whether the call had the base variant.
             rules: How much may be lost.
         """
+        rules = rules or BudgetRules()
         shifted = reward + 1.0
         if base:
-            predicted = (self.base_sum + 1.0) / (self.base_calls + 1.0)
-            after = Budget(
-                self.base_calls + 1,
-                self.base_sum + shifted,
-                self.base_spread + ((shifted - predicted) / 2.0) ** 2,
-                self.others,
-                self.others_sum,
+            predicted = self._predicted()
+            surprise = shifted - predicted
+            after = replace(
+                self,
+                base_calls=self.base_calls + 1,
+                base_sum=self.base_sum + shifted,
+                base_high=self.base_high.add(-shifted, -surprise, 1.0, 2.0 - predicted),
+                base_low=self.base_low.add(shifted, surprise, 1.0, predicted),
             )
         else:
-            after = Budget(
-                self.base_calls,
-                self.base_sum,
-                self.base_spread,
-                self.others + 1,
-                self.others_sum + shifted,
-            )
-        return after._judged(self.exhausted, rules or BudgetRules())
+            after = replace(self, others=self.others + 1, others_sum=self.others_sum + shifted)
+        least = rules.resume if self.exhausted else 0.0
+        return replace(after, exhausted=after.left(rules) < least)
 
-    def base_mean(self, delta: float) -> float:
-        """Return what the base's mean shifted reward surely is below, at most 2."""
-        if self.base_calls == 0:
-            return 2.0
-        room = 2.0 * boundary(self.base_spread, delta) / self.base_calls
-        return min(2.0, self.base_sum / self.base_calls + room)
+    def _predicted(self) -> float:
+        """Return the base's mean so far; 1 (a reward of 0) counts as one call."""
+        return min(max((self.base_sum + 1.0) / (self.base_calls + 1.0), 0.1), 1.9)
 
     def left(self, rules: BudgetRules | None = None) -> float:
         """Return what may still be lost, in shifted rewards; below 0 it is exhausted."""
         rules = rules or BudgetRules()
         owed = (1.0 - rules.alpha) * (self.others + 1) - rules.alpha * self.base_calls
-        # Where nothing is owed any more, a low mean is the careful guess; nothing can be lost yet.
-        mean = self.base_mean(rules.delta) if owed > 0.0 else self._base_low(rules.delta)
+        # Whichever end of the base's mean leaves less.
+        if owed > 0.0:
+            mean = min(-self.base_high.floor(rules.delta), 2.0)
+        else:
+            mean = max(self.base_low.floor(rules.delta), 0.0)
         return self.others_sum + rules.credit - mean * owed
 
     def why(self, rules: BudgetRules | None = None) -> str:
@@ -105,34 +105,17 @@ class Budget:
         left = self.left(rules)
         if self.exhausted:
             return (
-                f"Other variants have cost more than the budget of regret allows ({left:+.1f}): "
-                "only the base variant serves until it has recovered."
+                f"Other variants may have cost more than the budget of regret allows ({left:+.1f} "
+                "rewards): only the base variant serves until it has recovered."
             )
         return f"The budget of regret holds: {left:.1f} rewards may still be lost."
-
-    def _base_low(self, delta: float) -> float:
-        if self.base_calls == 0:
-            return 0.0
-        room = 2.0 * boundary(self.base_spread, delta) / self.base_calls
-        return max(0.0, self.base_sum / self.base_calls - room)
-
-    def _judged(self, before: bool, rules: BudgetRules) -> Budget:
-        left = self.left(rules)
-        exhausted = left < (rules.resume if before else 0.0)
-        return Budget(
-            self.base_calls,
-            self.base_sum,
-            self.base_spread,
-            self.others,
-            self.others_sum,
-            exhausted,
-        )
 
     def as_dict(self) -> dict[str, object]:
         """Return it as numbers, for JSON."""
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, object]) -> Budget:
+    def from_dict(cls, data: Mapping[str, Any]) -> Budget:
         """Return what ``as_dict`` wrote."""
-        return cls(**data)  # type: ignore[arg-type]
+        ends = {name: Tally(**data[name]) for name in ("base_high", "base_low")}
+        return cls(**{**data, **ends})
