@@ -73,8 +73,8 @@ def share(event: Told, history: History, limits: Limits) -> bool:
         for number, peer in enumerate(history.of_variant)
         if peer.subject == event.subject
     }
-    most = max(limits.share_least, int(limits.share * len(history.of_variant)))
-    return len(calls) >= most
+    most = max(limits.share_least, limits.share * (len(history.of_variant) + 1))
+    return len(calls) + 1 > most
 
 
 def identical(event: Told, history: History, limits: Limits) -> bool:
