@@ -228,6 +228,7 @@ def _selector(
     )
     guard = DeployGuard(bandit, rng=np.random.default_rng(settings.rl_seed))
     metrics.know_variants(bandit.variants)
+    metrics.know_acts(ACTS)
     return PolicySelector(
         guard,
         enabled=settings.rl_enabled,

@@ -9,7 +9,7 @@ keeps for counters; hence the exposition is always Prometheus' own text format.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 
 from prometheus_client import (
@@ -94,6 +94,13 @@ class Metrics:
         self._active = self._gauge("rl_active_variants_total", "Variants that calls may get.")
         self._blacklisted = self._gauge(
             "rl_blacklisted_variants_total", "Variants that no call gets any more."
+        )
+        self._guard_acts = self._counter(
+            "rl_guard_acts_total", "What the deploy guard did by itself.", "act"
+        )
+        self._stages = self._gauge("rl_variants", "Variants by the stage of their life.", "stage")
+        self._guard_alarm = self._gauge(
+            "rl_guard_alarm", "1 while the base variant serves alone, or an alarm stands.", "alarm"
         )
         self._ratings_missing = self._counter(
             "tom_ratings_missing_total", "Rewarded calls without a rating.", "policy_variant"
@@ -238,6 +245,25 @@ class Metrics:
         """Set how many variants calls may get, and how many they may not."""
         self._active.set(active)
         self._blacklisted.set(blacklisted)
+
+    def know_acts(self, acts: Iterable[str]) -> None:
+        """Begin the series of every act of the deploy guard at 0."""
+        for act in acts:
+            self._guard_acts.labels(act)
+
+    def guard_acted(self, act: str) -> None:
+        """Count what the deploy guard did by itself."""
+        self._guard_acts.labels(act).inc()
+
+    def stages(self, counts: Mapping[str, int]) -> None:
+        """Set how many variants are in each stage."""
+        for stage, count in counts.items():
+            self._stages.labels(stage).set(count)
+
+    def alarms(self, standing: Mapping[str, bool]) -> None:
+        """Set for each of the guard's alarms whether it stands."""
+        for alarm, stands in standing.items():
+            self._guard_alarm.labels(alarm).set(stands)
 
     # --- calls
 

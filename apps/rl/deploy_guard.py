@@ -1,52 +1,44 @@
 """The deploy guard: nothing untested reaches more callers than it may.
 
-Which variant gets how much is decided in ``propensity.py``; here operators' acts are stored and
-folded, and the whole is explained. Every act and every stage comes with a sentence.
+Its deciders are pure and stand in ``apps/rl/guard``; which variant gets how much is in
+``propensity.py``. Here the store is read, acts are stored, and operators have their levers. Every
+act and every stage comes with a sentence.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
+from functools import partial
 
 import numpy as np
 from sqlalchemy import Connection
 
 from apps.core.errors import ConfigError
 from apps.rl import defaults
+from apps.rl.guard.explain import reason
+from apps.rl.guard.gates import Gate, ShadowRecord, gate_of
+from apps.rl.guard.health import Health, HealthLevel, health_of
+from apps.rl.guard.memory import GuardMemory
+from apps.rl.guard.stages import Act, Stage, promotion_data
+from apps.rl.guard.window import full_stages
 from apps.rl.policy_bandit import PolicyBandit
-from apps.rl.posterior import Arm
-from apps.rl.propensity import Allocation, Holds, Stage, allocate
+from apps.rl.propensity import Allocation, allocate
 from apps.rl.variants import GuardRules
+from apps.store.decisions import count_stages
 from apps.store.deployment import DeploymentRow, append_act, load_acts
+from apps.store.feedback import last_feedback_seq
+from apps.store.shadow import shadow_of
 
+__all__ = [
+    "DeployGuard",
+    "Health",
+    "HealthLevel",
+    "VariantStatus",
+    "select_variant_for_deployment",
+]
 
-class Act(StrEnum):
-    """What an operator can do."""
-
-    ADD = "add"
-    REMOVE = "remove"
-    BLACKLIST = "blacklist"
-    REINSTATE = "reinstate"
-    ROLLBACK = "rollback"
-    RESUME = "resume"
-
-
-class HealthLevel(StrEnum):
-    """How the deployment is."""
-
-    OK = "ok"
-    DEGRADED = "degraded"
-    CRITICAL = "critical"
-
-
-@dataclass(frozen=True, slots=True)
-class Health:
-    """How the deployment is, and in which respects it is not well."""
-
-    level: HealthLevel
-    findings: tuple[str, ...]
+BY_HAND = "by an operator."
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,36 +52,8 @@ class VariantStatus:
     why: str
 
 
-def fold_acts(acts: Iterable[DeploymentRow]) -> Holds:
-    """Return what all acts together have set."""
-    base_only: str | None = None
-    blacklisted: dict[str, str] = {}
-    removed: dict[str, str] = {}
-    probation: dict[str, Arm] = {}
-    for act in acts:
-        variant = act.variant or ""
-        match act.action:
-            case Act.ADD:
-                removed.pop(variant, None)
-            case Act.REMOVE:
-                removed[variant] = act.why
-            case Act.BLACKLIST:
-                blacklisted[variant] = act.why
-            case Act.REINSTATE:
-                blacklisted.pop(variant, None)
-                pulls, success = act.data["pulls"], act.data["success"]
-                assert isinstance(pulls, int)
-                assert isinstance(success, int | float)
-                probation[variant] = Arm(pulls, float(success))
-            case Act.ROLLBACK:
-                base_only = act.why
-            case Act.RESUME:
-                base_only = None
-    return Holds(base_only, blacklisted, removed, probation)
-
-
-class DeployGuard:
-    """Gives each call its variant within the limits, and operators their levers.
+class DeployGuard(GuardMemory):
+    """Gives each call its variant within the limits, stops what does harm, and obeys operators.
 
     Args:
         bandit: What is known of the variants; that of the settings when None.
@@ -104,26 +68,39 @@ class DeployGuard:
         rules: GuardRules | None = None,
         rng: np.random.Generator | None = None,
     ) -> None:
-        self.bandit = bandit or PolicyBandit()
-        self.rules = rules or self.bandit.rules
+        bandit = bandit or PolicyBandit()
+        super().__init__(bandit, rules or bandit.rules)
         self._rng = rng or np.random.default_rng()
-        self._holds = Holds()
-        with self.bandit.db.reading() as conn:
-            self.refresh(conn)
 
-    def refresh(self, conn: Connection) -> bool:
-        """Read the acts and feedback that are new in the store; for ``Database.query`` too.
+    def allocation(
+        self,
+        context: Mapping[str, object] | None = None,
+        *,
+        full: Collection[Stage] = (),
+    ) -> Allocation:
+        """Return the probabilities of the next choice, of what is known here.
 
-        Returns:
-            Whether the bandit's state has changed, so that its snapshot is old.
+        Args:
+            context: What is known of the call.
+            full: Stages without a free seat (``full_stages``).
         """
-        changed = self.bandit.refresh(conn)
-        self._holds = fold_acts(load_acts(conn))
-        return changed
+        state = self.state
+        probabilities = allocate(
+            partial(self.bandit.chances, context=context),
+            state.stages,
+            self.rules,
+            base_only=state.base_only,
+            full=full,
+        )
+        reasons = {name: reason(name, state, self.rules) for name in state.stages}
+        return Allocation(probabilities, state.stages, reasons)
 
-    def allocation(self) -> Allocation:
-        """Return the probabilities of the next choice, of what is known here."""
-        return allocate(self.bandit.arms, self.rules, self.bandit.prior, self._holds)
+    def full_stages(self, conn: Connection) -> frozenset[Stage]:
+        """Return the stages without a free seat among the latest decisions.
+
+        It holds for the next decision if that is stored in the same write transaction.
+        """
+        return full_stages(count_stages(conn, self.rules.cap_window - 1), self.rules)
 
     def draw(self, allocation: Allocation) -> str:
         """Draw a variant from exactly this distribution."""
@@ -133,10 +110,12 @@ class DeployGuard:
         """Choose a variant for a call, as of now.
 
         Args:
-            context: What is known of the call. One posterior serves all contexts by now.
+            context: What is known of the call.
         """
-        self._catch_up()
-        return self.draw(self.allocation())
+        self.catch_up()
+        with self.bandit.db.reading() as conn:
+            full = self.full_stages(conn)
+        return self.draw(self.allocation(context, full=full))
 
     def add_variant_to_deployment(self, variant: str) -> str:
         """Let a variant take part (again); every variant of the policy file does from the start.
@@ -148,11 +127,11 @@ class DeployGuard:
             ConfigError: There is no such variant.
         """
         self.bandit.check_variant(variant)
-        if variant not in self._holds.removed:
+        if variant not in self.state.holds.removed:
             return f"{variant} is in the deployment already."
         return self._do(Act.ADD, variant, f"{variant} takes part again.")
 
-    def remove_variant_from_deployment(self, variant: str, why: str = "by an operator.") -> str:
+    def remove_variant_from_deployment(self, variant: str, why: str = BY_HAND) -> str:
         """Take a variant out; it can be added again.
 
         Raises:
@@ -161,7 +140,41 @@ class DeployGuard:
         self._refuse_base(variant)
         return self._do(Act.REMOVE, variant, why)
 
-    def blacklist(self, variant: str, why: str = "by an operator.") -> str:
+    def gate(self, variant: str) -> Gate:
+        """Return the next step of a variant's life, and what it lacks for it.
+
+        Raises:
+            ConfigError: There is no such variant, or no step up from where it stands.
+        """
+        self.bandit.check_variant(variant)
+        self.catch_up()
+        with self.bandit.db.reading() as conn:
+            shadow = ShadowRecord.of(shadow_of(conn, variant))
+        return gate_of(variant, self.state, self.bandit.variants, self.rules, shadow)
+
+    def promote(self, variant: str, why: str = BY_HAND, *, force: bool = False) -> str:
+        """Take a variant one step up, if its gate is open.
+
+        Args:
+            variant: Which one.
+            why: Kept with the act.
+            force: Take it though it lacks something; what it lacked is kept too.
+
+        Raises:
+            ConfigError: The gate is shut (``gate`` tells why), or there is none.
+        """
+        gate = self.gate(variant)
+        if gate.missing and not force:
+            raise ConfigError(
+                f"{variant} cannot go on to {gate.to.value} yet. {' '.join(gate.missing)}",
+                hint="`--force --why ...` takes it there all the same, and is kept.",
+            )
+        data = promotion_data(gate.to, self.bandit.variants[variant])
+        if gate.missing:
+            data |= {"forced": True, "missing": list(gate.missing)}
+        return self._do(Act.PROMOTE, variant, f"to {gate.to.value}, {why}", data)
+
+    def blacklist(self, variant: str, why: str = BY_HAND) -> str:
         """Give a variant no call any more, until it is reinstated.
 
         Raises:
@@ -170,19 +183,16 @@ class DeployGuard:
         self._refuse_base(variant)
         return self._do(Act.BLACKLIST, variant, why)
 
-    def reinstate(self, variant: str, why: str = "by an operator.") -> str:
-        """Give a blacklisted variant another chance: it is judged by what comes from now on.
+    def reinstate(self, variant: str, why: str = BY_HAND) -> str:
+        """Give a blacklisted or paused variant another chance: what comes from now on counts.
 
         Raises:
             ConfigError: There is no such variant.
         """
         self.bandit.check_variant(variant)
-        self._catch_up()
-        arm = self.bandit.state.arm(variant)
-        data = {"pulls": arm.pulls, "success": arm.success}
-        return self._do(Act.REINSTATE, variant, why, data)
+        return self._do(Act.REINSTATE, variant, why)
 
-    def rollback(self, variant: str | None = None, why: str = "by an operator.") -> str:
+    def rollback(self, variant: str | None = None, why: str = BY_HAND) -> str:
         """Roll back: one variant, or, without a name, everything, to the base variant.
 
         Raises:
@@ -192,50 +202,35 @@ class DeployGuard:
             return self.blacklist(variant, why)
         return self._do(Act.ROLLBACK, None, why)
 
-    def resume(self, why: str = "by an operator.") -> str:
-        """End a rollback of everything."""
+    def resume(self, why: str = BY_HAND) -> str:
+        """End a rollback of everything, clear its alarms, and begin a new regret budget."""
         return self._do(Act.RESUME, None, why)
+
+    def acts(self) -> list[DeploymentRow]:
+        """Return the audit: everything that operators and the guard did, in order."""
+        self.catch_up()
+        with self.bandit.db.reading() as conn:
+            return load_acts(conn)
 
     def status(self) -> dict[str, VariantStatus]:
         """Return where every variant stands, as of now."""
-        self._catch_up()
-        now = self.allocation()
+        now = self._now()
+        seen = {name: self.state.ledger.of(name) for name in now.stages}
         return {
             name: VariantStatus(
-                now.stages[name],
+                stage,
                 now.probabilities[name],
-                arm.pulls,
-                arm.mean_reward,
+                seen[name].pulls,
+                seen[name].mean,
                 now.reasons[name],
             )
-            for name, arm in self.bandit.arms.items()
+            for name, stage in now.stages.items()
         }
 
     def health(self) -> Health:
         """Return how the deployment is, as of now."""
-        self._catch_up()
-        now = self.allocation()
-        findings = []
-        level = HealthLevel.OK
-        blacklisted = [name for name, stage in now.stages.items() if stage is Stage.BLACKLISTED]
-        if blacklisted:
-            findings.append(f"Blacklisted: {', '.join(blacklisted)}.")
-        if now.probabilities[self.rules.base_variant] == 1.0 and len(now.probabilities) > 1:
-            level = HealthLevel.DEGRADED
-            findings.append("Every call gets the base variant: nothing new is tried.")
-        if self._holds.base_only is not None:
-            findings.append(now.reasons[self.rules.base_variant])
-        base = self.bandit.state.arm(self.rules.base_variant)
-        mean = base.mean_reward
-        tried = base.pulls >= self.rules.blacklist_min_pulls
-        if tried and mean is not None and mean < self.rules.blacklist_mean:
-            level = HealthLevel.CRITICAL
-            findings.append(
-                f"The base variant {self.rules.base_variant} itself is below the blacklist's "
-                f"threshold ({mean:+.2f}); it goes on serving, since something must. Make an "
-                "established variant the base variant in the policy file."
-            )
-        return Health(level, tuple(findings) or ("All variants are within their limits.",))
+        probabilities = self._now().probabilities
+        return health_of(self.state, probabilities, self.rules)
 
     def _refuse_base(self, variant: str) -> None:
         self.bandit.check_variant(variant)
@@ -249,15 +244,14 @@ class DeployGuard:
         self, act: Act, variant: str | None, why: str, data: Mapping[str, object] | None = None
     ) -> str:
         with self.bandit.db.transaction() as conn:
-            append_act(conn, DeploymentRow(act.value, variant, why, data or {}))
-        self._catch_up()
+            at = {"seq": last_feedback_seq(conn)} if act in (Act.REINSTATE, Act.RESUME) else {}
+            append_act(conn, DeploymentRow(act.value, variant, why, {**at, **(data or {})}))
+        self.catch_up()
         return f"{act.value.capitalize()} {variant or 'everything'}: {why}"
 
-    def _catch_up(self) -> None:
-        with self.bandit.db.reading() as conn:
-            changed = self.refresh(conn)
-        if changed:
-            self.bandit.save()
+    def _now(self) -> Allocation:
+        self.catch_up()
+        return self.allocation()
 
 
 def select_variant_for_deployment(context: Mapping[str, object] | None = None) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
 from apps.rl.deploy_guard import DeployGuard
-from apps.rl.propensity import Stage
+from apps.rl.guard.review import CHECKS
+from apps.rl.guard.stages import SERVING, Stage
 
 
 class LearningObserver(Protocol):
@@ -35,6 +37,15 @@ class LearningObserver(Protocol):
     def variants(self, *, active: int, blacklisted: int) -> None:
         """How many variants calls may get, and how many they may not."""
 
+    def guard_acted(self, act: str) -> None:
+        """The guard did something by itself: one of ``Act``."""
+
+    def stages(self, counts: Mapping[str, int]) -> None:
+        """How many variants are in each stage, those that none is in too."""
+
+    def alarms(self, standing: Mapping[str, bool]) -> None:
+        """Whether each of the guard's alarms stands."""
+
 
 def tell_state(observer: LearningObserver, guard: DeployGuard) -> None:
     """Tell how every variant stands, as far as the guard knows."""
@@ -46,5 +57,14 @@ def tell_state(observer: LearningObserver, guard: DeployGuard) -> None:
     observer.exploration_rate(1.0 - now.probabilities[leader])
     stages = list(now.stages.values())
     blacklisted = stages.count(Stage.BLACKLISTED)
-    active = len(stages) - blacklisted - stages.count(Stage.REMOVED)
+    active = sum(stage in SERVING for stage in stages)
     observer.variants(active=active, blacklisted=blacklisted)
+    observer.stages({stage.value: stages.count(stage) for stage in Stage})
+    holds = guard.state.holds
+    observer.alarms(
+        {
+            "rollback": holds.base_only is not None,
+            "regret_budget": holds.exhausted is not None,
+            **{check: check in holds.alarms for check in CHECKS},
+        }
+    )

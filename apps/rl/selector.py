@@ -7,7 +7,7 @@ whatever happens (``settle.py``); then the bandit folds it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import structlog
@@ -19,6 +19,7 @@ from apps.core.ids import DEFAULT_TENANT
 from apps.core.policy import PolicySlots
 from apps.rl.abuse import Limits, Sieve
 from apps.rl.deploy_guard import DeployGuard
+from apps.rl.guard.memory import log_acts
 from apps.rl.observer import LearningObserver, tell_state
 from apps.rl.propensity import Allocation, Stage
 from apps.rl.reward_calc import RewardCalculator
@@ -85,9 +86,7 @@ class PolicySelector:
         self._db = guard.bandit.db
         self._enabled = enabled
         self._learns = enabled and learns
-        self._settler = Settler(
-            calculator or RewardCalculator(), self._learns, Sieve(limits)
-        )
+        self._settler = Settler(calculator or RewardCalculator(), self._learns, Sieve(limits))
         self._observer = observer
         self._fold = Coalesced(self._fold_once)
         self._engines = dict(engines or {})
@@ -161,13 +160,21 @@ class PolicySelector:
 
     async def _fold_once(self) -> None:
         # Only what is committed is folded: hence a look of its own.
-        if await self._db.query(self._guard.refresh):
+        changed = await self._db.query(self._guard.refresh)
+        if self._guard.state.pending:
+            acts = await self._db.run(self._guard.store_pending)
+            log_acts(acts)
+            if self._observer is not None:
+                for act in acts:
+                    self._observer.guard_acted(act.action)
+            await self._db.query(self._guard.refresh)
+        if changed:
             await self._save()
-        self._tell_state()
+            self._tell_state()
 
     async def _save(self) -> None:
         try:
-            await asyncio.to_thread(self._guard.bandit.save)
+            await asyncio.to_thread(self._guard.save)
         except StoreError as error:  # the feedback is stored; a snapshot only saves time
             log.error("bandit_snapshot_not_written", error=error.message)
 
@@ -190,7 +197,8 @@ class PolicySelector:
         self._guard.refresh(conn)
         if subject is not None:
             context["returning"] = has_called(conn, subject, tenant=tenant)
-        now = self._allocation()
+        # The seats are counted in the transaction that takes one, so that none is taken twice.
+        now = self._allocation(context, self._guard.full_stages(conn))
         variant = self._guard.draw(now)
         row = DecisionRow(
             call_ref=call_ref,
@@ -215,8 +223,10 @@ class PolicySelector:
         served = {role.partition(".")[::2]: name for role, name in self._engines.items()}
         return {role: name for (role, of), name in served.items() if of in ("", language)}
 
-    def _allocation(self) -> Allocation:
-        now = self._guard.allocation()
+    def _allocation(
+        self, context: Mapping[str, object] | None = None, full: Collection[Stage] = ()
+    ) -> Allocation:
+        now = self._guard.allocation(context, full=full)
         if self._enabled:
             return now
         base = self._guard.rules.base_variant

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, func, select
 
 from apps.core.clock import utc_hour, utc_now
 from apps.core.ids import DEFAULT_TENANT
@@ -105,6 +105,26 @@ def latest_decisions(
         .limit(limit)
     )
     return [(row.variant, row.stage) for row in rows]
+
+
+def count_stages(conn: Connection, limit: int, *, tenant: str = DEFAULT_TENANT) -> dict[str, int]:
+    """Return how many of the latest decisions went to each stage.
+
+    Args:
+        conn: Of the write transaction that adds the next decision, so that the count holds.
+        limit: How many decisions are counted.
+        tenant: Whose.
+    """
+    latest = (
+        select(decisions.c.stage)
+        .where(decisions.c.tenant == tenant)
+        .order_by(decisions.c.seq.desc())
+        .limit(limit)
+        .subquery()
+    )
+    number = func.count().label("number")
+    rows = conn.execute(select(latest.c.stage, number).group_by(latest.c.stage))
+    return {row.stage: row.number for row in rows}
 
 
 def decisions_since(

@@ -60,11 +60,13 @@ def append_act(conn: Connection, act: DeploymentRow) -> bool:
     return insert_new(conn, deployment_events, [row]) == 1
 
 
-def load_acts(conn: Connection, *, tenant: str = DEFAULT_TENANT) -> list[DeploymentRow]:
-    """Return all acts, in order; there are few."""
+def load_acts(
+    conn: Connection, *, since: int = 0, tenant: str = DEFAULT_TENANT
+) -> list[DeploymentRow]:
+    """Return the acts after a ``seq``, in order; there are few."""
     rows = conn.execute(
         select(deployment_events)
-        .where(deployment_events.c.tenant == tenant)
+        .where(deployment_events.c.seq > since, deployment_events.c.tenant == tenant)
         .order_by(deployment_events.c.seq)
     )
     return [

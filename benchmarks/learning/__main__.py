@@ -11,8 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.learning.guarded import Guarded
 from benchmarks.learning.learners import EpsilonGreedy, Maker, TestThenCommit, Uniform
-from benchmarks.learning.ours import BetaThompson, GuardedBetaThompson
+from benchmarks.learning.ours import BetaThompson
 from benchmarks.learning.run import Run, course, run
 from benchmarks.learning.scenarios import SCENARIOS
 
@@ -21,7 +22,7 @@ LEARNERS: Mapping[str, Maker] = {
     "uniform": Uniform,
     "epsilon-greedy": EpsilonGreedy,
     "test-then-commit": TestThenCommit,
-    "tom-beta-guarded": GuardedBetaThompson,
+    "tom-guarded": Guarded,
 }
 DEFAULT = ("tom-beta", "uniform", "epsilon-greedy", "test-then-commit")
 

@@ -17,7 +17,6 @@ from apps.rl.policies import (
 from apps.rl.policies.laws import Laws
 from apps.rl.policies.regression import Noise, Regression
 from apps.rl.posterior import Arm
-from apps.rl.propensity import Allocation, allocate
 from apps.rl.simulator.scenario import SLOT_VALUES
 from apps.rl.variants import GuardRules, Prior
 from benchmarks.learning.learners import Feedback, Floats, Seen, Task
@@ -155,28 +154,6 @@ class BetaThompson:
     def learn(self, feedback: Feedback) -> None:
         """Add the reward to its arm."""
         self._arms[feedback.variant] = _learned(self._arms[feedback.variant], feedback)
-
-
-class GuardedBetaThompson:
-    """The same behind the deploy guard, by its exact probabilities (and at their cost)."""
-
-    def __init__(self, task: Task) -> None:
-        self._rng, self._ids = np.random.default_rng(task.seed), list(task.variants)
-        self._rules = GuardRules(base_variant=self._ids[task.base])
-        self._arms = dict.fromkeys(self._ids, Arm())
-        self._allocation: Allocation | None = None
-
-    def choose(self, call: Seen) -> int:
-        """Return a variant drawn after the guard."""
-        if self._allocation is None:
-            self._allocation = allocate(self._arms, self._rules, Prior())
-        return self._ids.index(self._allocation.draw(float(self._rng.random())))
-
-    def learn(self, feedback: Feedback) -> None:
-        """Add the reward to its arm."""
-        name = self._ids[feedback.variant]
-        self._arms[name] = _learned(self._arms[name], feedback)
-        self._allocation = None
 
 
 def _learned(arm: Arm, feedback: Feedback) -> Arm:

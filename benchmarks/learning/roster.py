@@ -20,7 +20,13 @@ ROOT = Path(__file__).resolve().parents[2]
 HERE = "benchmarks/learning"
 PLAIN = (f"{HERE}/learners.py",)
 OURS = (f"{HERE}/ours.py", "apps/rl/posterior.py", "apps/rl/policies")
-GUARD = ("apps/rl/propensity.py", "apps/rl/variants.py")
+GUARD = (
+    f"{HERE}/guarded.py",
+    "apps/rl/guard",
+    "apps/rl/propensity.py",
+    "apps/rl/variants.py",
+    "apps/rl/policies",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +82,7 @@ def _ours(name: str, note: str = "", **options: Any) -> Entry:
 
 
 def _guarded(name: str, note: str = "", **options: Any) -> Entry:
-    return Entry(f"benchmarks.learning.ours:{name}", (*OURS, *GUARD), options, note)
+    return Entry(f"benchmarks.learning.guarded:{name}", GUARD, options, note)
 
 
 def _raw(name: str, note: str = "", **options: Any) -> Entry:
@@ -103,7 +109,7 @@ SIMULATED: Mapping[str, Entry] = {
 }
 
 GUARDED: Mapping[str, Entry] = {
-    "tom-beta-guarded": _guarded("GuardedBetaThompson", "behind the deploy guard"),
+    "tom-guarded": _guarded("Guarded", "the product's default, behind the deploy guard"),
 }
 """None of the others has a guard, so these are not compared with them."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 
 import pytest
 from structlog.testing import capture_logs
@@ -52,6 +52,15 @@ class Watcher:
 
     def variants(self, *, active: int, blacklisted: int) -> None:
         self.told.append(("variants", active, blacklisted))
+
+    def guard_acted(self, act: str) -> None:
+        self.told.append(("acted", act))
+
+    def stages(self, counts: Mapping[str, int]) -> None:
+        self.told.append(("stages", dict(counts)))
+
+    def alarms(self, standing: Mapping[str, bool]) -> None:
+        self.told.append(("alarms", dict(standing)))
 
 
 @pytest.fixture
@@ -212,7 +221,8 @@ async def test_a_stored_choice_holds_even_when_its_variant_has_left_the_policy_f
 async def test_whoever_watches_is_told(parts: Parts) -> None:
     watcher = Watcher()
     parts.reward({"v2b": [-0.9] * 25})
-    selector = PolicySelector(parts.guard(seed=2), observer=watcher)
+    guard = parts.guard(seed=2, blacklist_rule="threshold")
+    selector = PolicySelector(guard, observer=watcher)
     assert ("variants", 11, 1) in watcher.told
     watcher.told.clear()
     decision = await selector.choose("c1", {})

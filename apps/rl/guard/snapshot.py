@@ -1,0 +1,68 @@
+"""The ledger's snapshot: it only saves the time of folding all events anew."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from pathlib import Path
+
+import structlog
+
+from apps.rl.guard.ledger import Ledger
+from apps.rl.variants import GuardRules
+
+log = structlog.get_logger(__name__)
+
+VERSION = 1
+EVERY = 500
+"""After so many further events it is written again."""
+
+
+def read_ledger(path: Path, store: str, last_seq: int, rules: GuardRules) -> Ledger | None:
+    """Return the ledger in a snapshot; None when there is none that fits.
+
+    Args:
+        path: The file.
+        store: The database's id.
+        last_seq: The newest event in it: a snapshot from beyond that is of another one.
+        rules: The guard's; what folds differently under others is folded anew.
+    """
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        if data["fits"] != _fits(store, rules):
+            return None
+        ledger = Ledger.from_dict(data["ledger"])
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        log.warning("guard_snapshot_damaged", path=str(path), error=repr(error))
+        return None
+    return ledger if ledger.last_seq <= last_seq else None
+
+
+def write_ledger(path: Path, store: str, ledger: Ledger, rules: GuardRules) -> bool:
+    """Write a snapshot, whole or not at all.
+
+    Returns:
+        False when it could not be written, which is logged: nothing is lost by that.
+    """
+    text = json.dumps({"fits": _fits(store, rules), "ledger": ledger.as_dict()})
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                file.write(text)
+            os.replace(draft, path)
+        except BaseException:
+            os.unlink(draft)
+            raise
+    except OSError as error:
+        log.warning("guard_snapshot_not_written", path=str(path), error=error.strerror)
+        return False
+    return True
+
+
+def _fits(store: str, rules: GuardRules) -> list[object]:
+    return [VERSION, store, rules.base_variant, rules.regret_budget]

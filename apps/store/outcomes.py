@@ -1,0 +1,95 @@
+"""What became of each choice: feedback events beside the decisions that they are the end of.
+
+Only what the deploy guard judges by is read, so that a fold from the beginning stays quick.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection, and_, select
+
+from apps.core.ids import DEFAULT_TENANT
+from apps.store.feedback import FeedbackKind
+from apps.store.tables import decisions, feedback_events
+
+_RELEASE = "release-"
+"""With this the ids of events begin that let a held one count after all."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeRow:
+    """One feedback event, as the deploy guard sees it.
+
+    Attributes:
+        seq: The event's place in the order.
+        kind: What it tells.
+        variant: Whose call it was.
+        reward: The reward; None for an abandoned call.
+        revises: Of a revision, the reward that it takes the place of.
+        flags: What went wrong in the call, whatever its reward is.
+        learns: The call may teach.
+        held: It was found suspicious: it counts for nothing.
+        released: It says again what was held, and counts.
+        stage: The variant's stage when it was chosen; empty without a choice.
+        propensities: The probability of every variant when it was chosen; empty without a choice.
+    """
+
+    seq: int
+    kind: FeedbackKind
+    variant: str
+    reward: float | None
+    revises: float | None = None
+    flags: Sequence[str] = ()
+    learns: bool = True
+    held: bool = False
+    released: bool = False
+    stage: str = ""
+    propensities: Mapping[str, float] = field(default_factory=dict)
+
+
+def outcomes_since(
+    conn: Connection, seq: int, *, tenant: str = DEFAULT_TENANT, limit: int | None = None
+) -> list[OutcomeRow]:
+    """Return the feedback events after ``seq``, in order, each with its call's choice."""
+    event, choice = feedback_events.c, decisions.c
+    rows = conn.execute(
+        select(
+            event.seq,
+            event.event_id,
+            event.kind,
+            event.variant,
+            event.reward,
+            event.revises,
+            event.flags,
+            event.learns,
+            event.held,
+            choice.stage,
+            choice.propensities,
+        )
+        .outerjoin_from(
+            feedback_events,
+            decisions,
+            and_(choice.call_ref == event.call_ref, choice.variant == event.variant),
+        )
+        .where(event.seq > seq, event.tenant == tenant)
+        .order_by(event.seq)
+        .limit(limit)
+    )
+    return [
+        OutcomeRow(
+            r.seq,
+            FeedbackKind(r.kind),
+            r.variant,
+            r.reward,
+            r.revises,
+            tuple(r.flags),
+            r.learns,
+            r.held is not None,
+            r.event_id.startswith(_RELEASE),
+            r.stage or "",
+            r.propensities or {},
+        )
+        for r in rows
+    ]
