@@ -133,7 +133,8 @@ class Policy:
         self._asked += 1
         due = (np.arange(len(among)) + self._asked) % self._every == 0
         anew = np.flatnonzero(due | (among != self._among[of]).any(1))
-        self._chances[of][anew] = self._arms.take(anew).chances(among[anew])
+        if len(anew):
+            self._chances[of][anew] = self._arms.take(anew).chances(among[anew])
         self._among[of] = among
         return self._chances[of]
 

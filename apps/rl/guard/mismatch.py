@@ -92,15 +92,23 @@ class Mismatch:
         Args:
             alpha: The chance of any false alarm, over all variants and at all times.
         """
+        if not self.ratios:
+            return None
         for name, ratio in self.ratios.items():
             if ratio.impossible:
                 return f"{name} was chosen {ratio.impossible} times at probability 0."
-            if ratio.log_evidence >= -log(spend(alpha, ratio.number)):
-                return (
-                    f"{name} was chosen {ratio.chosen} times; by the logged probabilities "
-                    f"{ratio.expected:.0f} were to be expected."
-                )
-        return None
+        beyond = {
+            name: ratio.log_evidence + log(spend(alpha, ratio.number))
+            for name, ratio in self.ratios.items()
+        }
+        name = max(beyond, key=beyond.__getitem__)
+        if beyond[name] < 0.0:
+            return None
+        ratio = self.ratios[name]
+        return (
+            f"{name} was chosen {ratio.chosen} times; by the logged probabilities "
+            f"{ratio.expected:.0f} were to be expected."
+        )
 
     def as_dict(self) -> dict[str, object]:
         """Return it as names and numbers, for JSON."""
