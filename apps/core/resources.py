@@ -26,3 +26,22 @@ def resource(*parts: str) -> Path:
         f"The packaged file {'/'.join(parts)} is missing.",
         hint="Reinstall TOM: pip install --force-reinstall tom-voice, or run from a checkout.",
     )
+
+
+def notebook(name: str) -> Path:
+    """Return the path of a packaged notebook.
+
+    Args:
+        name: The file's, in ``notebooks/`` of a checkout or ``apps/_resources/notebooks`` of a
+            wheel.
+
+    Raises:
+        ConfigError: It is in neither place.
+    """
+    for base in (_APPS.parent / "notebooks", _APPS / "_resources" / "notebooks"):
+        if (base / name).exists():
+            return base / name
+    raise ConfigError(
+        f"The packaged notebook {name} is missing.",
+        hint="Reinstall TOM: pip install --force-reinstall tom-voice, or run from a checkout.",
+    )

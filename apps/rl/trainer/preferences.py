@@ -30,7 +30,7 @@ MARGIN = 0.1
 
 _PRIOR_SD = 1.0  # of a strength, in log odds
 _CALLER_SD = 0.5  # to begin with
-_STEPS, _EM_STEPS = 25, 4
+_STEPS, _EM_STEPS = 25, 12
 _WINDOW = 400  # calls that a call waits for its opposite
 
 

@@ -19,6 +19,7 @@ from apps.rl.trainer.grid import Score, search
 from apps.rl.trainer.preferences import Preferences, pair_up, prefer
 from apps.rl.trainer.reward_model import Fits, RewardModel, fit
 from apps.rl.trainer.validation import Validation, validate
+from apps.rl.variants import Catalog
 
 Progress = Callable[[str], None]
 
@@ -65,6 +66,16 @@ class Known:
     base: str
     variants: Mapping[str, PolicySlots]
     offered: Mapping[str, PolicySlots]
+
+    @classmethod
+    def of(cls, catalog: Catalog) -> Known:
+        """Return those of a catalog, the candidates in it among them."""
+        slots = {name: variant.slots for name, variant in catalog.variants.items()}
+        return cls(
+            catalog.rules.base_variant,
+            {name: s for name, s in slots.items() if name not in catalog.candidates},
+            {name: s for name, s in slots.items() if name in catalog.candidates},
+        )
 
     @property
     def everything(self) -> dict[str, PolicySlots]:
