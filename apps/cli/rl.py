@@ -12,12 +12,14 @@ from rich.table import Table
 
 from apps.cli import rl_abuse
 from apps.cli.parts import errors_told
+from apps.cli.rl_train import train
 from apps.rl.deploy_guard import DeployGuard, VariantStatus
 from apps.rl.policy_bandit import PolicyBandit, VariantStatistics
 from apps.rl.variants import PolicyVariant
 from apps.settings import load_settings
 
 rl_app = typer.Typer(no_args_is_help=True, help="See what was learned, and steer it.")
+rl_app.command()(train)
 rl_abuse.register(rl_app)
 
 Why = Annotated[str, typer.Option(help="The reason, kept with the act.")]
