@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import Connection, Row, func, select
+from sqlalchemy import Connection, Row, bindparam, func, select
 
 from apps.core.clock import utc_hour, utc_now
 from apps.core.ids import DEFAULT_TENANT
@@ -148,14 +148,17 @@ def last_feedback_seq(conn: Connection, *, tenant: str = DEFAULT_TENANT) -> int:
     return conn.execute(query).scalar() or 0
 
 
+# Built once: asked several times at each call's end.
+_OF_CALL = (
+    select(feedback_events)
+    .where(feedback_events.c.call_ref == bindparam("call_ref"))
+    .order_by(feedback_events.c.seq)
+)
+
+
 def feedback_of_call(conn: Connection, call_ref: str) -> list[FeedbackRow]:
     """Return a call's feedback events, in order."""
-    rows = conn.execute(
-        select(feedback_events)
-        .where(feedback_events.c.call_ref == call_ref)
-        .order_by(feedback_events.c.seq)
-    )
-    return [event_of(row) for row in rows]
+    return [event_of(row) for row in conn.execute(_OF_CALL, {"call_ref": call_ref})]
 
 
 def rewards_counted_since(conn: Connection, seq: int, *, tenant: str = DEFAULT_TENANT) -> int:

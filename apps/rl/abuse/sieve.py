@@ -60,6 +60,7 @@ class Sieve:
             if subject is None
             else events_of_subject(conn, subject, self.limits.history, tenant=tenant)
         )
+        ours = None if call is None else variant_of_call(conn, call)
         peers = latest_rewards(conn, event.variant, self.limits.window, tenant=tenant)
         return History(
             of_call=[told(e) for e in of_call if e.reward is not None],
@@ -67,8 +68,8 @@ class Sieve:
             of_variant=[
                 Peer(p.reward, p.subject, p.rating, p.duration_s, p.call_ref, p.here) for p in peers
             ],
-            call_variant=None if call is None else variant_of_call(conn, call),
-            calls_here=any_decision(conn, tenant=tenant),
+            call_variant=ours,
+            calls_here=ours is not None or any_decision(conn, tenant=tenant),
         )
 
 
