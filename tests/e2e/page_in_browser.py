@@ -159,6 +159,27 @@ def tab_to(page: Page, selector: str) -> None:
     raise AssertionError(f"Tab does not reach {selector}")
 
 
+def a_rating_after_the_call(stage: Stage) -> None:
+    """Who hangs up without having rated can still do so, once, for the call's token."""
+    with stage.page("/?transport=websocket", mishaps=("Failed to load resource",)) as page:
+        page.click("#call")
+        in_state(page, "listening")
+        write(page, QUESTION)
+        expect(page.locator(".assistant")).to_have_count(2)
+        in_state(page, "listening")
+        hang_up(page)
+        expect(page.locator("#rating-hint")).to_contain_text("You can still rate it")
+        page.context.set_offline(True)
+        page.locator(".star").nth(1).click()
+        expect(page.locator("#rating-hint")).to_contain_text("did not get through")
+        page.context.set_offline(False)
+        page.keyboard.press("4")
+        expect(page.locator("#rating-hint")).to_contain_text("Thank you for your rating: 4 of 5")
+        expect(page.locator(".star.full")).to_have_count(4)
+        assert page.locator(".star").first.is_disabled()
+        stage.picture(page, "late-rating")
+
+
 def every_look(stage: Stage) -> None:
     """Both schemes, both languages, three sizes: a picture of each stage, none too wide."""
     for size, look in (("desktop", {}), ("phone", PHONE), ("sideways", SIDEWAYS)):
@@ -200,6 +221,7 @@ SCENARIOS: dict[str, Callable[[Stage], None]] = {
     "a spoken call over WebSocket": partial(a_spoken_call, transport="websocket"),
     "another microphone in the middle": another_microphone_in_the_middle,
     "by keyboard alone": by_keyboard_alone,
+    "a rating after the call": a_rating_after_the_call,
     "every look": every_look,
     **page_troubles.SCENARIOS,
 }

@@ -154,8 +154,9 @@ class CallPage {
     "audio.clear": () => this.sound?.clear(),
     "turn.latency": ({ turn_id, ms, stages }) => this.transcript.latency(turn_id, ms, stages),
     "notice": ({ text }) => this.transcript.warn(text),
-    "rating.asked": () => this.#askRating(),
+    "rating.asked": ({ rating_token }) => this.#askRating(rating_token),
     "rating": ({ stars }) => this.stars.settle(stars),
+    "call.ended": ({ rating_token }) => this.stars.bind(rating_token),
     "reward": (message) => this.insight.learned(message),
     "transfer": ({ target }) => this.transcript.noteOf("transfer", { target }),
     "error": ({ code, message, hint }) => console.warn(`${code}: ${message} ${hint ?? ""}`),
@@ -180,10 +181,11 @@ class CallPage {
     if (mustType) this.typed.focus();
   }
 
-  #askRating() {
+  /** @param {string} [token] */
+  #askRating(token) {
     // The keys would cover the stars; the keyboard's 1 to 5 go on working.
     this.keypad.show(false);
-    this.stars.ask(this.maySay);
+    this.stars.ask(this.maySay, token);
   }
 
   /** @param {string} state */

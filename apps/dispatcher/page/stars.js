@@ -1,5 +1,8 @@
-/** The rating at the end of a call: five stars, by pointer, by key, or as understood from speech. */
+/** The rating of a call: five stars, by pointer, by key, or as understood from speech.
+ *
+ * Who has not rated when the call ends can do so afterwards, where the call has a token for it. */
 import { make, takesKeys } from "./dom.js";
+import { FINAL, rateLate } from "./late-rating.js";
 import { say } from "./words.js";
 
 const MOST = 5;
@@ -12,45 +15,94 @@ export class Stars {
    * @param {HTMLElement} card
    * @param {HTMLElement} row Where the stars stand.
    * @param {HTMLElement} hint
-   * @param {(stars: number) => void} onChoice
+   * @param {(stars: number) => void} onChoice Tells the call, while there is one.
    */
   constructor(card, row, hint, onChoice) {
     this.card = card;
     this.hint = hint;
-    this.buttons = Array.from({ length: MOST }, (_, i) => star(i + 1, () => onChoice(i + 1)));
+    this.onChoice = onChoice;
+    this.buttons = Array.from({ length: MOST }, (_, i) => star(i + 1, () => this.#choose(i + 1)));
+    this.#forget();
     row.append(...this.buttons);
     document.addEventListener("keydown", (event) => {
       // While the telephone's keys are shown the digits are theirs.
       if (card.hidden || event.defaultPrevented || takesKeys(event)) return;
-      if (!this.buttons[0].disabled && /^[1-5]$/.test(event.key)) onChoice(Number(event.key));
+      if (!this.buttons[0].disabled && /^[1-5]$/.test(event.key)) this.#choose(Number(event.key));
     });
   }
 
-  /** @param {boolean} spoken Whether the rating can be said. */
-  ask(spoken) {
-    this.#fill(0);
-    this.#enable(true);
-    say(this.hint, spoken ? "rating.how" : "rating.how_typed");
-    this.card.hidden = false;
+  /** @param {boolean} spoken Whether the rating can be said. @param {string} [token] */
+  ask(spoken, token) {
+    this.bind(token);
+    this.#show(spoken ? "rating.how" : "rating.how_typed");
+  }
+
+  /** @param {string} [token] With it the call can be rated after its end; nothing: it cannot. */
+  bind(token = "") {
+    this.token = token;
   }
 
   /** @param {number | null} stars As the server understood them; null for none. */
   settle(stars) {
-    // A button that can no longer be pressed must not keep the focus.
-    if (this.card.contains(document.activeElement)) this.card.focus({ preventScroll: true });
-    this.#enable(false);
+    this.#close();
+    this.settled = true;
     this.#fill(stars ?? 0);
     if (stars === null) say(this.hint, "rating.none");
     else say(this.hint, "rating.thanks", { stars });
   }
 
-  /** The call is over: an unanswered question goes, an answer stays. */
+  /** The call is over: an answer stays; without one there are stars for as long as they count. */
   close() {
-    if (!this.buttons[0].disabled) this.hide();
+    this.over = true;
+    if (this.settled) return;
+    if (this.token) this.#show("rating.late");
+    else this.hide();
   }
 
+  /** Another call may begin. */
   hide() {
     this.card.hidden = true;
+    this.#forget();
+  }
+
+  #forget() {
+    this.token = "";
+    this.over = false;
+    this.settled = false;
+  }
+
+  /** @param {number} stars */
+  #choose(stars) {
+    if (this.over) void this.#late(stars);
+    else this.onChoice(stars);
+  }
+
+  /** @param {number} stars */
+  async #late(stars) {
+    const { token } = this;
+    this.#close();
+    this.#fill(stars);
+    say(this.hint, "rating.sending");
+    const code = await rateLate(token, stars);
+    if (token !== this.token) return; // another call has begun meanwhile
+    if (!code) return this.settle(stars);
+    this.#fill(0);
+    if (FINAL.has(code)) say(this.hint, "rating.too_late");
+    else this.#show("rating.failed");
+  }
+
+  /** @param {string} hint What to do. */
+  #show(hint) {
+    this.#fill(0);
+    this.#enable(true);
+    say(this.hint, hint);
+    this.card.hidden = false;
+  }
+
+  #close() {
+    // A button that can no longer be pressed must not keep the focus.
+    if (this.card.contains(document.activeElement)) this.card.focus({ preventScroll: true });
+    this.#enable(false);
   }
 
   /** @param {number} stars */
