@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy import Connection, Row, func, select
+from sqlalchemy import Connection, Integer, Row, bindparam, func, select
 
 from apps.core.clock import utc_hour, utc_now
 from apps.core.ids import DEFAULT_TENANT
@@ -57,6 +57,18 @@ class DecisionRow:
     seq: int = 0
 
 
+# Built once: they are asked at each call's beginning and end.
+_OF_CALL = select(decisions).where(decisions.c.call_ref == bindparam("call"))
+_latest = (
+    select(decisions.c.stage)
+    .where(decisions.c.tenant == bindparam("of"))
+    .order_by(decisions.c.seq.desc())
+    .limit(bindparam("most", type_=Integer))
+    .subquery()
+)
+_COUNT_STAGES = select(_latest.c.stage, func.count().label("number")).group_by(_latest.c.stage)
+
+
 def add_decision(conn: Connection, decision: DecisionRow) -> DecisionRow:
     """Store a call's choice; where the call has one already, that one holds.
 
@@ -90,7 +102,7 @@ def add_decision(conn: Connection, decision: DecisionRow) -> DecisionRow:
 
 def load_decision(conn: Connection, call_ref: str) -> DecisionRow | None:
     """Return a call's choice, or None."""
-    row = conn.execute(select(decisions).where(decisions.c.call_ref == call_ref)).first()
+    row = conn.execute(_OF_CALL, {"call": call_ref}).first()
     return None if row is None else _decision(row)
 
 
@@ -115,15 +127,7 @@ def count_stages(conn: Connection, limit: int, *, tenant: str = DEFAULT_TENANT) 
         limit: How many decisions are counted.
         tenant: Whose.
     """
-    latest = (
-        select(decisions.c.stage)
-        .where(decisions.c.tenant == tenant)
-        .order_by(decisions.c.seq.desc())
-        .limit(limit)
-        .subquery()
-    )
-    number = func.count().label("number")
-    rows = conn.execute(select(latest.c.stage, number).group_by(latest.c.stage))
+    rows = conn.execute(_COUNT_STAGES, {"of": tenant, "most": limit})
     return {row.stage: row.number for row in rows}
 
 

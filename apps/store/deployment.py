@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, bindparam, select
 
 from apps.core.clock import utc_hour, utc_now
 from apps.core.ids import DEFAULT_TENANT
@@ -41,6 +41,16 @@ class DeploymentRow:
     seq: int = 0
 
 
+_SINCE = (  # built once: it is asked at each call's beginning and end
+    select(deployment_events)
+    .where(
+        deployment_events.c.seq > bindparam("after"),
+        deployment_events.c.tenant == bindparam("of"),
+    )
+    .order_by(deployment_events.c.seq)
+)
+
+
 def append_act(conn: Connection, act: DeploymentRow) -> bool:
     """Append one act.
 
@@ -64,11 +74,7 @@ def load_acts(
     conn: Connection, *, since: int = 0, tenant: str = DEFAULT_TENANT
 ) -> list[DeploymentRow]:
     """Return the acts after a ``seq``, in order; there are few."""
-    rows = conn.execute(
-        select(deployment_events)
-        .where(deployment_events.c.seq > since, deployment_events.c.tenant == tenant)
-        .order_by(deployment_events.c.seq)
-    )
+    rows = conn.execute(_SINCE, {"after": since, "of": tenant})
     return [
         DeploymentRow(
             r.action, r.variant, r.why, r.data, r.actor, r.act_id, r.tenant, r.at_hour, r.seq

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Table
+from sqlalchemy import Connection, Insert, Table
 from sqlalchemy.dialects import postgresql, sqlite
 
 
@@ -17,7 +18,12 @@ def insert_new(conn: Connection, table: Table, rows: Sequence[Mapping[str, Any]]
     """
     if not rows:
         return 0
-    insert = postgresql.insert if conn.dialect.name == "postgresql" else sqlite.insert
+    statement = _insert_new(conn.dialect.name, table)
+    return conn.execute(statement, [dict(row) for row in rows]).rowcount
+
+
+@cache
+def _insert_new(dialect: str, table: Table) -> Insert:
+    insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
     statement = insert(table).on_conflict_do_nothing().inline()  # nobody asks for the new key
-    counted = statement.execution_options(preserve_rowcount=True)
-    return conn.execute(counted, [dict(row) for row in rows]).rowcount
+    return statement.execution_options(preserve_rowcount=True)

@@ -92,12 +92,23 @@ class VariantCounts:
     mean_reward: float | None
 
 
+# Built once: they are asked at each call's beginning and end.
+_SINCE = (
+    select(feedback_events)
+    .where(feedback_events.c.seq > bindparam("after"), feedback_events.c.tenant == bindparam("of"))
+    .order_by(feedback_events.c.seq)
+)
+_LAST_SEQ = select(func.max(feedback_events.c.seq)).where(
+    feedback_events.c.tenant == bindparam("of")
+)
+_STORE_ID = select(meta.c.value).where(meta.c.key == "store_id")
+
+
 def append_feedback(conn: Connection, event: FeedbackRow) -> bool:
     """Append one event.
 
-    The order of ``seq`` is the order in which writers were let in. (SQLite lets in one at a time;
-    a store with several writers at once must take a lock here, so that no lower ``seq`` can
-    appear after a higher one has been folded.)
+    The order of ``seq`` is the order in which write transactions were let in, one at a time: no
+    lower ``seq`` can appear after a higher one has been folded.
 
     Returns:
         False when an event with this id is there already: nothing changes.
@@ -133,19 +144,13 @@ def feedback_since(
     conn: Connection, seq: int, *, tenant: str = DEFAULT_TENANT, limit: int | None = None
 ) -> list[FeedbackRow]:
     """Return the events after ``seq``, in order."""
-    rows = conn.execute(
-        select(feedback_events)
-        .where(feedback_events.c.seq > seq, feedback_events.c.tenant == tenant)
-        .order_by(feedback_events.c.seq)
-        .limit(limit)
-    )
-    return [event_of(row) for row in rows]
+    query = _SINCE if limit is None else _SINCE.limit(limit)
+    return [event_of(row) for row in conn.execute(query, {"after": seq, "of": tenant})]
 
 
 def last_feedback_seq(conn: Connection, *, tenant: str = DEFAULT_TENANT) -> int:
     """Return the newest event's ``seq``; 0 when there is none."""
-    query = select(func.max(feedback_events.c.seq)).where(feedback_events.c.tenant == tenant)
-    return conn.execute(query).scalar() or 0
+    return conn.execute(_LAST_SEQ, {"of": tenant}).scalar() or 0
 
 
 # Built once: asked several times at each call's end.
@@ -220,7 +225,7 @@ def counts_by_variant(
 
 def store_id(conn: Connection) -> str:
     """Return the id that this database got when it was made: a snapshot names its own."""
-    return str(conn.execute(select(meta.c.value).where(meta.c.key == "store_id")).scalar_one())
+    return str(conn.execute(_STORE_ID).scalar_one())
 
 
 def event_of(row: Row[tuple[object, ...]]) -> FeedbackRow:

@@ -8,12 +8,36 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy import Connection, and_, select
+from sqlalchemy import Connection, and_, bindparam, select
 
 from apps.core.ids import DEFAULT_TENANT
 from apps.store.feedback import FeedbackKind
 from apps.store.tables import decisions, feedback_events
 
+_event, _choice = feedback_events.c, decisions.c
+# Built once: building a statement costs more than running it.
+_SINCE = (
+    select(
+        _event.seq,
+        _event.event_id,
+        _event.kind,
+        _event.variant,
+        _event.reward,
+        _event.revises,
+        _event.flags,
+        _event.learns,
+        _event.held,
+        _choice.stage,
+        _choice.propensities,
+    )
+    .outerjoin_from(
+        feedback_events,
+        decisions,
+        and_(_choice.call_ref == _event.call_ref, _choice.variant == _event.variant),
+    )
+    .where(_event.seq > bindparam("after"), _event.tenant == bindparam("of"))
+    .order_by(_event.seq)
+)
 _RELEASE = "release-"
 """With this the ids of events begin that let a held one count after all."""
 
@@ -53,30 +77,8 @@ def outcomes_since(
     conn: Connection, seq: int, *, tenant: str = DEFAULT_TENANT, limit: int | None = None
 ) -> list[OutcomeRow]:
     """Return the feedback events after ``seq``, in order, each with its call's choice."""
-    event, choice = feedback_events.c, decisions.c
-    rows = conn.execute(
-        select(
-            event.seq,
-            event.event_id,
-            event.kind,
-            event.variant,
-            event.reward,
-            event.revises,
-            event.flags,
-            event.learns,
-            event.held,
-            choice.stage,
-            choice.propensities,
-        )
-        .outerjoin_from(
-            feedback_events,
-            decisions,
-            and_(choice.call_ref == event.call_ref, choice.variant == event.variant),
-        )
-        .where(event.seq > seq, event.tenant == tenant)
-        .order_by(event.seq)
-        .limit(limit)
-    )
+    query = _SINCE if limit is None else _SINCE.limit(limit)
+    rows = conn.execute(query, {"after": seq, "of": tenant})
     return [
         OutcomeRow(
             r.seq,
