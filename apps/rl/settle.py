@@ -169,6 +169,7 @@ class Settler:
                 code="not_rewarded",
             )
         reward = self.calculator.calculate(signals)
+        standing = _standing(conn, end)
         return replace(
             end,
             event_id=_rating_id(end.call_ref),
@@ -181,8 +182,9 @@ class Settler:
             signals=signals.model_dump(),
             components=reward.components,
             missing=reward.missing,
-            revises=end.reward,
-            revised_age=rewards_counted_since(conn, end.seq, tenant=end.tenant),
+            revises=standing.reward,
+            revised_age=rewards_counted_since(conn, standing.seq, tenant=end.tenant),
+            held=standing.held,
             learns=end.learns and self.learns,
             at_hour=None,
             seq=0,
@@ -200,6 +202,12 @@ def _rating_id(call_ref: str) -> str:
 def _event(conn: Connection, call_ref: str, event_id: str) -> FeedbackRow | None:
     events = feedback_of_call(conn, call_ref)
     return next((event for event in events if event.event_id == event_id), None)
+
+
+def _standing(conn: Connection, end: FeedbackRow) -> FeedbackRow:
+    """Return the event whose reward counts for the call: its end, or that end's release."""
+    released = f"release-{end.seq}"
+    return (_event(conn, end.call_ref or "", released) if end.held else None) or end
 
 
 def _unsettled(chosen: bool) -> UnknownCall:
