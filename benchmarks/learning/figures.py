@@ -11,7 +11,7 @@ LOOKS = {
     "tom-nig": ("#1b6ca8", "-", 1.8),
     "tom-linear": ("#0b3c5d", "-", 2.4),
     "tom-linear-ucb": ("#4fa3d1", "-", 1.8),
-    "tom-linear-guarded": ("#0b3c5d", ":", 1.4),
+    "tom-guarded": ("#0b3c5d", ":", 1.4),
     "mabwiser-ts": ("#e0a030", ":", 1.2),
     "mabwiser-lints": ("#e0a030", "--", 1.2),
     "mabwiser-linucb": ("#b87a10", "-", 1.2),

@@ -85,11 +85,6 @@ def _guarded(name: str, note: str = "", **options: Any) -> Entry:
     return Entry(f"benchmarks.learning.guarded:{name}", GUARD, options, note)
 
 
-def _raw(name: str, note: str = "", **options: Any) -> Entry:
-    sources = (f"{HERE}/raw.py", "apps/rl/policies/laws.py", "apps/rl/policies/regression.py")
-    return Entry(f"benchmarks.learning.raw:{name}", sources, options, note)
-
-
 SIMULATED: Mapping[str, Entry] = {
     "tom-nig": _ours("nig", "the product's default"),
     "tom-linear": _ours("linear", "the product's"),
@@ -114,8 +109,10 @@ GUARDED: Mapping[str, Entry] = {
 """None of the others has a guard, so these are not compared with them."""
 
 BUNDLED: Mapping[str, Entry] = {
-    "tom-linear-ucb": _raw("RawLinearUcb", "tuned on seeds 0 to 9", effect=2.2, width=0.8),
-    "tom-linear": _raw("RawLinear", "tuned on seeds 0 to 9", effect=4.0, width=0.3),
+    "tom-linear-ucb": _ours("Disjoint", "tuned, seeds 0 to 15", optimism=0.7, scale=2.5, sd=0.3),
+    "tom-linear": _ours(
+        "Disjoint", "tuned, seeds 0 to 15", optimism=None, width=0.2, scale=4.0, sd=0.3
+    ),
     "mabwiser-lints": _peer("mabwiser", "lin_ts", "default"),
     "mabwiser-linucb": _peer("mabwiser", "lin_ucb", "default"),
     "vw-squarecb": _peer("vw", "squarecb", "default"),

@@ -9,8 +9,8 @@ import pytest
 
 from benchmarks.learning import bundled, kept, pages
 from benchmarks.learning.learners import Feedback, Learner, Seen, Task
+from benchmarks.learning.ours import Disjoint
 from benchmarks.learning.peers.tensorzero import TrackAndStop, proportions
-from benchmarks.learning.raw import RawLinearUcb
 from benchmarks.learning.results import beside, told
 from benchmarks.learning.roster import SIMULATED, Entry
 from benchmarks.learning.run import Run, course, run
@@ -78,11 +78,11 @@ def test_two_equal_arms_are_drawn_in_equal_shares() -> None:
     )
 
 
-def test_the_raw_linear_policy_learns_to_name_classes() -> None:
+def test_the_linear_policy_over_plain_features_learns_to_name_classes() -> None:
     rng = np.random.default_rng(3)
     features = np.column_stack([np.ones(600), rng.normal(size=(600, 2))])
     rows = bundled.Rows(features, (features[:, 1] > 0).astype(np.int64), 2)
-    made = bundled.run_rows(rows, RawLinearUcb, seed=0)
+    made = bundled.run_rows(rows, Disjoint, seed=0)
     assert made.regret[-1] - made.regret[49] < 0.2 * 300  # chance errs in half of the other 300
 
 
