@@ -11,6 +11,7 @@ from statistics import NormalDist
 import numpy as np
 
 from apps.rl.guard.confidence import spend
+from apps.rl.guard.evidence import BLOCK, RECENT
 from apps.rl.guard.mixture import STAKES, log_evidence
 from benchmarks.guard.traffic import Arms, Bools, Floats, Ints
 
@@ -46,17 +47,27 @@ class Contests:
         self.sum, self.base_sum = np.zeros(shape), np.zeros(shape)
         self.better, self.worse = Tallies.none(*shape), Tallies.none(*shape)
 
-    def add(self, own: Bools, shares: Floats, reward: Floats) -> Bools:
+    def clear(self, at: Bools) -> None:
+        """Begin some contests anew."""
+        sides = (self.better, self.worse)
+        sums = [part for side in sides for part in (side.total, side.spread, side.weight)]
+        for part in (self.calls, self.base_calls, self.sum, self.base_sum, *sums):
+            part[at] = 0.0
+
+    def add(self, own: Bools, shares: Floats, reward: Floats, among: Bools | None = None) -> Bools:
         """Add one call in each run; return which contests it was part of.
 
         Args:
             own: Which variant got it, shape (runs, variants).
             shares: The probabilities.
             reward: Of each run's call, NaN for none, shape (runs,).
+            among: Which contests may take part; all when None.
         """
         chance = shares / (shares + shares[:, :1])
         at = (own | own[:, :1]) & (shares > 0.0) & ~np.isnan(reward)[:, None]
         at[:, 0] = False
+        if among is not None:
+            at &= among
         r = np.nan_to_num(reward)[:, None]
         base_mean = self.base_sum / (self.base_calls + 1.0)
         mean = (self.sum + _BORROWED * base_mean) / (self.calls + _BORROWED)
@@ -76,17 +87,41 @@ class Contests:
         return at
 
 
-def log_shares(variants: int, alpha: float) -> Floats:
-    """Return log(1 / error) of each variant's test; the base's is infinite."""
-    return np.array([np.inf] + [-np.log(spend(alpha, k)) for k in range(1, variants)])
+class Trials:
+    """``Trial`` for arrays: every variant's contest, and that of its recent block."""
+
+    def __init__(self, runs: int, variants: int) -> None:
+        self.whole, self.recent = Contests(runs, variants), Contests(runs, variants)
+        self.block = np.zeros((runs, variants), np.int64)
+        self._blocks = np.zeros(runs, np.int64)
+        self._numbers = np.broadcast_to(np.arange(variants), (runs, variants))
+
+    def add(self, own: Bools, shares: Floats, reward: Floats) -> Bools:
+        """Add one call in each run; return which contests it was part of."""
+        at = self.whole.add(own, shares, reward)
+        if self.block.any():
+            self.recent.add(own, shares, reward, self.block > 0)
+        begins = at & own & (self.whole.calls % BLOCK == 0)
+        if begins.any():  # one in a run at most, since one call has one variant
+            self._blocks += begins.any(1)
+            self.block = np.where(begins, self._blocks[:, None], self.block)
+            self.recent.clear(begins)
+        return at
+
+    def surely_worse(self, at: Bools, alpha: float) -> Bools:
+        """Return where the guard would blacklist, of those that have changed."""
+        found = _worse(self.whole, at, self._numbers, alpha * (1.0 - RECENT))
+        in_block = at & (self.block > 0)
+        if in_block.any():
+            found |= _worse(self.recent, in_block, self.block, alpha * RECENT)
+        return found
 
 
-def surely_worse(contests: Contests, at: Bools, alpha: float) -> Bools:
-    """Return where the guard would blacklist, of those contests that have changed."""
+def _worse(contests: Contests, at: Bools, number: Ints, alpha: float) -> Bools:
     found = np.zeros(at.shape, np.bool_)
-    rows, columns = np.nonzero(at)
     logs = log_evidence(contests.worse.total[at], contests.worse.spread[at])
-    found[rows, columns] = logs >= log_shares(at.shape[1], alpha)[columns]
+    shares = np.array([spend(alpha, k) for k in range(1, int(number.max()) + 1)])
+    found[at] = logs >= -np.log(shares[number[at] - 1])
     return found
 
 

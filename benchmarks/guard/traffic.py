@@ -30,7 +30,7 @@ NUMBERS: Mapping[Stage, int] = {
 _STEEPNESS = 1.702
 """With it the logistic law is within 0.01 of the normal one."""
 
-_PLACES = np.array([-2.5, -1.2, -0.4, 0.4, 1.2, 2.5, 4.0])
+_PLACES = np.array([-2.0, -0.7, 0.3, 1.3, 3.0], np.float32)
 
 
 @dataclass
@@ -65,19 +65,21 @@ class Arms:
         growth, as in ``apps/rl/policies/laws.py``.
         """
         weight = self.calls + 1.0
-        mean = self.sum / weight
-        spread = np.sqrt(np.maximum((self.squares + 0.25) / weight - mean**2, 1e-4) / weight)
+        mean = (self.sum / weight).astype(np.float32)
+        variance = (self.squares + 0.25) / weight - mean**2
+        spread = np.sqrt(np.maximum(variance, 1e-4) / weight).astype(np.float32)
         x = np.sort((mean[:, :, None] + spread[:, :, None] * _PLACES).reshape(len(mean), -1), 1)
-        z = (x[:, None, :] - mean[:, :, None]) / spread[:, :, None]
-        log_cdf = -np.logaddexp(0.0, -_STEEPNESS * z) * among[:, :, None]
-        total = log_cdf.sum(1)
-        mass = np.diff(np.exp(total), axis=1, prepend=0.0, append=1.0)
-        low, high = np.full((*mean.shape, 1), -np.inf), np.zeros((*mean.shape, 1))
-        growth = np.diff(np.concatenate([low, log_cdf, high], axis=2), axis=2)
+        z = (x[:, None, :] - mean[:, :, None]) * (_STEEPNESS / spread[:, :, None])
+        log_cdf = -np.log1p(np.exp(np.minimum(-z, 80.0)))
+        log_cdf *= among[:, :, None]
+        below = np.exp(log_cdf.sum(1))
+        growth = np.empty((*mean.shape, x.shape[1] + 1), np.float32)
+        np.subtract(log_cdf[:, :, 1:], log_cdf[:, :, :-1], out=growth[:, :, 1:-1])
+        np.negative(log_cdf[:, :, -1], out=growth[:, :, -1])
         growth[:, :, 0] = growth[:, :, 1]  # below the first place all grow as in the first cell
-        growth *= among[:, :, None]
-        shares = growth / np.maximum(growth.sum(1, keepdims=True), 1e-300)
-        chances: Floats = (shares * mass[:, None, :]).sum(2)
+        mass = np.diff(below, axis=1, prepend=0.0, append=1.0)
+        mass /= np.maximum(growth.sum(1), np.float32(1e-30))
+        chances: Floats = np.einsum("rkc,rc->rk", growth, mass, dtype=np.float64)
         chances /= chances.sum(1, keepdims=True)
         return chances
 

@@ -5,6 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
+from apps.rl.guard import evidence as folds
 from apps.rl.guard.evidence import Evidence
 from apps.rl.guard.stages import Stage
 from apps.rl.guard.window import full_stages
@@ -60,59 +61,71 @@ def test_arrays_allocate_as_the_guard_does():
     assert was_full > 10
 
 
-def test_arrays_judge_as_the_guard_does():
+def test_arrays_judge_as_the_guard_does(monkeypatch):
+    for module in (looks, folds):
+        monkeypatch.setattr(module, "BLOCK", 30)
     rng = np.random.default_rng(1)
-    contests = looks.Contests(RUNS, VARIANTS)
-    evidence = [Evidence("a") for _ in range(RUNS)]
-    rows, found = np.arange(RUNS), {"worse": 0, "good": 0}
-    for _ in range(400):
+    trials = looks.Trials(RUNS, VARIANTS)
+    # All variants are known from the start, so that their numbers are those of the arrays.
+    begun = {name: folds.Trial(number) for number, name in enumerate(NAMES[1:], 1)}
+    evidence = [Evidence("a", begun, VARIANTS - 1) for _ in range(RUNS)]
+    rows, found = np.arange(RUNS), {"worse": 0, "good": 0, "turned": 0}
+    for step in range(500):
         shares = rng.dirichlet([4, 1, 1, 1, 1], RUNS)
         chosen = draw(shares, rng.random(RUNS))
-        reward = np.clip(rng.normal(np.where(chosen == 4, -0.7, 0.4), 0.2), -1, 1)
+        bad = (chosen == 4) | ((chosen == 3) & (step > 300))
+        reward = np.clip(rng.normal(np.where(bad, -0.8, 0.4), 0.2), -1, 1)
         reward[rng.random(RUNS) < 0.05] = np.nan
         own = np.zeros(shares.shape, np.bool_)
         own[rows, chosen] = True
-        changed = contests.add(own, shares, reward)
-        worse = looks.surely_worse(contests, changed, 0.05)
-        good = looks.surely_not_worse(contests, changed, 0.1, 0.15)
+        changed = trials.add(own, shares, reward)
+        worse = trials.surely_worse(changed, 0.05)
+        good = looks.surely_not_worse(trials.whole, changed, 0.1, 0.15)
         for i in range(RUNS):
             if not np.isnan(reward[i]):
                 logged = dict(zip(NAMES, shares[i].tolist(), strict=True))
                 evidence[i] = evidence[i].add(NAMES[chosen[i]], float(reward[i]), logged)
             for k in np.flatnonzero(changed[i]):
-                trial = evidence[i].trials[NAMES[k]]
-                # The number is the order of appearance; the arrays take the variants' order.
-                named = Evidence("a", {NAMES[k]: trial}, 4)
-                assert worse[i, k] == named.surely_worse(NAMES[k])
-                assert good[i, k] == named.surely_not_worse(NAMES[k])
+                assert worse[i, k] == evidence[i].surely_worse(NAMES[k])
+                assert good[i, k] == evidence[i].surely_not_worse(NAMES[k])
                 found["worse"] += int(worse[i, k])
                 found["good"] += int(good[i, k])
+                found["turned"] += int(worse[i, k] and k == 3)
     for i in range(RUNS):
         for k in range(1, VARIANTS):
-            contest = evidence[i].trials[NAMES[k]].contest
-            assert contests.worse.total[i, k] == pytest.approx(contest.worse.total)
-            assert contests.better.spread[i, k] == pytest.approx(contest.better.spread)
-            assert contests.calls[i, k] == contest.calls
+            trial = evidence[i].trials[NAMES[k]]
+            assert trials.block[i, k] == trial.block
+            for arrays, one in ((trials.whole, trial.contest), (trials.recent, trial.recent)):
+                assert arrays.worse.total[i, k] == pytest.approx(one.worse.total)
+                assert arrays.better.spread[i, k] == pytest.approx(one.better.spread)
+                assert arrays.calls[i, k] == one.calls
     assert min(found.values()) > 0
 
 
 class TestRuns:
     def test_innocents_are_left_alone_and_every_window_is_within_the_caps(self):
-        drawn = rewards(GUARD_SCENARIOS["identical"], range(3), 1200)
+        drawn = rewards(GUARD_SCENARIOS["identical"], range(3), 800)
         found = run(drawn, Traffic.GUARDED, GuardRules(), seed=0)
         assert (found.at["contest"] == NEVER).all()
         for stage, limit in seats(GuardRules()).items():
             assert 0 < found.most[stage].max() <= limit
-        assert found.calls.sum(axis=1).max() <= 1200
+        assert found.calls.sum(axis=1).max() <= 800
 
     def test_a_bad_one_is_found_and_then_gets_no_call_any_more(self):
-        drawn = rewards(pair(), range(3), 3000)
+        rng = np.random.default_rng(0)
+        reward = np.stack([rng.normal(mean, 0.3, (3, 900)) for mean in (0.4, -0.5)], axis=-1)
+        drawn = Drawn(reward.clip(-1, 1), np.arange(2))
         watched = run(drawn, Traffic.GUARDED, GuardRules(), seed=0)
         found = run(drawn, Traffic.GUARDED, GuardRules(), seed=0, active=True)
         assert (found.own["contest"][:, 1] == watched.own["contest"][:, 1]).all()
         assert (found.own["contest"][:, 1] != NEVER).all()
         assert (found.calls[:, 1] == found.own["contest"][:, 1]).all()
         assert (watched.calls[:, 1] > found.calls[:, 1]).all()
+
+    def test_the_bad_one_of_the_benchmark_is_worse_by_three_tenths(self):
+        drawn = rewards(pair(), range(5), 1000)
+        base, bad = np.nanmean(drawn.reward, axis=(0, 1))
+        assert bad - base == pytest.approx(-0.3, abs=0.02)
 
     def test_peeking_at_z_blames_innocents(self):
         reward = np.random.default_rng(0).normal(0.2, 0.4, (50, 600, 1)).clip(-1, 1)

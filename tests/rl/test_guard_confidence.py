@@ -193,6 +193,22 @@ class TestEvidence:
         assert joined.trials["b"].contest.base_calls == 1
         assert joined.trials["b"].number == 2
 
+    @pytest.mark.parametrize("before", [400, 500])
+    def test_a_variant_that_was_good_for_long_and_turns_bad_is_found(self, before):
+        rng = np.random.default_rng(before)
+        shares, found, own = {"base": 0.6, "a": 0.4}, Evidence("base"), 0
+        while not found.surely_worse("a"):
+            chosen = "a" if rng.random() < 0.4 else "base"
+            own += chosen == "a"
+            difference = 0.0 if chosen == "base" else 0.2 if own < before else -0.5
+            reward = float(np.clip(rng.normal(0.2 + difference, 0.4), -1, 1))
+            found = found.add(chosen, reward, shares)
+        assert before < own < before + 250
+        low, high = found.difference("a")  # of the recent calls, since these decide
+        assert low < -0.2
+        assert high < 0.0
+        assert found.trials["a"].contest.difference(0.05)[1] > 0.0
+
     def test_a_second_chance_spends_an_error_of_its_own(self):
         found = self.evidence(worse=0.5).restart("b")
         assert found.trials["b"].contest == Contest()
@@ -200,7 +216,8 @@ class TestEvidence:
         assert not found.surely_worse("b")
 
     def test_evidence_that_was_stored_goes_on_as_if_it_had_not_been(self):
-        found = self.evidence(calls=50).restart("a")
+        found = self.evidence(calls=5000).restart("a")
+        assert found.blocks > 0
         stored = Evidence.from_dict(json.loads(json.dumps(found.as_dict())))
         assert stored == found
         assert stored.add("a", 0.3, SHARES) == found.add("a", 0.3, SHARES)

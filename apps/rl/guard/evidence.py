@@ -1,4 +1,8 @@
-"""All variants' contests with the base variant in one fold, and what follows from them."""
+"""All variants' contests with the base variant in one fold, and what follows from them.
+
+Each has two: of all calls since its trial began, which tells small differences in the end; and,
+after a while, of a recent block of calls, which tells a variant that was good and turned bad.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,12 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from apps.rl.guard.confidence import Contest, spend
+
+BLOCK = 200
+"""Own calls of a block; the first one of a trial is looked at as a whole only."""
+
+RECENT = 0.25
+"""Share of the family's error that the blocks have together."""
 
 
 class Finding(StrEnum):
@@ -59,11 +69,29 @@ class Trial:
 
     Attributes:
         number: Running number over all variants, from 1: decides on its share of the error.
-        contest: What was seen.
+        contest: What was seen since it began.
+        block: Running number of its recent block over all variants; 0 before the first.
+        recent: What was seen in that block.
     """
 
     number: int
     contest: Contest = field(default_factory=Contest)
+    block: int = 0
+    recent: Contest = field(default_factory=Contest)
+
+    def bounds(self, alpha: float) -> tuple[float, float]:
+        """Return the interval that says most against the variant, at its share of the error."""
+        whole = self.contest.difference(spend(alpha * (1.0 - RECENT), self.number))
+        if self.block == 0 or whole[1] < 0.0:
+            return whole
+        recent = self.recent.difference(spend(alpha * RECENT, self.block))
+        return recent if recent[1] < 0.0 else whole
+
+    def surely_worse(self, alpha: float) -> bool:
+        """Return whether all calls, or the recent ones, say that the variant is worse."""
+        if self.contest.surely_worse(spend(alpha * (1.0 - RECENT), self.number)):
+            return True
+        return self.block > 0 and self.recent.surely_worse(spend(alpha * RECENT, self.block))
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +104,13 @@ class Evidence:
         base: The base variant.
         trials: By variant, the trial that runs.
         begun: How many trials there ever were.
+        blocks: How many recent blocks there ever were.
     """
 
     base: str
     trials: Mapping[str, Trial] = field(default_factory=dict)
     begun: int = 0
+    blocks: int = 0
 
     def add(
         self,
@@ -105,18 +135,22 @@ class Evidence:
             rivals = [chosen] if propensities.get(chosen, 0.0) > 0.0 else []
         if base_p <= 0.0 or not rivals:
             return self
-        trials, begun = dict(self.trials), self.begun
+        trials, begun, blocks = dict(self.trials), self.begun, self.blocks
         for name in rivals:
             trial = trials.get(name)
             if trial is None:
                 begun += 1
                 trial = Trial(begun)
-            chance = propensities[name] / (propensities[name] + base_p)
-            contest = trial.contest.add(
-                reward, own=name == chosen, chance=chance, expected=expected
-            )
-            trials[name] = Trial(trial.number, contest)
-        return replace(self, trials=trials, begun=begun)
+            own, chance = name == chosen, propensities[name] / (propensities[name] + base_p)
+            contest = trial.contest.add(reward, own=own, chance=chance, expected=expected)
+            block, recent = trial.block, trial.recent
+            if block:
+                recent = recent.add(reward, own=own, chance=chance, expected=expected)
+            if own and contest.calls % BLOCK == 0:
+                blocks += 1
+                block, recent = blocks, Contest()
+            trials[name] = Trial(trial.number, contest, block, recent)
+        return replace(self, trials=trials, begun=begun, blocks=blocks)
 
     def restart(self, variant: str) -> Evidence:
         """Return the evidence with a new trial of a variant (when it is reinstated).
@@ -134,12 +168,12 @@ class Evidence:
             alpha: Error of all variants' upper ends together at all times; of all lower ends too.
         """
         trial = self.trials.get(variant)
-        return trial.contest.difference(spend(alpha, trial.number)) if trial else (-2.0, 2.0)
+        return trial.bounds(alpha) if trial else (-2.0, 2.0)
 
     def surely_worse(self, variant: str, alpha: float = 0.05) -> bool:
         """Return whether a variant is worse than the base; ``alpha`` is the family's error."""
         trial = self.trials.get(variant)
-        return trial is not None and trial.contest.surely_worse(spend(alpha, trial.number))
+        return trial is not None and trial.surely_worse(alpha)
 
     def surely_not_worse(self, variant: str, alpha: float = 0.1, margin: float = 0.15) -> bool:
         """Return whether a variant is not worse than the base by more than the margin.
@@ -173,10 +207,16 @@ class Evidence:
     def as_dict(self) -> dict[str, object]:
         """Return it as names and numbers, for JSON."""
         trials = {
-            name: {"number": trial.number, "contest": trial.contest.as_dict()}
+            name: {
+                "number": trial.number,
+                "contest": trial.contest.as_dict(),
+                "block": trial.block,
+                "recent": trial.recent.as_dict(),
+            }
             for name, trial in self.trials.items()
         }
-        return {"base": self.base, "begun": self.begun, "trials": trials}
+        numbers = {"begun": self.begun, "blocks": self.blocks}
+        return {"base": self.base, **numbers, "trials": trials}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, object]) -> Evidence:
@@ -184,9 +224,15 @@ class Evidence:
         stored = data["trials"]
         assert isinstance(stored, Mapping)
         trials = {
-            str(name): Trial(int(trial["number"]), Contest.from_dict(trial["contest"]))
+            str(name): Trial(
+                trial["number"],
+                Contest.from_dict(trial["contest"]),
+                trial["block"],
+                Contest.from_dict(trial["recent"]),
+            )
             for name, trial in stored.items()
         }
-        begun = data["begun"]
+        begun, blocks = data["begun"], data["blocks"]
         assert isinstance(begun, int)
-        return cls(str(data["base"]), trials, begun)
+        assert isinstance(blocks, int)
+        return cls(str(data["base"]), trials, begun, blocks)
