@@ -35,7 +35,7 @@ class Bar:
         caution: Candidates are ranked by their gain less so many of its standard deviations.
     """
 
-    better: float = 0.9
+    better: float = 0.85
     best: float = 0.1
     caution: float = 0.5
 

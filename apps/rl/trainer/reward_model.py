@@ -28,7 +28,15 @@ _TYPICAL = {
     "variants": 0.03,
 }
 """Standard deviation of an effect where the data say little: the size such effects tend to have."""
-_STRENGTH = 2.0  # how many coefficients that expectation counts as
+_STRENGTH = {
+    "context": 2.0,
+    "slots": 0.1,
+    "pairs of slots": 0.5,
+    "slots with context": 2.0,
+    "variants": 2.0,
+}
+"""How many coefficients that expectation counts as. The slots are seen often enough to do without;
+of a variant's own rest a dozen variants say hardly anything."""
 _WIDE = 1e-4  # precision of the intercept
 _MOST_RATIO = 2.0
 _ROUNDS = 60
@@ -179,9 +187,9 @@ def _evidence(x: Floats, y: Floats, blocks: Blocks) -> tuple[Floats, Floats, Flo
             width = block.stop - block.start
             gamma = width - float((precision[block] * np.diag(covariance)[block]).sum())
             known += gamma
-            pull = _STRENGTH * _TYPICAL[name] ** 2
+            pull = _STRENGTH[name] * _TYPICAL[name] ** 2
             squares = float(np.square(weights[block]).sum())
-            precision[block] = (max(gamma, 0.0) + _STRENGTH) / (squares + pull)
+            precision[block] = (max(gamma, 0.0) + _STRENGTH[name]) / (squares + pull)
         left = power - 2.0 * float(weights @ moment) + float(weights @ gram @ weights)
         noise = max(left, 1e-9 * n) / max(n - known, 1.0)
         noise = max(noise, 1e-6)

@@ -258,9 +258,9 @@ def _offer(
     """Return what is offered, and a sentence about it."""
     none = "No candidates were exported."
     model, plain = validation.left_out_rmse
-    if not model < plain:
+    if not validation.foresees:
         return (), (
-            "The reward model does not foresee variants that it has not seen better than their"
+            "The reward model does not surely foresee unseen variants better than their"
             f" mean does (error {model:.3f} against {plain:.3f}). {none}"
         )
     room = rules.top - len(idle)

@@ -99,6 +99,20 @@ class Validation:
         plain = np.mean([(v.observed - v.plain) ** 2 for v in self.left_out])
         return float(model) ** 0.5, float(plain) ** 0.5
 
+    @property
+    def foresees(self) -> bool:
+        """Return whether unseen variants are foreseen better than by the mean of all others.
+
+        By more than a standard error of the difference of the squared errors: in logs whose rewards
+        were shuffled, one in ten passes.
+        """
+        gains = [
+            (v.observed - v.plain) ** 2 - (v.observed - v.predicted) ** 2 for v in self.left_out
+        ]
+        if len(gains) < 3:
+            return False
+        return float(np.mean(gains)) > float(np.std(gains, ddof=1)) / math.sqrt(len(gains))
+
 
 def validate(
     calls: Sequence[TrainingCall],
