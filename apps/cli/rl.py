@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from apps.cli import rl_abuse
+from apps.cli import rl_abuse, rl_ratings
 from apps.cli.parts import errors_told
 from apps.cli.rl_train import train
 from apps.rl.deploy_guard import DeployGuard, VariantStatus
@@ -21,6 +21,7 @@ from apps.settings import load_settings
 rl_app = typer.Typer(no_args_is_help=True, help="See what was learned, and steer it.")
 rl_app.command()(train)
 rl_abuse.register(rl_app)
+rl_ratings.register(rl_app)
 
 Why = Annotated[str, typer.Option(help="The reason, kept with the act.")]
 Variant = Annotated[str, typer.Argument(help="The variant's id, as in `tom rl status`.")]
