@@ -18,6 +18,9 @@ NOISE_AT_FULL_SCALE_DB = 90.0
 """Sound pressure that 0 dBFS stands for: speech of telephony's nominal -26 dBFS is as loud as
 somebody who speaks normally, about 64 dB at one metre."""
 
+VOICE_PERCENT = 50
+"""A window of which the detector is surer than that holds voice."""
+
 MIN_FRAMES = 10
 """A shorter stretch of audio says nothing about the background behind the voice."""
 
@@ -90,7 +93,7 @@ class Conditions:
         }
 
     def _hear(self, windows: Mapping[str, Any]) -> None:
-        """Take the quietest frame for the background: between words nobody speaks for 20 ms."""
+        """Take the quietest frame for the background, where not all of it is voice."""
         levels = windows["dbfs"]
-        if len(levels) >= MIN_FRAMES:
+        if len(levels) >= MIN_FRAMES and min(windows["voice"]) < VOICE_PERCENT:
             self._means["noise_db"].add(max(0.0, min(levels) + NOISE_AT_FULL_SCALE_DB))
