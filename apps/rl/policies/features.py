@@ -33,10 +33,10 @@ class Scales:
     level: float = 0.5
     context: float = 0.15
     speech: float = 0.1
-    slot: float = 0.15
-    variant: float = 0.1
-    slot_by: float = 0.1
-    variant_by: float = 0.05
+    slot: float = 0.07
+    variant: float = 0.05
+    slot_by: float = 0.05
+    variant_by: float = 0.03
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,9 @@ class Feature:
 SEGMENTS = ("profile", "language")
 """What of the context variants' effects differ by."""
 
+Segment = tuple[str | None, ...]
+"""Their values; None for what is not known."""
+
 _SPEECH: Mapping[str, Callable[[float], float]] = {
     "stt_confidence": lambda value: (value - 0.8) / 0.1,
     "latency_ms": lambda value: log(max(value, 1.0) / 500.0) / 0.3,
@@ -66,8 +69,8 @@ _SPEECH: Mapping[str, Callable[[float], float]] = {
 _OF_CONTEXT = {"level", *SEGMENTS, "time_of_day", "returning", *_SPEECH}
 
 
-def segment_of(context: Context) -> tuple[str | None, ...]:
-    """Return the values of ``SEGMENTS``; None for what is not known."""
+def segment_of(context: Context) -> Segment:
+    """Return the call's segment."""
     return tuple(_word(context.get(kind)) for kind in SEGMENTS)
 
 
@@ -90,7 +93,7 @@ def of_context(context: Context, scales: Scales) -> list[Feature]:
 
 
 def of_variant(
-    variant: str, slots: Mapping[str, str], segment: tuple[str | None, ...], scales: Scales
+    variant: str, slots: Mapping[str, str], segment: Segment, scales: Scales
 ) -> list[Feature]:
     """Return the features that make a variant's score in a segment.
 

@@ -6,6 +6,9 @@ the choice, and its uncertainty must not either. With ``n`` competing, a contras
 ``1 - 1 / n`` of the variance of independent effects; the scores are widened by that, so that the
 choice between two variants is drawn from exactly the law of their difference.
 
+It forgets slowly, by ``half_life``, and at once where the monitor finds that a segment's rewards
+have dropped below their forecasts: then the means stay as a guess, and all sureness is lost.
+
 Each score is drawn from its own marginal law, independently of the others', and the probabilities
 are those of these draws.
 """
@@ -21,12 +24,14 @@ import numpy as np
 from apps.rl.policies.features import (
     Feature,
     Scales,
+    Segment,
     of_context,
     of_variant,
     on_average,
     segment_of,
 )
 from apps.rl.policies.laws import Laws
+from apps.rl.policies.monitor import Monitor
 from apps.rl.policies.policy import (
     Context,
     Estimate,
@@ -81,6 +86,7 @@ class LinearPolicy:
         scales: The effects' priors.
         noise: The noise's prior.
         width: Standard deviations of the scores are multiplied by this; 1 is the posterior.
+        monitor: Looks for changes, segment by segment.
         slots: By variant.
         taught: The slots by which each variant was learned.
         columns: Where the features are.
@@ -90,7 +96,8 @@ class LinearPolicy:
     half_life: float | None = None
     scales: Scales = field(default_factory=Scales)
     noise: Noise = field(default_factory=Noise)
-    width: float = 1.0
+    width: float = 0.5
+    monitor: Monitor = field(default_factory=Monitor)
     slots: Slots = field(default_factory=dict)
     taught: Slots = field(default_factory=dict)
     columns: Columns = field(default_factory=Columns)
@@ -117,16 +124,16 @@ class LinearPolicy:
         known = [f for f in features if f.name in columns.place]
         at = np.array([columns.place[f.name] for f in known], np.intp)
         x = np.array([f.value for f in known])
-        discount = discount_of(self.half_life)
         if outcome.revises is None:
-            regression = regression.observed(at, x, outcome.reward, discount)
+            monitor, regression = self._observed(regression, at, x, outcome.reward, segment)
         else:
-            part = discount**outcome.age
-            regression = regression.revised(at, x, outcome.revises, outcome.reward, part)
+            monitor = self.monitor
+            remembered = discount_of(self.half_life) ** outcome.age * (outcome.age <= monitor.since)
+            regression = regression.revised(at, x, outcome.revises, outcome.reward, remembered)
         taught = self.taught
         if outcome.variant not in taught:
             taught = {**taught, outcome.variant: dict(slots)}
-        return replace(self, taught=taught, columns=columns, regression=regression)
+        return replace(self, monitor=monitor, taught=taught, columns=columns, regression=regression)
 
     def laws(self, names: Sequence[str], context: Context) -> Laws:
         """Return the laws of the named variants' scores."""
@@ -170,6 +177,7 @@ class LinearPolicy:
         return {
             **self._learned_by(),
             "features": list(self.columns.place),
+            "monitor": self.monitor.to_json(),
             "taught": {name: dict(slots) for name, slots in self.taught.items()},
             "regression": self.regression.to_json(),
         }
@@ -183,15 +191,40 @@ class LinearPolicy:
         if len(place) != len(regression):
             raise ValueError("as many features as coefficients")
         taught = {str(name): dict(slots) for name, slots in data["taught"].items()}
-        found = replace(self, taught=taught, columns=Columns(place), regression=regression)
+        found = replace(
+            self,
+            monitor=self.monitor.from_json(data["monitor"]),
+            taught=taught,
+            columns=Columns(place),
+            regression=regression,
+        )
         if found.stale:
             raise OtherSettings("learned when variants had other slots")
         return found
 
     def _learned_by(self) -> dict[str, Any]:
         """Return what the knowledge depends on, apart from the outcomes."""
-        priors = {"scales": asdict(self.scales), "noise": asdict(self.noise)}
-        return {"kind": self.kind, "half_life": self.half_life, **priors}
+        return {
+            "kind": self.kind,
+            "half_life": self.half_life,
+            "alarm": [self.monitor.threshold, self.monitor.shift],
+            "scales": asdict(self.scales),
+            "noise": asdict(self.noise),
+        }
+
+    def _observed(
+        self, known: Regression, at: Ints, x: Floats, reward: float, segment: Segment
+    ) -> tuple[Monitor, Regression]:
+        """Return monitor and regression after a reward."""
+        forgotten = 1.0 - discount_of(self.half_life)
+        if forgotten > 0.0:
+            known = known.loosened(forgotten)
+        expected, variance = known.forecast(at, x)
+        sd, _ = known.noise(self.noise)
+        place = "/".join(word or "" for word in segment)
+        monitor = self.monitor.after(place, (reward - expected) / (sd * variance**0.5))
+        known = known.observed(at, x, reward, forgotten)
+        return monitor, known if monitor.since else known.loosened(1.0)
 
     def _admitted(self, features: Sequence[Feature]) -> tuple[Columns, Regression]:
         """Return columns and regression with places for these features, as long as there are."""
@@ -207,7 +240,7 @@ class LinearPolicy:
     def _variance(self, feature: Feature) -> float:
         return (feature.sd / self.noise.sd) ** 2
 
-    def _contrasts(self, names: tuple[str, ...], segment: tuple[str | None, ...]) -> Contrasts:
+    def _contrasts(self, names: tuple[str, ...], segment: Segment) -> Contrasts:
         key = (names, segment)
         found = self.columns.memo.get(key)
         if found is None:
@@ -215,7 +248,7 @@ class LinearPolicy:
             self.columns.memo[key] = found
         return found
 
-    def _new_contrasts(self, names: Sequence[str], segment: tuple[str | None, ...]) -> Contrasts:
+    def _new_contrasts(self, names: Sequence[str], segment: Segment) -> Contrasts:
         each = [of_variant(n, self.slots.get(n, {}), segment, self.scales) for n in names]
         distinct = {f.name: f for features in each for f in features}
         column = {name: j for j, name in enumerate(distinct)}

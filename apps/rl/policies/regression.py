@@ -1,14 +1,14 @@
 """Bayesian linear regression that forgets, and never forgets its prior.
 
 ``y = x . beta + e`` with ``e ~ N(0, s2)``, ``beta | s2 ~ N(0, s2 * diag(prior))`` and
-``s2 ~ InverseGamma(a0, b0)``: conjugate, so that the noise seen sets how wide beta's law is, and a
-projection ``c . beta`` has Student's law (Gelman et al., Bayesian Data Analysis, 14.2).
+``s2 ~ InverseGamma(shape, shape * sd ** 2)``: conjugate, so that the noise seen sets how wide the
+law of beta is, and a projection ``c . beta`` has Student's law (Gelman et al., Bayesian Data Analysis, 14).
 
-Forgetting weighs an observation by ``discount ** age`` (West & Harrison, Bayesian Forecasting and
-Dynamic Models, 6.3). Of the precision ``P = P0 + sum discount**age x x'`` plain discounting would
-let P0 fade as well, and directions in which nothing new is seen would blow up. So each step puts
-one coordinate's share of P0 back, in turn: two rank-one updates a step, O(d^2), and P0 is within
-``discount ** -d`` of itself at every time.
+Beta may wander. Between observations its covariance C becomes ``(1 - f) C + f diag(prior)``, which
+is a random walk with steps of variance ``f (diag(prior) - C)``: the dynamic linear model of West &
+Harrison (Bayesian Forecasting and Dynamic Models, chapter 6), with evolution relative to what is
+left to know. What is well known loosens, what is not known stays as wide as the prior and never
+blows up, and a small ``f`` at every step and a large one after a change are the same operation.
 
 Everything is added up element by element in a fixed order, without BLAS: the same observations
 give the same bits in every process.
@@ -49,27 +49,23 @@ class Regression:
         prior: Prior variances of beta in units of s2, shape (d,).
         covariance: Of beta in units of s2, shape (d, d).
         mean: Of beta, shape (d,).
-        pull: Discounted sum of ``x * y``, shape (d,); ``mean = covariance @ pull``.
-        total: Discounted sum of ``x``, shape (d,): what observations are like.
-        squares: Discounted sum of ``y ** 2``.
-        weight: Discounted number of observations.
-        turn: The coordinate whose prior is put back next.
+        total: Sum of all ``x``, shape (d,): what observations are like.
+        squares: Sum of the squared forecast errors, each in units of its forecast's variance.
+        weight: Number of observations.
     """
 
     prior: Floats
     covariance: Floats
     mean: Floats
-    pull: Floats
     total: Floats
     squares: float = 0.0
     weight: float = 0.0
-    turn: int = 0
 
     @classmethod
     def empty(cls, prior: Floats) -> Regression:
         """Return what is known before anything is seen."""
         zero = np.zeros(len(prior))
-        return cls(prior, np.diag(prior), zero, zero, zero)
+        return cls(prior, np.diag(prior), zero, zero)
 
     def __len__(self) -> int:
         return len(self.prior)
@@ -79,18 +75,96 @@ class Regression:
             return NotImplemented
         return self.to_json() == other.to_json()
 
+    def noise(self, prior: Noise) -> tuple[float, float]:
+        """Return the noise's estimated standard deviation, and its degrees of freedom."""
+        shape = prior.shape + self.weight / 2
+        scale = prior.shape * prior.sd**2 + self.squares / 2
+        return (scale / shape) ** 0.5, 2.0 * shape
+
+    def widened(self, prior: Floats) -> Regression:
+        """Return the same with further coordinates, of which nothing is known yet."""
+        d, more = len(self), len(prior)
+        covariance = np.zeros((d + more, d + more))
+        covariance[:d, :d] = self.covariance
+        covariance[np.arange(d, d + more), np.arange(d, d + more)] = prior
+        zero = np.zeros(more)
+        return replace(
+            self,
+            prior=np.concatenate([self.prior, prior]),
+            covariance=covariance,
+            mean=np.concatenate([self.mean, zero]),
+            total=np.concatenate([self.total, zero]),
+        )
+
+    def loosened(self, forgotten: float) -> Regression:
+        """Return what is still known when a share of the sureness is lost; the mean stays."""
+        covariance = self.covariance * (1.0 - forgotten)
+        diagonal = np.arange(len(self))
+        covariance[diagonal, diagonal] += forgotten * self.prior
+        return replace(self, covariance=covariance)
+
+    def forecast(self, at: Ints, x: Floats) -> tuple[float, float]:
+        """Return an observation's expectation, and its variance in units of s2.
+
+        Args:
+            at: Coordinates that are not zero, each once, shape (m,).
+            x: Their values, shape (m,).
+        """
+        along = _rows_sum(self.covariance, at, x)
+        return _dot(x, self.mean[at]), 1.0 + _dot(x, along[at])
+
+    def observed(self, at: Ints, x: Floats, y: float, forgotten: float = 0.0) -> Regression:
+        """Return what is known after one more observation.
+
+        Args:
+            at: Coordinates that are not zero, each once, shape (m,).
+            x: Their values, shape (m,).
+            y: What was observed.
+            forgotten: Share of the noise's observations that is forgotten before.
+        """
+        along = _rows_sum(self.covariance, at, x)
+        variance = 1.0 + _dot(x, along[at])
+        error = y - _dot(x, self.mean[at])
+        root = along / variance**0.5  # squared below, so that symmetry holds to the last bit
+        total = self.total.copy()
+        total[at] += x
+        return Regression(
+            self.prior,
+            self.covariance - np.multiply.outer(root, root),
+            self.mean + along * (error / variance),
+            total,
+            self.squares * (1.0 - forgotten) + error * error / variance,
+            self.weight * (1.0 - forgotten) + 1.0,
+        )
+
+    def revised(self, at: Ints, x: Floats, old: float, new: float, weight: float) -> Regression:
+        """Return what is known when an observation turns out to have been another one.
+
+        Without forgetting it is exactly what would be known if that had been seen at once.
+
+        Args:
+            at: As it was observed.
+            x: As it was observed.
+            old: What had been observed.
+            new: What takes its place.
+            weight: How much of it is remembered, in [0, 1].
+        """
+        change = new - old
+        along = _rows_sum(self.covariance, at, x)
+        expected, spread = _dot(x, self.mean[at]), _dot(x, along[at])
+        squares = self.squares + weight * change * (new + old - 2.0 * expected - change * spread)
+        mean = self.mean + along * (weight * change)
+        return replace(self, mean=mean, squares=max(squares, 0.0))
+
     def to_json(self) -> dict[str, Any]:
         """Return all numbers, bit for bit; of the symmetric covariance one half."""
-        d = len(self)
         return {
             "prior": _packed(self.prior),
-            "covariance": _packed(self.covariance[np.triu_indices(d)]),
+            "covariance": _packed(self.covariance[np.triu_indices(len(self))]),
             "mean": _packed(self.mean),
-            "pull": _packed(self.pull),
             "total": _packed(self.total),
             "squares": self.squares,
             "weight": self.weight,
-            "turn": self.turn,
         }
 
     @classmethod
@@ -107,92 +181,13 @@ class Regression:
         covariance = np.zeros((d, d))
         covariance[np.triu_indices(d)] = half
         covariance.T[np.triu_indices(d)] = half
-        mean, pull, total = (_unpacked(data[name]) for name in ("mean", "pull", "total"))
-        squares, weight, turn = float(data["squares"]), float(data["weight"]), int(data["turn"])
-        if not (len(mean) == len(pull) == len(total) == d and squares >= 0.0 and weight >= 0.0):
+        mean, total = _unpacked(data["mean"]), _unpacked(data["total"])
+        squares, weight = float(data["squares"]), float(data["weight"])
+        if not (len(mean) == len(total) == d and squares >= 0.0 and weight >= 0.0):
             raise ValueError("a regression that cannot be")
-        if (prior <= 0.0).any() or (covariance.diagonal() <= 0.0).any() or turn < 0:
+        if (prior <= 0.0).any() or (covariance.diagonal() <= 0.0).any():
             raise ValueError("variances that cannot be")
-        return cls(prior, covariance, mean, pull, total, squares, weight, turn)
-
-    def noise(self, prior: Noise) -> tuple[float, float]:
-        """Return the noise's estimated standard deviation, and its degrees of freedom."""
-        shape = prior.shape + self.weight / 2
-        explained = float((self.mean * self.pull).sum())
-        scale = prior.shape * prior.sd**2 + max(self.squares - explained, 0.0) / 2
-        return (scale / shape) ** 0.5, 2.0 * shape
-
-    def widened(self, prior: Floats) -> Regression:
-        """Return the same with further coordinates, of which nothing is known yet."""
-        if not len(prior):
-            return self
-        d, more = len(self), len(prior)
-        covariance = np.zeros((d + more, d + more))
-        covariance[:d, :d] = self.covariance
-        covariance[np.arange(d, d + more), np.arange(d, d + more)] = prior
-        zero = np.zeros(more)
-        return Regression(
-            np.concatenate([self.prior, prior]),
-            covariance,
-            np.concatenate([self.mean, zero]),
-            np.concatenate([self.pull, zero]),
-            np.concatenate([self.total, zero]),
-            self.squares,
-            self.weight,
-            self.turn,
-        )
-
-    def observed(self, at: Ints, x: Floats, y: float, discount: float = 1.0) -> Regression:
-        """Return what is known after one more observation.
-
-        Args:
-            at: Coordinates that are not zero, each once, shape (m,).
-            x: Their values, shape (m,).
-            y: What was observed.
-            discount: Weight of all earlier observations, in (0, 1].
-        """
-        covariance, mean, turn = self.covariance, self.mean, self.turn
-        pull, total = self.pull * discount, self.total * discount
-        if discount < 1.0:
-            covariance, mean, turn = self._faded(discount)
-        along = _rows_sum(covariance, at, x)
-        surprise = 1.0 + _dot(x, along[at])
-        root = along / surprise**0.5  # squared below, so that symmetry holds to the last bit
-        covariance = covariance - np.multiply.outer(root, root)
-        mean = mean + along * ((y - _dot(x, mean[at])) / surprise)
-        pull[at] += x * y
-        total[at] += x
-        squares, weight = self.squares * discount + y * y, self.weight * discount + 1.0
-        return Regression(self.prior, covariance, mean, pull, total, squares, weight, turn)
-
-    def revised(self, at: Ints, x: Floats, old: float, new: float, weight: float) -> Regression:
-        """Return what is known when an observation turns out to have been another one.
-
-        Args:
-            at: As it was observed.
-            x: As it was observed.
-            old: What had been observed.
-            new: What takes its place.
-            weight: How much of it is remembered: the discount to the power of its age.
-        """
-        change = weight * (new - old)
-        pull = self.pull.copy()
-        pull[at] += change * x
-        mean = self.mean + change * _rows_sum(self.covariance, at, x)
-        squares = max(self.squares + weight * (new * new - old * old), 0.0)
-        return replace(self, mean=mean, pull=pull, squares=squares)
-
-    def _faded(self, discount: float) -> tuple[Floats, Floats, int]:
-        """Return covariance and mean when all is discounted but one coordinate's prior."""
-        d, j = len(self), self.turn % len(self)
-        covariance = self.covariance * (1.0 / discount)
-        back = (1.0 - discount**d) / self.prior[j]
-        column = covariance[j].copy()
-        share = back / (1.0 + back * float(column[j]))
-        mean = self.mean - column * (share * float(self.mean[j]))
-        column *= share**0.5
-        covariance -= np.multiply.outer(column, column)
-        return covariance, mean, (j + 1) % d
+        return cls(prior, covariance, mean, total, squares, weight)
 
 
 def _rows_sum(matrix: Floats, at: Ints, x: Floats) -> Floats:
