@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Mapping
 from typing import Annotated
 
 import typer
@@ -10,26 +11,26 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from apps.cli import rl_abuse, rl_ratings
+from apps.cli import rl_abuse, rl_levers, rl_ratings
 from apps.cli.parts import errors_told
+from apps.cli.rl_levers import Variant, act_line
 from apps.cli.rl_train import train
-from apps.rl.deploy_guard import DeployGuard, VariantStatus
-from apps.rl.policy_bandit import PolicyBandit, VariantStatistics
+from apps.rl.deploy_guard import DeployGuard, Health, VariantStatus
+from apps.rl.policy_bandit import VariantStatistics
 from apps.rl.variants import PolicyVariant
 from apps.settings import load_settings
 
 rl_app = typer.Typer(no_args_is_help=True, help="See what was learned, and steer it.")
 rl_app.command()(train)
 rl_abuse.register(rl_app)
+rl_levers.register(rl_app)
 rl_ratings.register(rl_app)
-
-Why = Annotated[str, typer.Option(help="The reason, kept with the act.")]
-Variant = Annotated[str, typer.Argument(help="The variant's id, as in `tom rl status`.")]
-BY_HAND = "by an operator."
 
 
 @rl_app.command()
-def status() -> None:
+def status(
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
     """Show every variant: its slots, stage, pulls, mean reward, and its probability now."""
     console = Console()
     with errors_told(console):
@@ -38,6 +39,9 @@ def status() -> None:
         statistics = guard.bandit.statistics()
         health = guard.health()
         exploration = guard.bandit.exploration_rate()
+    if as_json:
+        print(json.dumps(_as_dict(guard, known, statistics, health), indent=2))
+        return
     table = Table("variant", "slots", "stage", box=None)
     for column in ("pulls", "mean reward", "95 % of the truth", "next call"):
         table.add_column(column, justify="right")
@@ -62,63 +66,34 @@ def explain(variant: Variant) -> None:
         known = guard.status()[variant]
         statistics = guard.bandit.statistics()[variant]
         about = guard.bandit.variants[variant]
+        sentences = guard.explain(variant)
+        acts = [act for act in guard.acts() if act.variant in (None, variant)]
     low, high = statistics.interval
     console.print(f"{variant}: {escape(about.name)}. {escape(about.description)}", soft_wrap=True)
-    console.print(escape(known.why), soft_wrap=True)
+    for sentence in sentences:
+        console.print(escape(sentence), soft_wrap=True)
     console.print(
         f"The next call gets it with probability {known.probability:.3f}. Its true mean reward "
         f"lies between {low:+.2f} and {high:+.2f} with 95 % probability, and it is the best of "
         f"all with {statistics.probability_best:.1%}.",
         soft_wrap=True,
     )
+    for act in acts:
+        console.print(escape(act_line(act)), soft_wrap=True)
 
 
 @rl_app.command()
 def rebuild() -> None:
-    """Make the bandit's snapshot anew from the feedback store."""
+    """Make the bandit's and the guard's snapshots anew from the feedback store."""
     console = Console()
     with errors_told(console):
-        bandit = PolicyBandit()
-        before = bandit.state
-        after = bandit.rebuild()
+        guard = DeployGuard()
+        before = guard.bandit.state
+        after = guard.bandit.rebuild()
+        guard_same = guard.rebuild()
     pulls = sum(arm.pulls for arm in after.arms.values())
-    same = "the same as before" if before == after else "different from before"
+    same = "the same as before" if before == after and guard_same else "different from before"
     console.print(f"Rebuilt from {pulls} rewards, up to event {after.last_seq}: {same}.")
-
-
-@rl_app.command()
-def blacklist(variant: Variant, why: Why = BY_HAND) -> None:
-    """Give a variant no call any more."""
-    _act(lambda guard: guard.blacklist(variant, why))
-
-
-@rl_app.command()
-def reinstate(variant: Variant, why: Why = BY_HAND) -> None:
-    """Give a blacklisted variant another chance."""
-    _act(lambda guard: guard.reinstate(variant, why))
-
-
-@rl_app.command()
-def rollback(
-    variant: Annotated[
-        str | None, typer.Argument(help="One variant; everything if left out.")
-    ] = None,
-    why: Why = BY_HAND,
-) -> None:
-    """Send all calls to the base variant, or take one variant back."""
-    _act(lambda guard: guard.rollback(variant, why))
-
-
-@rl_app.command()
-def resume(why: Why = BY_HAND) -> None:
-    """End a rollback of everything."""
-    _act(lambda guard: guard.resume(why))
-
-
-def _act(do: Callable[[DeployGuard], str]) -> None:
-    console = Console()
-    with errors_told(console):
-        console.print(escape(do(DeployGuard())), soft_wrap=True)
 
 
 def _row(
@@ -135,3 +110,28 @@ def _row(
         f"{low:+.2f} to {high:+.2f}",
         f"{known.probability:.1%}",
     )
+
+
+def _as_dict(
+    guard: DeployGuard,
+    known: Mapping[str, VariantStatus],
+    statistics: Mapping[str, VariantStatistics],
+    health: Health,
+) -> dict[str, object]:
+    return {
+        "enabled": load_settings().rl_enabled,
+        "health": health.level.value,
+        "findings": list(health.findings),
+        "variants": {
+            name: {
+                "stage": status.stage.value,
+                "probability": status.probability,
+                "pulls": status.pulls,
+                "mean_reward": status.mean_reward,
+                "interval": list(statistics[name].interval),
+                "slots": guard.bandit.variants[name].slots.as_dict(),
+                "why": status.why,
+            }
+            for name, status in known.items()
+        },
+    }

@@ -16,11 +16,13 @@ from sqlalchemy import Connection
 
 from apps.core.errors import ConfigError
 from apps.rl import defaults
+from apps.rl.guard.evidence import Sureness
 from apps.rl.guard.explain import reason
-from apps.rl.guard.gates import Gate, ShadowRecord, gate_of
+from apps.rl.guard.gates import NEXT, Gate, ShadowRecord, gate_of
 from apps.rl.guard.health import Health, HealthLevel, health_of
 from apps.rl.guard.memory import GuardMemory
 from apps.rl.guard.stages import Act, Stage, promotion_data
+from apps.rl.guard.standing import GATE_ERROR
 from apps.rl.guard.window import full_stages
 from apps.rl.policy_bandit import PolicyBandit
 from apps.rl.propensity import Allocation, allocate
@@ -226,6 +228,25 @@ class DeployGuard(GuardMemory):
             )
             for name, stage in now.stages.items()
         }
+
+    def explain(self, variant: str) -> list[str]:
+        """Return in sentences where a variant stands, beside the base, and what comes next.
+
+        Raises:
+            ConfigError: There is no such variant.
+        """
+        self.bandit.check_variant(variant)
+        self.catch_up()
+        state, rules = self.state, self.rules
+        sentences = [reason(variant, state, rules)]
+        if state.stages[variant] in (Stage.NEW, Stage.UNCERTAIN, Stage.ESTABLISHED):
+            sure = Sureness(rules.family_error, GATE_ERROR, rules.margin)
+            sentences.append(state.ledger.contests.verdict(variant, sure).why)
+        if state.stages[variant] in NEXT:
+            gate = self.gate(variant)
+            lacks = " ".join(gate.missing) or "Nothing is missing for that."
+            sentences.append(f"Its next stage is {gate.to.value}. {lacks}")
+        return sentences
 
     def health(self) -> Health:
         """Return how the deployment is, as of now."""

@@ -102,6 +102,58 @@ def test_the_levers_work_and_answer_in_sentences() -> None:
     assert rl("rollback", "v1a").exit_code == 1
 
 
+def test_status_comes_as_json_too() -> None:
+    update_policy_reward("v1a", 0.5)
+    told = json.loads(rl("status", "--json").output)
+    assert told["health"] == "ok"
+    base = told["variants"]["v1a"]
+    assert (base["stage"], base["pulls"], base["mean_reward"]) == ("base", 1, 0.5)
+    assert base["probability"] == pytest.approx(0.9)
+    assert base["slots"]["greeting"] == "formal"
+
+
+def test_explain_tells_what_comes_next() -> None:
+    shown = rl("explain", "v2b").output
+    assert "v2b has no rewarded call yet." in shown
+    assert "Its next stage is uncertain. It has 0 of 10 rewarded calls" in shown
+
+
+def test_everything_that_was_done_is_listed_with_its_reason() -> None:
+    assert "Nothing was done yet." in rl("log").output
+    rl("blacklist", "v2b", "--why", "Too long.")
+    rl("rollback", "--why", "Complaints.")
+    both = rl("log").output.splitlines()
+    assert ["Too long." in both[0], "Complaints." in both[1]] == [True, True]
+    assert "operator  blacklist" in both[0]
+    (line,) = rl("log", "v2b", "--json").output.splitlines()
+    assert json.loads(line)["why"] == "Too long."
+    assert "Too long." in rl("explain", "v2b").output.splitlines()[-2]
+
+
+def test_a_candidate_is_promoted_through_its_gates(folder: Path) -> None:
+    offered = folder / "data/rl/candidates"
+    offered.mkdir(parents=True)
+    (offered / "week.yaml").write_text(
+        "variants:\n  c1:\n    name: Of this week\n    parameters: {tone: lively}\n"
+    )
+    assert "c1 is a candidate" in rl("explain", "c1").output
+    assert "Promote c1: to shadow" in rl("promote", "c1").output
+    refused = rl("promote", "c1")
+    assert refused.exit_code == 1
+    assert "0 scored answers in the shadow of 50" in refused.output
+    assert rl("promote", "c1", "--force").exit_code == 2
+    assert "to new, Tried." in rl("promote", "c1", "--force", "--why", "Tried.").output
+    assert "(forced)" in rl("log", "c1").output
+    (offered / "week.yaml").unlink()
+    assert "c1 is new" in rl("explain", "c1").output
+
+
+def test_a_variant_is_taken_out_and_added_again() -> None:
+    assert "Remove v2b" in rl("remove", "v2b").output
+    assert "taken out" in rl("explain", "v2b").output
+    assert "takes part again" in rl("add", "v2b").output
+
+
 def test_no_calls_is_said() -> None:
     assert "No calls are kept." in tom_calls("list").output
 

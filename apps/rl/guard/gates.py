@@ -12,12 +12,13 @@ from apps.rl.guard.state import GuardState
 from apps.rl.variants import GuardRules, PolicyVariant
 from apps.store.shadow import ShadowRow
 
-_NEXT = {
+NEXT = {
     Stage.OFFLINE: Stage.SHADOW,
     Stage.SHADOW: Stage.NEW,
     Stage.NEW: Stage.UNCERTAIN,
     Stage.UNCERTAIN: Stage.ESTABLISHED,
 }
+"""The step up from each stage that has one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,7 @@ def gate_of(
         ConfigError: It stands where no gate leads on.
     """
     stage = state.stages[variant]
-    if stage not in _NEXT:
+    if stage not in NEXT:
         raise ConfigError(
             f"{variant} is {stage.value}: there is no step up from there.",
             hint=f"`tom rl reinstate {variant}` gives it another chance."
@@ -91,7 +92,7 @@ def gate_of(
             missing = _for_callers(state, rules, shadow)
         case _:
             missing = _for_sureness(variant, stage, state, rules)
-    return Gate(_NEXT[stage], tuple(missing))
+    return Gate(NEXT[stage], tuple(missing))
 
 
 def _for_shadow(
