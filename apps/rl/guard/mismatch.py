@@ -20,6 +20,8 @@ from apps.rl.guard.confidence import spend
 TILTS = (-1.0, -0.4, -0.15, 0.15, 0.4, 1.0, 2.0)
 """Logarithms of the odds ratios that are looked for."""
 
+_GROWTHS = tuple(expm1(t) for t in TILTS)
+
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
@@ -44,7 +46,7 @@ class Ratio:
         if probability <= 0.0:
             return replace(self, impossible=self.impossible + chosen)
         sure = min(probability, 1.0)
-        costs = (c + log1p(sure * expm1(t)) for c, t in zip(self.costs, TILTS, strict=True))
+        costs = [c + log1p(sure * g) for c, g in zip(self.costs, _GROWTHS, strict=True)]
         return Ratio(
             self.number,
             self.chosen + chosen,

@@ -56,16 +56,19 @@ def boundary(spread: float, alpha: float) -> float:
         spread: Sum of the squared surprises.
         alpha: Error that is allowed, in (0, 1).
     """
-    wanted = -np.log(alpha)
+    wanted = -log(alpha)
+    steps = [(s, c * spread) for s, c in _STEPS]
     # The logarithm is convex and increasing in the total, so from the right Newton's steps fall
     # towards the root and never beyond; each stake alone gives a point to its right.
-    total = float(np.min((wanted + np.log(len(STAKES)) + _COSTS * spread) / STAKES))
+    total = min((wanted + log(len(steps)) + cost) / s for s, cost in steps)
     for _ in range(50):
-        exponents = STAKES * total - _COSTS * spread
-        highest = exponents.max()
-        wealths = np.exp(exponents - highest)
-        excess = float(np.log(wealths.mean()) + highest - wanted)
+        exponents = [s * total - cost for s, cost in steps]
+        highest = max(exponents)
+        wealths = [exp(value - highest) for value in exponents]
+        wealth = sum(wealths)
+        excess = log(wealth / len(steps)) + highest - wanted
         if excess <= 1e-10:
             break
-        total -= excess * float(wealths.sum() / (wealths @ STAKES))
+        slope = sum(w * s for w, (s, _cost) in zip(wealths, steps, strict=True)) / wealth
+        total -= excess / slope
     return total
