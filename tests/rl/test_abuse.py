@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
+from apps.cli.rl import rl_app
 from apps.core.errors import ConfigError, InvalidFeedback
+from apps.rl import defaults
 from apps.rl.abuse import History, Limits, Peer, Reason, Sieve, Told, judge, quality
 from apps.rl.abuse.checks import gaps
 from apps.rl.abuse.memory import Memory
@@ -17,6 +23,10 @@ from apps.rl.abuse.quality import WEIGHTS
 from apps.rl.abuse.release import list_held, release
 from apps.rl.abuse.sieve import QUALITY, WINSORISED
 from apps.rl.abuse.winsor import winsorised
+from apps.rl.observer import LearningObserver
+from apps.rl.selector import CallFeedback, PolicySelector
+from apps.rl.signals import CallFacts, TurnFacts
+from apps.store.calls import delete_call
 from apps.store.decisions import DecisionRow, add_decision
 from apps.store.feedback import (
     FeedbackKind,
@@ -400,8 +410,6 @@ def test_a_held_rating_is_released_as_a_revision_of_what_counts(parts: Parts) ->
 
 
 def test_a_release_is_known_after_the_call_was_let_go_of(parts: Parts) -> None:
-    from apps.store.calls import delete_call
-
     put(parts, event("c1"))
     again = put(parts, event("c2", signals=event("c1").signals))
     with parts.db.transaction() as conn:
@@ -409,6 +417,63 @@ def test_a_release_is_known_after_the_call_was_let_go_of(parts: Parts) -> None:
         delete_call(conn, "c2")
         assert release(conn, again.seq) is None
     assert pulls(parts) == 2
+
+
+class Watcher:
+    """Keeps the reasons that it is told; all else is passed over."""
+
+    def __init__(self) -> None:
+        self.reasons: list[str] = []
+
+    def feedback_held(self, reason: str) -> None:
+        self.reasons.append(reason)
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        return lambda *told, **named: None
+
+
+async def test_a_live_callers_day_is_capped_and_whoever_watches_is_told(parts: Parts) -> None:
+    watcher = Watcher()
+    selector = PolicySelector(
+        parts.guard(),
+        observer=cast("LearningObserver", watcher),
+        limits=Limits(per_hour=100, per_day=2),
+    )
+    facts = CallFacts((TurnFacts(answered=True, grounded=True),), True, duration_s=60.0)
+    found = []
+    for n in range(4):
+        await selector.choose(f"c{n}", {}, subject="anna")
+        lasting = replace(facts, duration_s=50.0 + 31.7 * n)
+        found.append(await selector.learn(f"c{n}", CallFeedback(lasting, "kfz")))
+    assert [one.held for one in found] == [None, None, "too_many", "too_many"]
+    assert [one.learns for one in found] == [True, True, False, False]
+    late = await selector.rate("c3", 5, after_s=60.0)
+    assert late.held == "held_before"
+    assert watcher.reasons == ["too_many", "too_many", "held_before"]
+    assert sum(arm.pulls for arm in parts.bandit().catch_up().arms.values()) == 2
+    await parts.db.aclose()
+
+
+def test_operators_list_what_is_held_and_release_it(settings_in: Callable[..., Path]) -> None:
+    settings_in(COLUMNS="160")
+    rl = CliRunner()
+    assert "No feedback is held" in rl.invoke(rl_app, ["held"]).output
+    with defaults.default_database().transaction() as conn:
+        for call in ("c1", "c2"):
+            row = event(call, signals=event("c1").signals)
+            append_feedback(conn, Sieve().sift(conn, row))
+    shown = rl.invoke(rl_app, ["held"]).output
+    assert "1 held: identical 1" in shown
+    assert "anna" not in shown
+    (line,) = [line for line in shown.splitlines() if "v1a" in line]
+    seq = line.split()[0]
+    assert "counts from now on: v1a, reward +0.30" in rl.invoke(rl_app, ["release", seq]).output
+    assert "nothing has changed" in rl.invoke(rl_app, ["release", seq]).output
+    assert "No feedback is held" in rl.invoke(rl_app, ["held"]).output
+    assert "(released)" in rl.invoke(rl_app, ["held", "--all"]).output
+    wrong = rl.invoke(rl_app, ["release", "999"])
+    assert wrong.exit_code != 0
+    assert "is not held" in wrong.output
 
 
 def test_memory_judges_as_the_store_does(parts: Parts) -> None:
