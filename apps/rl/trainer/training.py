@@ -155,10 +155,18 @@ def train(
         return _train(gathered, known, rules, seed, progress)
 
 
-def _train(
-    gathered: Gathered, known: Known, rules: Rules, seed: int, progress: Progress
-) -> Training:
-    calls = gathered.calls
+@dataclass(frozen=True, slots=True, eq=False)
+class _Learned:
+    encoder: Encoder
+    model: RewardModel
+    validation: Validation
+    fits: Fits
+    arms: tuple[str, ...]
+    strengths: Preferences
+    by_slot: Preferences
+
+
+def _learn(calls: Sequence[TrainingCall], rules: Rules, progress: Progress) -> _Learned:
     progress("Turning calls into numbers")
     encoder = Encoder.of(calls)
     rows, caller = encoder.rows(calls), caller_numbers(calls)
@@ -169,40 +177,49 @@ def _train(
     validation = validate(calls, rows, reward, caller, encoder.blocks, model)
     progress("Comparing calls in pairs")
     arms, strengths, by_slot = _preferences(calls, rules)
-    progress("Evaluating policies on the log")
-    sound, fits = proper(calls), Fits(rows, reward, caller, encoder.blocks)
+    fits = Fits(rows, reward, caller, encoder.blocks)
+    return _Learned(encoder, model, validation, fits, arms, strengths, by_slot)
+
+
+def _train(
+    gathered: Gathered, known: Known, rules: Rules, seed: int, progress: Progress
+) -> Training:
+    calls = gathered.calls
+    learned = _learn(calls, rules, progress)
+    encoder, fits, validation = learned.encoder, learned.fits, learned.validation
     floor, level = rules.ess_floor, rules.level
+    progress("Evaluating policies on the log")
+    sound = proper(calls)
     earned = policies(calls, sound, fits, encoder, floor=floor, level=level, seed=seed)
     progress("Searching all combinations")
-    slots = known.everything
-    wisdom = slot_wise(calls, sound, fits, encoder, slots, known.base, floor=floor, level=level)
+    slots, base = known.everything, known.base
     scores = search(
         encoder,
-        model,
+        learned.model,
         encoder.contexts(calls),
         slots,
-        known.base,
+        base,
         widening=validation.widening,
         level=level,
-        wisdom=wisdom,
-        preferences=by_slot,
+        wisdom=slot_wise(calls, sound, fits, encoder, slots, base, floor=floor, level=level),
+        preferences=learned.by_slot,
     )
     idle = waiting(known.offered, gathered.served, known.variants)
-    candidates, sentence = _offer(scores, validation, idle, rules)
+    offered, sentence = _offer(scores, validation, idle, rules)
     return Training(
         gathered=gathered,
         known=known,
         rules=rules,
         encoder=encoder,
-        model=model,
+        model=learned.model,
         validation=validation,
-        arms=arms,
-        preferences=strengths,
+        arms=learned.arms,
+        preferences=learned.strengths,
         policies=earned,
         not_evaluated=len(calls) - len(sound),
         scores=scores,
         waiting=tuple(idle),
-        candidates=candidates,
+        candidates=offered,
         sentence=sentence,
     )
 
