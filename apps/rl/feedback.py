@@ -18,7 +18,7 @@ from apps.rl.abuse import Limits, Sieve
 from apps.rl.reward_calc import RewardCalculator
 from apps.rl.signals import Signals
 from apps.rl.variants import VariantId
-from apps.store.calls import Kept, purge_before
+from apps.store.calls import purge_before
 from apps.store.database import Database
 from apps.store.feedback import (
     FeedbackKind,
@@ -27,6 +27,7 @@ from apps.store.feedback import (
     append_feedback,
     counts_by_variant,
 )
+from apps.store.letting_go import Kept
 
 
 class FeedbackEvent(BaseModel):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,13 +14,13 @@ from apps.core.errors import UnknownCall
 from apps.core.events import LogRecord
 from apps.core.ids import DEFAULT_TENANT
 from apps.store.dialect import insert_new
+from apps.store.letting_go import CUT_LOOSE, Kept, let_go
 from apps.store.tables import (
     call_events,
     calls,
     decisions,
     feedback_events,
     outgoing_attempts,
-    shadow_results,
 )
 
 
@@ -66,14 +65,6 @@ class CallRow:
     ended_hour: datetime | None = None
     reason: str | None = None
     duration_s: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """How much one clean-up let go of: whole calls, and feedback cut loose from its call."""
-
-    calls: int
-    feedback: int
 
 
 def open_call(conn: Connection, call: CallRow) -> bool:
@@ -221,7 +212,7 @@ def delete_call(conn: Connection, call_ref: str) -> bool:
     Returns:
         False when nothing was known of it.
     """
-    kept = _let_go(conn, [call_ref])
+    kept = let_go(conn, [call_ref])
     return kept.calls > 0 or kept.feedback > 0
 
 
@@ -246,7 +237,7 @@ def purge_before(
         (feedback_events, feedback_events.c.at_hour),
     ):
         query = select(table.c.call_ref).where(
-            hour < utc_hour(cutoff), table.c.call_ref.not_like(_CUT_LOOSE + "%")
+            hour < utc_hour(cutoff), table.c.call_ref.not_like(CUT_LOOSE + "%")
         )
         if tenant is not None:
             query = query.where(table.c.tenant == tenant)
@@ -256,39 +247,8 @@ def purge_before(
         attempts = attempts.where(outgoing_attempts.c.tenant == tenant)
     conn.execute(attempts)
     ordered = sorted(refs)
-    parts = [_let_go(conn, ordered[i : i + batch]) for i in range(0, len(ordered), batch)]
+    parts = [let_go(conn, ordered[i : i + batch]) for i in range(0, len(ordered), batch)]
     return Kept(sum(p.calls for p in parts), sum(p.feedback for p in parts))
-
-
-_CUT_LOOSE = "anon-"
-
-
-def _let_go(conn: Connection, refs: Sequence[str]) -> Kept:
-    """Delete calls with their events, and cut what was learned from them loose.
-
-    A decision and its feedback keep one common, random reference, so that what was learned can
-    still be weighed by its propensity, but neither leads back to a call or a person any more.
-    """
-    removed = conn.execute(delete(calls).where(calls.c.call_ref.in_(refs))).rowcount
-    conn.execute(
-        update(shadow_results).where(shadow_results.c.call_ref.in_(refs)).values(call_ref=None)
-    )
-    feedback = 0
-    for ref in refs:
-        loose = {"call_ref": _CUT_LOOSE + secrets.token_hex(12), "subject": None}
-        conn.execute(
-            update(decisions).where(decisions.c.call_ref == ref).values(**loose, context={})
-        )
-        mine = select(feedback_events.c.seq).where(feedback_events.c.call_ref == ref)
-        for seq in conn.execute(mine).scalars().all():
-            event_id = _CUT_LOOSE + secrets.token_hex(12)
-            conn.execute(
-                update(feedback_events)
-                .where(feedback_events.c.seq == seq)
-                .values(**loose, event_id=event_id)
-            )
-            feedback += 1
-    return Kept(removed, feedback)
 
 
 def _call(row: Row[tuple[object, ...]]) -> CallRow:

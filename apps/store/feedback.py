@@ -14,6 +14,9 @@ from apps.core.ids import DEFAULT_TENANT
 from apps.store.dialect import insert_new
 from apps.store.tables import feedback_events, meta
 
+RELEASE = "release-"
+"""With this the ids of events begin that let a held one, named by its ``seq``, count after all."""
+
 
 class Flag(StrEnum):
     """What went wrong in a call, whatever its reward is."""

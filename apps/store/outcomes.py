@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import Connection, and_, bindparam, select
 
 from apps.core.ids import DEFAULT_TENANT
-from apps.store.feedback import FeedbackKind
+from apps.store.feedback import RELEASE, FeedbackKind
 from apps.store.tables import decisions, feedback_events
 
 _event, _choice = feedback_events.c, decisions.c
@@ -38,8 +38,6 @@ _SINCE = (
     .where(_event.seq > bindparam("after"), _event.tenant == bindparam("of"))
     .order_by(_event.seq)
 )
-_RELEASE = "release-"
-"""With this the ids of events begin that let a held one count after all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +87,7 @@ def outcomes_since(
             tuple(r.flags),
             r.learns,
             r.held is not None,
-            r.event_id.startswith(_RELEASE),
+            r.event_id.startswith(RELEASE),
             r.stage or "",
             r.propensities or {},
         )

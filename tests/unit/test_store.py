@@ -6,13 +6,14 @@ import asyncio
 import stat
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import insert, inspect, text, update
+from sqlalchemy import Connection, event, insert, inspect, text, update
 
 from apps.core.clock import utc_hour, utc_now
 from apps.core.errors import StoreError, UnknownCall
@@ -22,7 +23,9 @@ from apps.store.calls import CallOrigin, CallRow
 from apps.store.database import Database, open_database
 from apps.store.decisions import DecisionRow
 from apps.store.feedback import FeedbackKind, FeedbackRow
+from apps.store.letting_go import Kept
 from apps.store.migrate import migrate
+from apps.store.outcomes import outcomes_since
 from apps.store.tables import calls as calls_table
 from apps.store.tables import metadata
 
@@ -339,6 +342,40 @@ def test_deleting_a_call_leaves_no_trace_of_it_but_keeps_what_was_learned(db: Da
         assert decisions.load_decision(conn, event.call_ref) is not None
 
 
+def test_a_call_that_is_let_go_of_still_folds_to_the_same(db: Database) -> None:
+    """Guard and bandit read the order, the choice and the released ids: all that stays."""
+    a_whole_call(db, "theirs")
+    with db.transaction() as conn:
+        feedback.append_feedback(conn, a_feedback("release-1", call_ref="theirs"))
+        context = {"speech": 0.9}
+        late = {"kind": FeedbackKind.REVISION, "revises": 0.5, "context": context}
+        feedback.append_feedback(conn, a_feedback("rating-theirs", call_ref="theirs", **late))
+        before = (outcomes_since(conn, 0), learnt(conn))
+        assert calls.purge_before(conn, utc_now() + timedelta(hours=2)) == Kept(1, 3)
+        assert (outcomes_since(conn, 0), learnt(conn)) == before
+    assert "theirs" not in everything(db)
+
+
+def learnt(conn: Connection) -> list[FeedbackRow]:
+    """What is folded of every event: all but what leads to a call or a person."""
+    return [
+        replace(event, event_id="", call_ref=None, subject=None)
+        for event in feedback.feedback_since(conn, 0)
+    ]
+
+
+def test_letting_go_of_many_calls_takes_few_statements(db: Database) -> None:
+    for n in range(40):
+        a_whole_call(db, f"c{n}", days_ago=2)
+    statements: list[str] = []
+    event.listen(
+        db._opened(), "before_cursor_execute", lambda *args: statements.append(str(args[2]))
+    )
+    with db.transaction() as conn:
+        assert calls.purge_before(conn, utc_now(), batch=20) == Kept(40, 40)
+    assert len(statements) < 5 + 6 * 2  # three questions, the attempts, and some for each batch
+
+
 def test_retention_lets_go_of_old_calls_alone(db: Database) -> None:
     a_whole_call(db, "old", days_ago=31)
     a_whole_call(db, "young")
@@ -349,9 +386,9 @@ def test_retention_lets_go_of_old_calls_alone(db: Database) -> None:
         feedback.append_feedback(conn, a_feedback("admin", at_hour=late, **admin))
     cutoff = utc_now() - timedelta(days=30)
     with db.transaction() as conn:
-        assert calls.purge_before(conn, cutoff, tenant="other") == calls.Kept(0, 0)
-        assert calls.purge_before(conn, cutoff, batch=1) == calls.Kept(1, 2)
-        assert calls.purge_before(conn, cutoff) == calls.Kept(0, 0)
+        assert calls.purge_before(conn, cutoff, tenant="other") == Kept(0, 0)
+        assert calls.purge_before(conn, cutoff, batch=1) == Kept(1, 2)
+        assert calls.purge_before(conn, cutoff) == Kept(0, 0)
         assert [c.call_ref for c in calls.list_calls(conn)] == ["young"]
         assert len(feedback.feedback_since(conn, 0)) == 4
     dump = everything(db)

@@ -10,7 +10,7 @@ import structlog
 from apps.core.errors import StoreError
 from apps.dispatcher.recordings import purge_recordings, recording_of
 from apps.dispatcher.upkeep import SWEEP_EVERY_S, Background, keep_retention
-from apps.store.calls import Kept
+from apps.store.letting_go import Kept
 from tests.virtual_time import run_virtual
 
 

