@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from apps.rl.guard.confidence import Contest, spend
 from apps.rl.guard.evidence import Evidence, Finding, Sureness
-from apps.rl.guard.mixture import boundary, log_evidence
+from apps.rl.guard.mixture import STAKES, boundary, log_evidence
 
 SHARES = {"base": 0.9, "a": 0.06, "b": 0.04}
 
@@ -86,6 +86,36 @@ class TestContest:
         for mine, theirs in ((one.better, other.worse), (one.worse, other.better)):
             assert mine.total == pytest.approx(theirs.total)
             assert mine.spread == pytest.approx(theirs.spread)
+
+    @settings(max_examples=100)
+    @given(
+        CALLS,
+        st.floats(0.01, 0.99),
+        st.tuples(st.floats(-1, 1), st.floats(-1, 1), st.floats(0, 1)),
+        st.tuples(st.floats(-1, 1), st.floats(-1, 1), st.floats(0, 1)),
+        st.floats(-1, 1),
+    )
+    def test_no_call_is_expected_to_add_evidence_beyond_the_truth(self, calls, q, mine, base, e):
+        # Exactly, over all outcomes of one call whose rewards have two values for each variant.
+        before = contest(calls)
+        means = [low + (high - low) * p for low, high, p in (mine, base)]
+        difference = means[0] - means[1]
+        stakes = np.repeat(STAKES[:, None], 2, axis=1)
+        expected = np.zeros_like(stakes)
+        for own, (low, high, p) in ((True, mine), (False, base)):
+            for reward, chance in ((low, 1.0 - p), (high, p)):
+                after = before.add(reward, own=own, chance=q, expected=e)
+                moves = []
+                for now, then, truth in (
+                    (after.better, before.better, difference),
+                    (after.worse, before.worse, -difference),
+                ):
+                    gain = now.total - then.total - truth * (now.weight - then.weight)
+                    moves.append((gain, now.spread - then.spread))
+                gains, spreads = np.array(moves).T
+                wealth = np.exp(stakes * gains + (np.log1p(-stakes) + stakes) * spreads)
+                expected += (q if own else 1.0 - q) * chance * wealth
+        assert (expected <= 1.0 + 1e-9).all()
 
     def test_nothing_is_known_before_the_first_call(self):
         assert Contest().difference(0.05) == (-2.0, 2.0)
