@@ -244,6 +244,20 @@ def learning() -> list[Panel]:
                 Query("max(rl_blacklisted_variants_total)", "blacklisted"),
             ],
         ),
+        lines(
+            "Stages",
+            "How far the variants have come.",
+            [Query("max by (stage) (rl_variants)", "{{stage}}")],
+            stacked=True,
+        ),
+        lines(
+            "Guard",
+            "What the deploy guard did by itself, and which of its alarms stand.",
+            [
+                Query("sum by (act) (increase(rl_guard_acts_total[1h]))", "{{act}}"),
+                Query("max by (alarm) (rl_guard_alarm)", "alarm: {{alarm}}"),
+            ],
+        ),
     ]
 
 
