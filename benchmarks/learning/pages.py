@@ -41,11 +41,13 @@ def blocks(found: Found) -> dict[str, str]:
         "bad": ("scenarios", lambda part: by_world(part, "bad", 1)),
         "worst": ("scenarios", lambda part: by_world(part, "worst", 1)),
         "beside": ("scenarios", best_beside),
+        "grid": ("tuning", gained),
         "configurations": ("scenarios", parameters),
         "bundled": ("bundled", lambda part: by_world(part, "regret", 1)),
         "bundled-beside": ("bundled", best_beside),
         "bundled-configurations": ("bundled", parameters),
         "speed": ("speed", speeds),
+        "live": ("speed", live),
         "agreement": ("off_policy", agreement),
         "rmse": ("off_policy", rmse),
         "coverage": ("off_policy", coverage),
@@ -69,9 +71,10 @@ def by_world(part: Found, what: str, digits: int) -> str:
     """Return a table of one figure: a row for each learner, a column for each world."""
     names = worlds(part)
     rows = []
-    for learner in part[names[0]]["by"]:
-        cells = [part[world]["by"][learner][what] for world in names]
-        rows.append([learner, *(f"{mean:.{digits}f} ± {half:.{digits}f}" for mean, half in cells)])
+    for learner in dict.fromkeys(learner for world in names for learner in part[world]["by"]):
+        cells = [part[world]["by"].get(learner, {}).get(what) for world in names]
+        told = (f"{c[0]:.{digits}f} ± {c[1]:.{digits}f}" if c else "-" for c in cells)
+        rows.append([learner, *told])
     if what == "regret" and "single" in part[names[0]]:
         cells = [part[world]["single"] for world in names]
         rows.append(
@@ -109,6 +112,34 @@ def parameters(part: Found) -> str:
     return table(("", "parameters", "from"), rows)
 
 
+DEFAULTS = (
+    "mabwiser-lints(alpha=1)",
+    "mabwiser-linucb(alpha=1)",
+    "vw-squarecb(gamma=10,rate=0.5)",
+    "vw-regcb(mellowness=0.001,rate=0.5)",
+    "river-linucb(beta=1)",
+    "tensorzero(epsilon=0)",
+)
+"""What the other libraries take when nothing is said."""
+
+
+def gained(part: Found) -> str:
+    """Return a table of what the others' tuning has brought, in shares of uniform's regret."""
+    rows = []
+    for default in DEFAULTS:
+        name = default.partition("(")[0]
+        cells = []
+        for what in ("simulator", "bundled"):
+            tried = {k: row["mean"] for k, row in part[what].items() if k.startswith(name + "(")}
+            if not tried:
+                cells += ["-", "-"]
+                continue
+            best = min(tried, key=lambda k: tried[k])
+            cells += [f"{tried[default]:.3f}", f"{tried[best]:.3f} {best.removeprefix(name)}"]
+        rows.append([name, *cells])
+    return table(("", "scenarios: default", "best", "sets: default", "best"), rows)
+
+
 def speeds(part: Found) -> str:
     """Return a table of decisions and updates per second."""
     rows = [
@@ -116,6 +147,12 @@ def speeds(part: Found) -> str:
         for name, s in part["by"].items()
     ]
     return table(("", "decisions/s", "updates/s"), rows)
+
+
+def live(part: Found) -> str:
+    """Return a table of how long a choice after the guard takes."""
+    rows = [[kind, f"{t['p50_ms']:.2f}", f"{t['p99_ms']:.2f}"] for kind, t in part["live"].items()]
+    return table(("policy", "p50, ms", "p99, ms"), rows)
 
 
 def agreement(part: Found) -> str:

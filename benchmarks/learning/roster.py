@@ -68,6 +68,9 @@ def code(sources: Iterable[str]) -> str:
     return digest.hexdigest()
 
 
+GRID = "the best of the grid"
+
+
 def _peer(module: str, name: str, note: str, **options: Any) -> Entry:
     source = f"{HERE}/peers/{module}.py"
     return Entry(f"benchmarks.learning.peers.{module}:{name}", (source,), options, note)
@@ -90,16 +93,16 @@ SIMULATED: Mapping[str, Entry] = {
     "tom-linear": _ours("linear", "the product's"),
     "tom-linear-ucb": _ours("linear_ucb", "the product's"),
     "tom-beta": _ours("BetaThompson", "first version"),
-    "mabwiser-ts": _peer("mabwiser", "thompson", "success above 0.2"),
-    "mabwiser-lints": _peer("mabwiser", "lin_ts", "default"),
-    "mabwiser-linucb": _peer("mabwiser", "lin_ucb", "default"),
-    "vw-squarecb": _peer("vw", "squarecb", "default"),
-    "vw-regcb": _peer("vw", "regcb", "default"),
-    "river-linucb": _peer("river", "LinUcb", "default"),
-    "river-bayesucb": _peer("river", "BayesUcb", "success above 0.2"),
-    "tensorzero": _peer("tensorzero", "TrackAndStop", "default"),
-    "ab-then-commit": _plain("TestThenCommit", "a fifth of the calls, then the best"),
-    "epsilon-greedy": _plain("EpsilonGreedy", "10 %"),
+    "mabwiser-ts": _peer("mabwiser", "thompson", GRID, threshold=0.4),
+    "mabwiser-lints": _peer("mabwiser", "lin_ts", GRID, alpha=0.1),
+    "mabwiser-linucb": _peer("mabwiser", "lin_ucb", GRID, alpha=0.1),
+    "vw-squarecb": _peer("vw", "squarecb", GRID, gamma=1000.0),
+    "vw-regcb": _peer("vw", "regcb", GRID, mellowness=0.01),
+    "river-linucb": _peer("river", "LinUcb", f"{GRID}, and its default"),
+    "river-bayesucb": _peer("river", "BayesUcb", GRID, threshold=0.4),
+    "tensorzero": _peer("tensorzero", "TrackAndStop", GRID, epsilon=0.2),
+    "ab-then-commit": _plain("TestThenCommit", f"{GRID}: the best after 20 % of the calls"),
+    "epsilon-greedy": _plain("EpsilonGreedy", f"{GRID}: 10 %"),
     "uniform": _plain("Uniform", ""),
 }
 
@@ -113,12 +116,12 @@ BUNDLED: Mapping[str, Entry] = {
     "tom-linear": _ours(
         "Disjoint", "tuned, seeds 0 to 15", optimism=None, width=0.2, scale=4.0, sd=0.3
     ),
-    "mabwiser-lints": _peer("mabwiser", "lin_ts", "default"),
-    "mabwiser-linucb": _peer("mabwiser", "lin_ucb", "default"),
-    "vw-squarecb": _peer("vw", "squarecb", "default"),
-    "vw-regcb": _peer("vw", "regcb", "default"),
-    "river-linucb": _peer("river", "LinUcb", "default"),
-    "epsilon-greedy": _plain("EpsilonGreedy", "10 %"),
+    "mabwiser-lints": _peer("mabwiser", "lin_ts", GRID, alpha=0.1),
+    "mabwiser-linucb": _peer("mabwiser", "lin_ucb", GRID, alpha=0.25),
+    "vw-squarecb": _peer("vw", "squarecb", GRID, gamma=1000.0, rate=0.1),
+    "vw-regcb": _peer("vw", "regcb", GRID, mellowness=0.0001, rate=0.1),
+    "river-linucb": _peer("river", "LinUcb", GRID, beta=4.0),
+    "epsilon-greedy": _plain("EpsilonGreedy", f"{GRID}: 10 %"),
     "uniform": _plain("Uniform", ""),
 }
 

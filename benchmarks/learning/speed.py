@@ -8,6 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from apps.rl.policies import LinearPolicy, NigPolicy
+from apps.rl.variants import GuardRules
+from benchmarks.learning.guarded import Deployment
 from benchmarks.learning.learners import Feedback, Learner, Seen, Task
 from benchmarks.learning.ours import Ours
 from benchmarks.learning.roster import SIMULATED, Entry
@@ -38,7 +41,32 @@ def speeds(roster: Mapping[str, Entry] = SIMULATED) -> dict[str, Any]:
                 "decisions": max(_rate(learner.propensities, calls) for _ in range(REPEATS)),
                 "updates": 0.0,
             }
-    return {"by": by}
+    return {
+        "by": by,
+        "live": {policy.kind: live(policy) for policy in (NigPolicy(), LinearPolicy())},
+    }
+
+
+def live(policy: NigPolicy | LinearPolicy) -> dict[str, float]:
+    """Return how long a choice takes after the guard, with all its propensities, in milliseconds.
+
+    Without the store: ``python -m benchmarks.store`` measures it with.
+    """
+    on = course(STATIONARY, seed=0)
+    ids, scenario = on.world.ids, on.world.scenario
+    slots = {name: scenario.variants[name].as_dict() for name in ids}
+    rules, rng = GuardRules(base_variant=scenario.base), np.random.default_rng(0)
+    deployment = Deployment(ids, rules, policy.knowing(slots), rng)
+    took = []
+    for i in range(2 * CALLS):
+        context = on.calls.context(scenario, i)
+        begun = perf_counter()
+        choice = deployment.choose(context)
+        took.append(1e3 * (perf_counter() - begun))
+        reward = float(np.nan_to_num(on.outcomes.reward_at_end[i, ids.index(choice.variant)]))
+        deployment.learn(choice, reward, context=context)
+    p50, p99 = np.quantile(took[TAUGHT:], [0.5, 0.99])
+    return {"p50_ms": round(float(p50), 3), "p99_ms": round(float(p99), 3)}
 
 
 def _taught(entry: Entry) -> tuple[Learner, list[Seen], list[Feedback]]:
