@@ -22,7 +22,7 @@ from apps.settings import load_settings
 from apps.store import calls, decisions, feedback
 from apps.store.calls import CallRow
 from apps.store.decisions import DecisionRow
-from apps.store.feedback import FeedbackRow
+from apps.store.feedback import FeedbackKind, FeedbackRow
 
 calls_app = typer.Typer(no_args_is_help=True, help="See the calls that are kept, or let them go.")
 
@@ -180,4 +180,6 @@ def _feedback_line(event: FeedbackRow) -> str:
         return "abandoned before the first answer: counted, not rewarded"
     terms = "  ".join(f"{name} {value:+.3f}" for name, value in event.components.items())
     missing = f"  not known: {', '.join(event.missing)}" if event.missing else ""
-    return f"reward {event.reward:+.3f}  =  {terms}{missing}"
+    held = f"  held: {event.held}" if event.held else ""
+    late = "rated later: " if event.kind is FeedbackKind.REVISION else ""
+    return f"{late}reward {event.reward:+.3f}  =  {terms}{missing}{held}"
