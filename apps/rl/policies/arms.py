@@ -3,6 +3,8 @@
 Both keep a variant's discounted number, sum and sum of squares of rewards. A reward's weight halves
 with every ``half_life`` rewards of any variant that come after it, and what is forgotten gives way
 to the prior (exponential discounting: West & Harrison, Bayesian Forecasting and Dynamic Models).
+Where the monitor finds that a variant's rewards have dropped below their forecasts, everything
+seen before counts as one reward for each variant, at the mean that it had.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import numpy as np
 
 from apps.rl import beta
 from apps.rl.policies.laws import Laws
+from apps.rl.policies.monitor import Monitor
 from apps.rl.policies.policy import (
     Context,
     Estimate,
@@ -50,15 +53,22 @@ class Sums:
         fade = discount ** (clock - self.at)
         return Sums(self.weight * fade, self.total * fade, self.squares * fade, clock)
 
-    def with_outcome(self, outcome: Outcome, discount: float) -> Sums:
-        """Return the sums with one more outcome at this moment."""
-        new = outcome.reward
-        if outcome.revises is None:
-            return Sums(self.weight + 1.0, self.total + new, self.squares + new * new, self.at)
-        old, part = outcome.revises, discount**outcome.age
-        total = self.total + part * (new - old)
-        squares = max(self.squares + part * (new * new - old * old), 0.0)
+    def with_reward(self, reward: float) -> Sums:
+        """Return the sums with one more reward at this moment."""
+        squares = self.squares + reward * reward
+        return Sums(self.weight + 1.0, self.total + reward, squares, self.at)
+
+    def revised(self, old: float, new: float, remembered: float) -> Sums:
+        """Return the sums when one of the rewards turns out to be another one."""
+        total = self.total + remembered * (new - old)
+        squares = max(self.squares + remembered * (new * new - old * old), 0.0)
         return Sums(self.weight, total, squares, self.at)
+
+    def as_one(self) -> Sums:
+        """Return one reward at most, with the same mean."""
+        if self.weight <= 1.0:
+            return self
+        return Sums(1.0, self.total / self.weight, self.squares / self.weight, self.at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +77,13 @@ class _Arms:
 
     Attributes:
         half_life: Rewards after which one counts half; None forgets nothing.
+        monitor: Looks for changes, variant by variant.
         clock: Rewards counted.
         sums: By variant.
     """
 
     half_life: float | None = None
+    monitor: Monitor = field(default_factory=Monitor)
     clock: int = 0
     sums: Mapping[str, Sums] = field(default_factory=dict)
 
@@ -88,11 +100,21 @@ class _Arms:
 
     def learned(self, outcome: Outcome) -> Self:
         """Return the policy after one more outcome."""
-        discount = discount_of(self.half_life)
-        clock = self.clock + (outcome.revises is None)
-        before = self.sums.get(outcome.variant, Sums()).faded(discount, clock)
-        sums = {**self.sums, outcome.variant: before.with_outcome(outcome, discount)}
-        return replace(self, clock=clock, sums=sums)
+        name, discount = outcome.variant, discount_of(self.half_life)
+        if outcome.revises is not None:
+            remembered = discount**outcome.age * self.monitor.remembers(outcome.age)
+            revised = self.seen(name).revised(outcome.revises, outcome.reward, remembered)
+            return replace(self, sums={**self.sums, name: revised})
+        monitor, clock = self.monitor.after(name, self._error(outcome)), self.clock + 1
+        before = self.sums.get(name, Sums()).faded(discount, clock)
+        sums = {**self.sums, name: before.with_reward(outcome.reward)}
+        if not monitor.since:
+            sums = {name: each.faded(discount, clock).as_one() for name, each in sums.items()}
+        return replace(self, monitor=monitor, clock=clock, sums=sums)
+
+    def _error(self, outcome: Outcome) -> float:
+        """Return the reward less its forecast, in standard deviations of the forecast."""
+        raise NotImplementedError
 
     def seen(self, name: str) -> Sums:
         """Return what counts of a variant by now."""
@@ -101,14 +123,25 @@ class _Arms:
     def to_json(self) -> dict[str, Any]:
         """Return what it knows, and by which settings it was learned."""
         sums = {n: [s.weight, s.total, s.squares, s.at] for n, s in sorted(self.sums.items())}
-        return {"kind": self.kind, "half_life": self.half_life, "clock": self.clock, "sums": sums}
+        return {
+            **self._learned_by(),
+            "monitor": self.monitor.to_json(),
+            "clock": self.clock,
+            "sums": sums,
+        }
 
     def from_json(self, data: Mapping[str, Any]) -> Self:
         """Return a policy of these settings with what another one had written."""
-        if (data["kind"], data["half_life"]) != (self.kind, self.half_life):
-            raise OtherSettings("learned by another kind of policy, or with another half-life")
+        if any(data[name] != value for name, value in self._learned_by().items()):
+            raise OtherSettings("learned by another kind of policy, or with other settings")
         sums = {str(name): _sums(values) for name, values in data["sums"].items()}
-        return replace(self, clock=int(data["clock"]), sums=sums)
+        monitor = self.monitor.from_json(data["monitor"])
+        return replace(self, monitor=monitor, clock=int(data["clock"]), sums=sums)
+
+    def _learned_by(self) -> dict[str, Any]:
+        """Return what the knowledge depends on, apart from the outcomes."""
+        alarm = [self.monitor.threshold, self.monitor.shift]
+        return {"kind": self.kind, "half_life": self.half_life, "alarm": alarm}
 
 
 def _sums(values: Sequence[Any]) -> Sums:
@@ -145,14 +178,17 @@ class NigPolicy(_Arms):
     def laws(self, names: Sequence[str]) -> Laws:
         """Return the laws of the variants' mean rewards."""
         seen = [self.seen(name) for name in names]
-        weight = np.array([s.weight for s in seen])
-        total = np.array([s.total for s in seen])
-        squares = np.array([s.squares for s in seen])
+        sums = np.array([(s.weight, s.total, s.squares) for s in seen]).T
+        mean, strength, shape, rate = self._posterior(*sums)
+        return Laws.student(mean, np.sqrt(rate / (shape * strength)), 2.0 * shape)
+
+    def _posterior(self, weight: Any, total: Any, squares: Any) -> tuple[Any, Any, Any, Any]:
+        """Return mean, strength, shape and rate after such sums; numbers or arrays."""
         strength, shape = self.strength + weight, self.shape + weight / 2.0
         mean = (self.strength * self.prior_mean + total) / strength
         deviation = squares + self.strength * self.prior_mean**2 - strength * mean**2
-        rate = self.shape * self.sd**2 + np.maximum(deviation, 0.0) / 2.0
-        return Laws.student(mean, np.sqrt(rate / (shape * strength)), 2.0 * shape)
+        deviation = deviation * (deviation > 0.0)  # rounding may leave it below
+        return mean, strength, shape, self.shape * self.sd**2 + deviation / 2.0
 
     def scores(self, names: Sequence[str], context: Context, rng: np.random.Generator) -> Floats:
         """Return a draw from each named variant's law."""
@@ -161,6 +197,12 @@ class NigPolicy(_Arms):
     def chances(self, names: Sequence[str], context: Context) -> Floats:
         """Return the probability of each named variant to have the highest draw."""
         return self.laws(names).chances()
+
+    def _error(self, outcome: Outcome) -> float:
+        seen = self.seen(outcome.variant)
+        mean, strength, shape, rate = self._posterior(seen.weight, seen.total, seen.squares)
+        variance = rate / shape * (1.0 + 1.0 / strength)
+        return float((outcome.reward - mean) / variance**0.5)
 
     def estimate(self, name: str) -> Estimate:
         """Return where a variant's true mean reward lies."""
@@ -202,6 +244,12 @@ class BetaPolicy(_Arms):
         """Return the probability of each named variant to have the highest draw."""
         alphas, betas = self.posteriors(names)
         return beta.probability_best(alphas, betas)  # type: ignore[arg-type]
+
+    def _error(self, outcome: Outcome) -> float:
+        alphas, betas = self.posteriors([outcome.variant])
+        rate = float(alphas[0] / (alphas[0] + betas[0]))
+        sd = 2.0 * (rate * (1.0 - rate)) ** 0.5
+        return float((outcome.reward - (2.0 * rate - 1.0)) / sd)
 
     def estimate(self, name: str) -> Estimate:
         """Return where a variant's true mean reward lies."""

@@ -128,7 +128,7 @@ class LinearPolicy:
             monitor, regression = self._observed(regression, at, x, outcome.reward, segment)
         else:
             monitor = self.monitor
-            remembered = discount_of(self.half_life) ** outcome.age * (outcome.age <= monitor.since)
+            remembered = discount_of(self.half_life) ** outcome.age * monitor.remembers(outcome.age)
             regression = regression.revised(at, x, outcome.revises, outcome.reward, remembered)
         taught = self.taught
         if outcome.variant not in taught:

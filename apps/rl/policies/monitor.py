@@ -39,6 +39,10 @@ class Monitor:
     changes: int = 0
     since: int = 0
 
+    def remembers(self, age: int) -> bool:
+        """Return whether a reward with so many counted after it still counts."""
+        return age < self.since
+
     def after(self, place: str, error: float) -> Monitor:
         """Return the monitor after one more reward; ``since`` is 0 if that shows a change.
 

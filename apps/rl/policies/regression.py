@@ -2,7 +2,8 @@
 
 ``y = x . beta + e`` with ``e ~ N(0, s2)``, ``beta | s2 ~ N(0, s2 * diag(prior))`` and
 ``s2 ~ InverseGamma(shape, shape * sd ** 2)``: conjugate, so that the noise seen sets how wide the
-law of beta is, and a projection ``c . beta`` has Student's law (Gelman et al., Bayesian Data Analysis, 14).
+law of beta is, and a projection ``c . beta`` has Student's law (Gelman et al., Bayesian Data
+Analysis, chapter 14).
 
 Beta may wander. Between observations its covariance C becomes ``(1 - f) C + f diag(prior)``, which
 is a random walk with steps of variance ``f (diag(prior) - C)``: the dynamic linear model of West &
