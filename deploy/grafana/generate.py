@@ -200,6 +200,16 @@ def learning() -> list[Panel]:
             "sum(increase(tom_ratings_missing_total[$__range]))",
         ),
         number(
+            "Rated late",
+            "Ratings that came after the call.",
+            "sum(increase(tom_ratings_late_total[$__range]))",
+        ),
+        number(
+            "Held",
+            "Feedback that does not count.",
+            "sum(increase(rl_feedback_held_total[$__range]))",
+        ),
+        number(
             "Success",
             "Mean of the posteriors' means.",
             "avg(rl_policy_success_rate)",

@@ -27,7 +27,7 @@ SEED_METRICS = {
 
 # What a label may say; anything else would let the number of series grow with the calls.
 BOUNDED_LABELS = {"policy_variant", "stage", "engine", "role", "door", "reason"}
-BOUNDED_LABELS |= {"covered", "outcome"}
+BOUNDED_LABELS |= {"covered", "outcome", "act", "alarm"}
 
 
 @pytest.fixture
@@ -133,6 +133,9 @@ def test_a_choice_is_counted_with_the_probability_it_was_made_with(metrics):
 
 
 def test_gauges_say_the_latest_value(metrics):
+    metrics.guard_acted("pause")
+    metrics.stages({"new": 3})
+    metrics.alarms({"rollback": False})
     metrics.variants(active=12, blacklisted=0)
     metrics.variants(active=11, blacklisted=1)
     metrics.exploration_rate(0.25)
@@ -295,6 +298,9 @@ def observe_everything(metrics: Metrics) -> None:
     metrics.policy_chosen("v1a", 0.9)
     metrics.success_rate("v1a", 0.5)
     metrics.exploration_rate(0.1)
+    metrics.guard_acted("pause")
+    metrics.stages({"new": 3})
+    metrics.alarms({"rollback": False})
     metrics.variants(active=1, blacklisted=0)
     metrics.call_started("websocket")
     metrics.call_ended("websocket", "goodbye")
