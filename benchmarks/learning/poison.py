@@ -22,8 +22,10 @@ from apps.rl.abuse import Limits, Told
 from apps.rl.abuse.memory import Memory
 from apps.rl.reward_calc import calc_reward
 from apps.rl.simulator import Bots, Scenario
-from benchmarks.learning.__main__ import LEARNERS, interval
+from benchmarks.learning.__main__ import interval
+from benchmarks.learning.guarded import Choice, Guarded
 from benchmarks.learning.learners import Feedback, Learner, Maker, Seen, Task
+from benchmarks.learning.ours import BetaThompson, linear, nig
 from benchmarks.learning.run import Course, course
 from benchmarks.learning.scenarios import POISONED
 
@@ -41,6 +43,27 @@ FORGED = ("forged", "elsewhere")
 NOISY = ("many", *FORGED)
 LAST = 1000
 """What the end of a run is: its last calls."""
+
+
+class Deployed(Guarded):
+    """The default policy behind the deploy guard, to which feedback may name any variant."""
+
+    def learn(self, feedback: Feedback) -> None:
+        """Take in a reward, or what takes its place, as the store would tell it."""
+        choice = self._choices[feedback.call.index]
+        name = self._names[feedback.variant]
+        if name != choice.variant:  # no choice belongs to it
+            choice = Choice(name, self._deployment.state.stages[name], {})
+        context, revises = feedback.call.context, feedback.revises
+        self._deployment.learn(choice, feedback.reward, context=context, revises=revises)
+
+
+LEARNERS: Mapping[str, Maker] = {
+    "tom-beta": BetaThompson,
+    "tom-nig": nig,
+    "tom-linear": linear,
+    "tom-nig, guarded": Deployed,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +144,8 @@ def hold(on: Course, make: Maker, seed: int, attack: str, limits: Limits | None)
     for i in range(n):
         at_s = float(on.calls.at_s[i])
         inbox.deliver(at_s, cheats)
-        call = Seen(i, int(on.calls.subject[i]), on.features[i])
+        context = on.calls.context(world.scenario, i)
+        call = Seen(i, int(on.calls.subject[i]), on.features[i], context)
         chosen[i] = learner.choose(call)
         noise = rng if cheats[i] and attack in NOISY else None
         claimed = world.bots_target if cheats[i] and attack in FORGED else int(chosen[i])
@@ -227,7 +251,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Print the table; see ``--help``."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.learning.poison")
     parser.add_argument("--attacks", nargs="+", choices=list(ATTACKS), default=list(ATTACKS))
-    parser.add_argument("--learners", nargs="+", choices=list(LEARNERS), default=["tom-beta"])
+    parser.add_argument("--learners", nargs="+", choices=list(LEARNERS), default=list(LEARNERS))
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--first-seed", type=int, default=1000)
     parser.add_argument("--calls", type=int)
