@@ -45,6 +45,7 @@ class Decision:
         learns: Whether this call's reward counts.
         state_version: The last feedback event that the choice knew of.
         slots: What the variant sets.
+        adapter: The adapter that goes with it; None for none.
     """
 
     variant: str
@@ -55,6 +56,7 @@ class Decision:
     learns: bool
     state_version: int
     slots: PolicySlots
+    adapter: str | None = None
 
 
 class PolicySelector:
@@ -262,6 +264,7 @@ class PolicySelector:
             learns=row.learns,
             state_version=row.state_version,
             slots=self._slots(row.variant),
+            adapter=row.adapter,
         )
 
     def _slots(self, variant: str) -> PolicySlots:

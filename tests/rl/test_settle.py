@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection
 
 from apps.core.errors import InvalidFeedback, TomError
+from apps.rl.abuse.release import release
 from apps.rl.feedback import FeedbackCollector
 from apps.rl.posterior import to_json
 from apps.rl.reward_calc import RewardCalculator
@@ -25,6 +26,7 @@ from apps.store.feedback import (
     FeedbackKind,
     FeedbackRow,
     Flag,
+    append_feedback,
     counts_by_variant,
     feedback_of_call,
     feedback_since,
@@ -291,3 +293,32 @@ async def test_the_choice_keeps_which_engines_serve_the_calls_language(
     row = await parts.db.query(load_decision, "c1")
     assert row is not None
     assert (row.engines, row.adapter) == ({"llm": "embedded", "stt": "sphinx"}, None)
+
+
+async def test_the_adapter_that_a_call_was_given_is_its_own_to_the_end(
+    parts: Parts, selector: PolicySelector
+) -> None:
+    stored = DecisionRow("c1", "v1b", 0.5, {"v1b": 0.5}, {}, "It was.", True, 0, adapter="warm-1")
+    await parts.db.run(add_decision, stored)
+    decision = await selector.choose("c1", {})
+    assert (decision.variant, decision.adapter) == ("v1b", "warm-1")
+
+
+async def test_a_released_call_is_revised_where_it_counts(
+    parts: Parts, selector: PolicySelector
+) -> None:
+    """Held feedback that an operator releases counts by an event of its own."""
+    variant = await end(selector)
+    (first,) = await events(parts)
+    held = replace(first, event_id="call-c2", call_ref="c2", held="burst", seq=0)
+    row = DecisionRow("c2", variant, 1.0, {variant: 1.0}, {}, "It was.", True, 0)
+    await parts.db.run(add_decision, row)
+    await parts.db.run(append_feedback, held)
+    stored = (await events(parts, "c2"))[0]
+    await parts.db.run(release, stored.seq)
+    await selector.rate("c2", 1, after_s=1.0)
+    late = (await events(parts, "c2"))[-1]
+    assert (late.kind, late.revises, late.revised_age) == (FeedbackKind.REVISION, first.reward, 0)
+    arm = parts.bandit().state.arm(variant)
+    assert (arm.pulls, late.held) == (2, None)
+    assert arm.mean_reward == pytest.approx((worth(None) + worth(1)) / 2)

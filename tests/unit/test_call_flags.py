@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from apps.core.resources import resource
+from apps.dispatcher.call_state import EndReason
 from apps.dispatcher.profile import TIMES_OF_DAY, load_profiles
 from apps.rl.simulator import callers
 from apps.store.feedback import Flag
@@ -51,6 +52,12 @@ def test_who_leaves_after_an_answer_has_not() -> None:
 def test_an_engine_that_fails_is_told_whatever_comes_of_the_call() -> None:
     door = ScriptedDoor((LISTEN, 1500), (LISTEN, CallerHungUp()))
     assert Flag.ENGINE_ERROR in hold(door, QUESTION, tts=DyingTts(4)).facts.flags
+
+
+def test_what_a_check_of_the_answers_finds_is_told_too() -> None:
+    call = whole_call()
+    call.call.flag(Flag.UNSAFE)
+    assert call.call.facts(EndReason.COMPLETED).flags == (Flag.UNSAFE,)
 
 
 @pytest.mark.parametrize(
