@@ -51,7 +51,7 @@ def gathered(calls: tuple[TrainingCall, ...], served: tuple[str, ...] = tuple(TW
 
 @pytest.fixture(scope="module")
 def calls() -> tuple[TrainingCall, ...]:
-    return simulated_calls(1500, seed=2)
+    return simulated_calls(1000, seed=2)
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +106,10 @@ def test_the_same_calls_and_seed_give_the_same_file(
         (lambda c: c[:150], "There are 150 rewarded calls; it takes 200."),
         (lambda c: tuple(replace(x, caller="one") for x in c), "The calls are of 1 callers"),
         (lambda c: tuple(x for x in c if x.variant != "v1a"), "The base variant v1a has 0 calls"),
-        (lambda c: tuple(x for x in c if x.variant in ("v1a", "v1b")), "Only 2 variants have 10"),
+        (
+            lambda c: tuple(x for x in c * 2 if x.variant in ("v1a", "v1b")),
+            "Only 2 variants have 10",
+        ),
     ],
 )
 def test_on_too_little_data_it_says_so_and_offers_nothing(
@@ -125,8 +128,8 @@ def test_rewards_that_nothing_explains_hardly_ever_bring_candidates(
     calls: tuple[TrainingCall, ...],
 ) -> None:
     offering = 0
-    for seed in range(4):
-        noise = np.random.default_rng(seed).normal(0.2, 0.4, 800).clip(-1, 1)
+    for seed in range(3):
+        noise = np.random.default_rng(seed).normal(0.2, 0.4, 500).clip(-1, 1)
         blind = [replace(c, reward=float(r)) for c, r in zip(calls, noise, strict=False)]
         found = train(gathered(tuple(blind)), KNOWN)
         assert isinstance(found, Training)
@@ -154,14 +157,14 @@ def test_a_log_without_usable_probabilities_still_trains_without_off_policy(
 ) -> None:
     lost = tuple(
         replace(c, decision=replace(c.decision, propensities={c.variant: 0.4}, propensity=0.4))
-        for c in calls[:900]
+        for c in calls[:700]
     )
     found = train(gathered(lost), KNOWN)
     assert isinstance(found, Training)
     assert found.policies == {}
-    assert found.not_evaluated == 900
+    assert found.not_evaluated == 700
     assert all(score.off_policy is None for score in found.scores)
-    assert "900 calls have no usable probabilities" in report(found, made=NOW)
+    assert "700 calls have no usable probabilities" in report(found, made=NOW)
 
 
 def test_what_the_log_itself_speaks_against_is_not_offered(training: Training) -> None:

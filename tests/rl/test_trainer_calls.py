@@ -87,6 +87,14 @@ def test_what_must_not_be_learned_from_is_left_out_and_counted(
     assert found.left_out == {reason: 1}
 
 
+def test_what_was_held_and_then_released_counts(
+    db: Database, calls: tuple[TrainingCall, ...]
+) -> None:
+    held = feedback_of(calls[0], held="too many from one caller")
+    found = store(db, calls[0], held, feedback_of(calls[0], event_id="release-1"))
+    assert [call.reward for call in found.calls] == [calls[0].reward]
+
+
 def test_a_variant_that_nobody_knows_any_more_is_left_out(
     db: Database, calls: tuple[TrainingCall, ...]
 ) -> None:

@@ -144,12 +144,14 @@ def _call(
         return DOES_NOT_LEARN
     if decision.variant not in slots:
         return UNKNOWN_VARIANT
-    first = next((e for e in events if e.kind is not FeedbackKind.REVISION), None)
-    if first is None:
+    if not events:
         return NO_FEEDBACK
-    if first.held is not None:
+    # One that was held and then released stands there twice: the second one is sound.
+    sound = [e for e in events if e.held is None]
+    first = next((e for e in sound if e.kind is not FeedbackKind.REVISION), None)
+    if first is None:
         return HELD
-    last = [e for e in events if e.held is None and e.reward is not None]
+    last = [e for e in sound if e.reward is not None]
     if not last:
         return ABANDONED
     context = {**decision.context, **{k: v for k, v in first.context.items() if v is not None}}
