@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: bench-guard coverage bench-rl bench-store bench-doors bench-network bench-latency bench-calls bench-recognition bench-pipecat bench-turns bench-interruptions help install install-test demo run test test-doors fuzz-doors test-page test-piper test-postgres lint types arrows check docs clean
+.PHONY: bench-trainer bench-guard coverage bench-rl bench-store bench-doors bench-network bench-latency bench-calls bench-recognition bench-pipecat bench-turns bench-interruptions help install install-test demo run test test-doors fuzz-doors test-page test-piper test-postgres lint types arrows check docs clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -104,6 +104,9 @@ bench-interruptions: $(VENV)/.base ## Callers who speak over an answer: silence,
 bench-guard: $(VENV)/.base ## Innocents that the deploy guard blacklists, and calls until it finds a bad one (10 minutes)
 	$(BIN)/python -m benchmarks.guard --figure docs/figures/guard.svg
 
+bench-trainer: $(VENV)/.base ## The offline trainer's candidates beside the simulator's truth (20 minutes)
+	$(BIN)/python -m benchmarks.trainer
+
 bench-network: $(VENV)/.base ## RTP's and WebRTC's delay, their CPU, and what a bad network adds
 	$(BIN)/python -m benchmarks.network
 	$(BIN)/python -m benchmarks.webrtc
@@ -124,7 +127,7 @@ $(PIPECAT_VENV)/.peer:
 	  matplotlib
 	@touch $@
 
-bench-rl: $(VENV)/.base $(RL_VENV)/.peers ## Learning beside MABWiser, Vowpal Wabbit, river, TensorZero's rule, obp (an hour)
+bench-rl: $(VENV)/.base $(RL_VENV)/.peers ## Learning beside MABWiser, Vowpal Wabbit, river, TensorZero's rule, obp (two hours)
 	$(RL_VENV)/bin/python -m benchmarks.learning.side_by_side
 
 # Others' packages, and TOM's after them. obp pins old ones that it does not need for its estimators.
