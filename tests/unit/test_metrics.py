@@ -133,8 +133,9 @@ def test_a_choice_is_counted_with_the_probability_it_was_made_with(metrics):
 
 
 def test_gauges_say_the_latest_value(metrics):
-    metrics.guard_acted("pause")
-    metrics.stages({"new": 3})
+    metrics.stages({"new": 3, "paused": 0})
+    metrics.stages({"new": 2, "paused": 1})
+    metrics.alarms({"rollback": True})
     metrics.alarms({"rollback": False})
     metrics.variants(active=12, blacklisted=0)
     metrics.variants(active=11, blacklisted=1)
@@ -144,6 +145,8 @@ def test_gauges_say_the_latest_value(metrics):
     seen = samples(metrics)
     assert seen["rl_active_variants_total"] == 11
     assert seen["rl_blacklisted_variants_total"] == 1
+    assert (seen["rl_variants|stage=new"], seen["rl_variants|stage=paused"]) == (2, 1)
+    assert seen["rl_guard_alarm|alarm=rollback"] == 0
     assert seen["rl_bandit_exploration_rate"] == 0.25
     assert seen["rl_policy_success_rate|policy_variant=v1a"] == 0.75
 

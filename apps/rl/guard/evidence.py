@@ -128,20 +128,16 @@ class Evidence:
                 learn nothing from it; a variant that is seen for the first time begins a trial.
             expected: See ``Contest.add``.
         """
-        base_p = propensities.get(self.base, 0.0)
-        if chosen == self.base:
-            rivals = [name for name, p in propensities.items() if p > 0.0 and name != self.base]
-        else:
-            rivals = [chosen] if propensities.get(chosen, 0.0) > 0.0 else []
-        if base_p <= 0.0 or not rivals:
+        chances = self._chances(chosen, propensities)
+        if not chances:
             return self
         trials, begun, blocks = dict(self.trials), self.begun, self.blocks
-        for name in rivals:
+        for name, chance in chances.items():
             trial = trials.get(name)
             if trial is None:
                 begun += 1
                 trial = Trial(begun)
-            own, chance = name == chosen, propensities[name] / (propensities[name] + base_p)
+            own = name == chosen
             contest = trial.contest.add(reward, own=own, chance=chance, expected=expected)
             block, recent = trial.block, trial.recent
             if block:
@@ -151,6 +147,17 @@ class Evidence:
                 block, recent = blocks, Contest()
             trials[name] = Trial(trial.number, contest, block, recent)
         return replace(self, trials=trials, begun=begun, blocks=blocks)
+
+    def _chances(self, chosen: str, propensities: Mapping[str, float]) -> dict[str, float]:
+        """Return for whom the call was open, and the chance that it went there and not to the base.
+
+        A chance so near to 0 or 1 that it is no other number tells nothing.
+        """
+        base_p = propensities.get(self.base, 0.0)
+        rivals = propensities if chosen == self.base else (chosen,)
+        odds = {name: propensities.get(name, 0.0) for name in rivals if name != self.base}
+        chances = {name: p / (p + base_p) for name, p in odds.items() if p > 0.0}
+        return {name: chance for name, chance in chances.items() if 0.0 < chance < 1.0}
 
     def restart(self, variant: str) -> Evidence:
         """Return the evidence with a new trial of a variant (when it is reinstated).

@@ -111,7 +111,9 @@ class GuardMemory:
     def _read(self, conn: Connection, before: GuardState) -> GuardState:
         acts = load_acts(conn, since=before.stored.last_seq)
         state = before.with_acts(acts) if acts else before
-        rows = outcomes_since(conn, state.ledger.last_seq)
+        # The bandit has read the same events just now: where it found no more, there are none.
+        is_behind = state.ledger.last_seq < self.bandit.state.last_seq
+        rows = outcomes_since(conn, state.ledger.last_seq) if is_behind else []
         if not acts and not rows and len(state.stages) == len(self.bandit.variants):
             return before
         for name, promotion in state.stored.promoted.items():
