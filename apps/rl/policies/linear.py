@@ -7,7 +7,7 @@ the choice, and its uncertainty must not either. With ``n`` competing, a contras
 choice between two variants is drawn from exactly the law of their difference.
 
 It forgets slowly, by ``half_life``, and at once where the monitor finds that a segment's rewards
-have dropped below their forecasts: then the means stay as a guess, and all sureness is lost.
+have dropped below their forecasts: then a quarter of the means stays as a guess, no sureness.
 
 Each score is drawn from its own marginal law, independently of the others', and the probabilities
 are those of these draws.
@@ -87,6 +87,7 @@ class LinearPolicy:
         noise: The noise's prior.
         width: Standard deviations of the scores are multiplied by this; 1 is the posterior.
         monitor: Looks for changes, segment by segment.
+        kept: How much of the means stays as a guess after a change.
         slots: By variant.
         taught: The slots by which each variant was learned.
         columns: Where the features are.
@@ -98,6 +99,7 @@ class LinearPolicy:
     noise: Noise = field(default_factory=Noise)
     width: float = 0.5
     monitor: Monitor = field(default_factory=Monitor)
+    kept: float = 0.25
     slots: Slots = field(default_factory=dict)
     taught: Slots = field(default_factory=dict)
     columns: Columns = field(default_factory=Columns)
@@ -207,7 +209,7 @@ class LinearPolicy:
         return {
             "kind": self.kind,
             "half_life": self.half_life,
-            "alarm": [self.monitor.threshold, self.monitor.shift],
+            "alarm": [self.monitor.threshold, self.monitor.shift, self.kept],
             "scales": asdict(self.scales),
             "noise": asdict(self.noise),
         }
@@ -224,7 +226,7 @@ class LinearPolicy:
         place = "/".join(word or "" for word in segment)
         monitor = self.monitor.after(place, (reward - expected) / (sd * variance**0.5))
         known = known.observed(at, x, reward, forgotten)
-        return monitor, known if monitor.since else known.loosened(1.0)
+        return monitor, known if monitor.since else known.loosened(1.0, self.kept)
 
     def _admitted(self, features: Sequence[Feature]) -> tuple[Columns, Regression]:
         """Return columns and regression with places for these features, as long as there are."""

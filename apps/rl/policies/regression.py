@@ -97,12 +97,17 @@ class Regression:
             total=np.concatenate([self.total, zero]),
         )
 
-    def loosened(self, forgotten: float) -> Regression:
-        """Return what is still known when a share of the sureness is lost; the mean stays."""
+    def loosened(self, forgotten: float, kept: float = 1.0) -> Regression:
+        """Return what is still known when a share of the sureness is lost.
+
+        Args:
+            forgotten: The share, in [0, 1].
+            kept: How much stays of the means, in [0, 1].
+        """
         covariance = self.covariance * (1.0 - forgotten)
         diagonal = np.arange(len(self))
         covariance[diagonal, diagonal] += forgotten * self.prior
-        return replace(self, covariance=covariance)
+        return replace(self, covariance=covariance, mean=self.mean * kept)
 
     def forecast(self, at: Ints, x: Floats) -> tuple[float, float]:
         """Return an observation's expectation, and its variance in units of s2.
