@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict, deque
+from dataclasses import replace
 
 from apps.rl.abuse.evidence import History, Limits, Peer, Told
 from apps.rl.abuse.judge import Verdict, judge
@@ -18,8 +19,9 @@ class Memory:
     def __init__(self, limits: Limits | None = None) -> None:
         self.limits = limits or Limits()
         self._of_call: dict[str, list[Told]] = defaultdict(list)
-        self._of_subject: dict[str, deque[Told]] = {}
-        self._of_variant: dict[str, deque[Peer]] = {}
+        history, window = self.limits.history, self.limits.window
+        self._of_subject: dict[str, deque[Told]] = defaultdict(lambda: deque(maxlen=history))
+        self._of_variant: dict[str, deque[Peer]] = defaultdict(lambda: deque(maxlen=window))
         self._calls_here = False
 
     def judged(self, event: Told, *, call_variant: str | None = None) -> Verdict:
@@ -48,26 +50,12 @@ class Memory:
 
     def _remember(self, event: Told, verdict: Verdict, *, here: bool) -> None:
         held = None if verdict.held is None else verdict.held.value
-        known = Told(
-            event.variant,
-            event.reward,
-            event.signals,
-            event.hour,
-            event.call_ref,
-            event.subject,
-            held,
-            event.revision,
-        )
+        known = replace(event, held=held)
         if event.call_ref is not None:
             self._of_call[event.call_ref].append(known)
         if event.subject is not None:
-            self._of_subject.setdefault(event.subject, deque(maxlen=self.limits.history)).append(
-                known
-            )
+            self._of_subject[event.subject].append(known)
         if held is None:
-            peer = Peer(
-                verdict.reward, event.subject, event.rating, event.duration_s, event.call_ref, here
-            )
-            self._of_variant.setdefault(event.variant, deque(maxlen=self.limits.window)).append(
-                peer
-            )
+            length, call = event.duration_s, event.call_ref
+            peer = Peer(verdict.reward, event.subject, event.rating, length, call, here)
+            self._of_variant[event.variant].append(peer)
