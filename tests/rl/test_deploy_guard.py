@@ -167,6 +167,17 @@ def test_a_variant_that_is_surely_worse_is_blacklisted_and_the_act_says_why(part
     assert act.why in status.why
 
 
+def test_an_established_variant_that_turns_bad_is_rolled_back(parts: Parts) -> None:
+    guard = parts.guard(regret_budget=1.0)
+    parts.calls(EVEN, [("v1a", 0.1, ()), ("v2b", 0.5, ())] * 250)
+    assert guard.status()["v2b"].stage is Stage.ESTABLISHED
+    parts.calls(EVEN, [("v1a", 0.5, ()), ("v2b", -0.3, ())] * 80)
+    assert guard.status()["v2b"].stage is Stage.BLACKLISTED
+    (act,) = guard.acts()
+    assert act.data["from"] == "established"
+    assert act.why.startswith("It was established and is rolled back. v2b is surely worse")
+
+
 def test_an_unsafe_answer_blacklists_at_once(parts: Parts) -> None:
     parts.calls(EVEN, [("v2b", 0.9, ["unsafe"])])
     guard = parts.guard()
