@@ -59,7 +59,7 @@ def train(
     report: Report = None,
     seed: Seed = 0,
     top: Top = 3,
-    last: Last = 50_000,
+    last: Last = 20_000,
     notebook: Notebook = None,
 ) -> None:
     """Learn from all calls which combinations of slots are worth trying, and offer them.

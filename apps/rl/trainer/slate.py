@@ -32,6 +32,7 @@ from apps.rl.trainer.features import Floats, slot_columns
 _LOOK_BACK = 100
 _TOLERANCE = 1e-6
 _RANK = 1e-9
+_AT_ONCE = 500  # calls; what is held for each is large
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,15 +105,17 @@ def slot_weights(
     """
     assert log.propensities is not None
     phi, wanted = _with_constant(arms), _with_constant(asked)
-    # Probabilities change seldom (at a learning step): each set of them is inverted once.
-    table, kind = np.unique(log.propensities, axis=0, return_inverse=True)
-    gram = np.einsum("ta,ai,aj->tij", table, phi, phi)
-    inverse = np.linalg.pinv(gram, rcond=_RANK, hermitian=True)
-    towards = wanted @ inverse  # (tables, asked, columns)
-    missed = np.abs(wanted - towards @ gram).max(axis=2)
-    size = np.maximum((towards * wanted).sum(axis=2), _TOLERANCE)
-    weights = np.einsum("tjc,tc->tj", towards[kind], phi[log.chosen])
-    return weights, (missed < _TOLERANCE)[kind], size[kind]
+    shape = (len(log), len(asked))
+    weights, supported, size = np.empty(shape), np.empty(shape, bool), np.empty(shape)
+    for begin in range(0, len(log), _AT_ONCE):
+        part = slice(begin, begin + _AT_ONCE)
+        gram = np.einsum("ta,ai,aj->tij", log.propensities[part], phi, phi, optimize=True)
+        inverse = np.linalg.pinv(gram, rcond=_RANK, hermitian=True)
+        towards = wanted @ inverse  # (calls, asked, columns)
+        weights[part] = (towards @ phi[log.chosen[part], :, None])[:, :, 0]
+        supported[part] = np.abs(wanted - towards @ gram).max(axis=2) < _TOLERANCE
+        size[part] = np.maximum((towards * wanted).sum(axis=2), _TOLERANCE)
+    return weights, supported, size
 
 
 def _with_constant(slots: Sequence[PolicySlots]) -> Floats:

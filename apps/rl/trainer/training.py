@@ -50,7 +50,7 @@ class Rules:
     margin: float = 0.1
     ess_floor: float = 50.0
     level: float = 0.95
-    newest: int = 50_000
+    newest: int = 20_000
 
 
 @dataclass(frozen=True, slots=True)
