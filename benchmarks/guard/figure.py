@@ -41,7 +41,7 @@ def figure(same: Found, bad: Found) -> str:
         rule: np.where(bad.own[rule][:, -1] == NEVER, np.inf, bad.own[rule][:, -1])
         for rule in COLOURS
     }
-    calls = int(same.calls.sum(axis=1).max())
+    calls = -500 * (-int(same.calls.sum(axis=1).max()) // 500)  # the abandoned ones too
     parts = [
         '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 860 360" font-family="sans-serif"'
         ' font-size="12">',
@@ -75,11 +75,9 @@ def _panel(offset: int, title: str, axis: str, when: Mapping[str, Floats | Ints]
     grid = np.linspace(0.0, end, 201)
     for rule, hits in when.items():
         share = (hits[:, None] <= grid).mean(axis=0)
-        points = " ".join(
+        points = "L".join(
             f"{left + x / end * _WIDTH:.1f},{bottom - s * _HEIGHT:.1f}"
             for x, s in zip(grid, share, strict=True)
         )
-        parts.append(
-            f'<polyline points="{points}" fill="none" stroke="{COLOURS[rule]}" stroke-width="2"/>'
-        )
+        parts.append(f'<path d="M{points}" fill="none" stroke="{COLOURS[rule]}" stroke-width="2"/>')
     return "\n".join(parts)
