@@ -1,96 +1,78 @@
-"""Decisions and updates per second of everybody, one process, twelve variants, 16 features."""
+"""Decisions and updates a second of each policy: ``python -m benchmarks.learning.speed``.
+
+Each has learned a simulated world's first 2,000 calls, the variants by turns. Then it decides
+the next ones, without and with all variants' probabilities, by one thread. A second is one of this
+process's, so that other programs on the machine do not count; the 99th percentile beside it is what
+a caller would wait, other programs and all.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from time import perf_counter
-from typing import Any
+import sys
+from collections.abc import Callable
+from functools import partial
+from time import perf_counter, process_time
 
 import numpy as np
 
-from apps.rl.policies import LinearPolicy, NigPolicy
-from apps.rl.variants import GuardRules
-from benchmarks.learning.guarded import Deployment
-from benchmarks.learning.learners import Feedback, Learner, Seen, Task
-from benchmarks.learning.ours import Ours
-from benchmarks.learning.roster import SIMULATED, Entry
-from benchmarks.learning.run import course
+from apps.rl.policies import KINDS, Outcome, new_policy
+from apps.rl.simulator import World
+from benchmarks.learning.learners import Task
+from benchmarks.learning.ours import slots_of
 from benchmarks.learning.scenarios import STATIONARY
 
-CALLS = 1500
-TAUGHT = 1000
-REPEATS = 3
+LEARNED, DECIDED = 2000, 4000
 
 
-def speeds(roster: Mapping[str, Entry] = SIMULATED) -> dict[str, Any]:
-    """Return decisions and updates per second: of each learner the best of some repeats.
-
-    Each is taught some calls of a simulated world; then it decides on others, and learns others,
-    in a row. Ours are also timed with the probabilities of the choice.
-    """
-    by: dict[str, dict[str, float]] = {}
-    for name, entry in roster.items():
-        taught = [_taught(entry) for _ in range(REPEATS)]
-        by[name] = {
-            "decisions": max(_rate(learner.choose, calls) for learner, calls, _ in taught),
-            "updates": max(_rate(learner.learn, told) for learner, _, told in taught),
-        }
-        learner, calls, _ = taught[0]
-        if isinstance(learner, Ours):
-            by[f"{name}, with propensities"] = {
-                "decisions": max(_rate(learner.propensities, calls) for _ in range(REPEATS)),
-                "updates": 0.0,
-            }
-    return {
-        "by": by,
-        "live": {policy.kind: live(policy) for policy in (NigPolicy(), LinearPolicy())},
-    }
+def timed(act: Callable[[int], object], n: int) -> tuple[float, float]:
+    """Return how often a second ``act`` can be done, and its 99th percentile in milliseconds."""
+    waits = np.empty(n)
+    begun = process_time()
+    for i in range(n):
+        at = perf_counter()
+        act(i)
+        waits[i] = perf_counter() - at
+    return n / (process_time() - begun), float(np.quantile(waits, 0.99) * 1000.0)
 
 
-def live(policy: NigPolicy | LinearPolicy) -> dict[str, float]:
-    """Return how long a choice takes after the guard, with all its propensities, in milliseconds.
+def row(kind: str, world: World) -> str:
+    """Return a policy's line of the table."""
+    calls = world.calls(LEARNED + DECIDED)
+    rewards = np.nan_to_num(world.outcomes(calls).reward)
+    contexts = [calls.context(STATIONARY, i) for i in range(len(calls))]
+    names, rng = tuple(world.ids), np.random.default_rng(0)
+    task = Task(names, 0, world.variants.one_hot, 1, len(calls), 0)
+    policy = new_policy(kind).knowing(slots_of(task))
 
-    Without the store: ``python -m benchmarks.store`` measures it with.
-    """
-    on = course(STATIONARY, seed=0)
-    ids, scenario = on.world.ids, on.world.scenario
-    slots = {name: scenario.variants[name].as_dict() for name in ids}
-    rules, rng = GuardRules(base_variant=scenario.base), np.random.default_rng(0)
-    deployment = Deployment(ids, rules, policy.knowing(slots), rng)
-    took = []
-    for i in range(2 * CALLS):
-        context = on.calls.context(scenario, i)
-        begun = perf_counter()
-        choice = deployment.choose(context)
-        took.append(1e3 * (perf_counter() - begun))
-        reward = float(np.nan_to_num(on.outcomes.reward_at_end[i, ids.index(choice.variant)]))
-        deployment.learn(choice, reward, context=context)
-    p50, p99 = np.quantile(took[TAUGHT:], [0.5, 0.99])
-    return {"p50_ms": round(float(p50), 3), "p99_ms": round(float(p99), 3)}
+    def learn(i: int) -> None:
+        nonlocal policy
+        k = i % len(names)
+        policy = policy.learned(Outcome(names[k], float(rewards[i, k]), contexts[i]))
 
+    def scored(i: int) -> int:
+        return int(policy.scores(names, contexts[LEARNED + i], rng).argmax())
 
-def _taught(entry: Entry) -> tuple[Learner, list[Seen], list[Feedback]]:
-    """Return a learner that knows something, calls to decide on and feedback to learn."""
-    on = course(STATIONARY, seed=0)
-    ids = on.world.ids
-    task = Task(ids, 0, on.world.variants.one_hot, on.features.shape[1], CALLS, seed=0)
-    learner = entry.make(task)
-    seen = [
-        Seen(i, i, on.features[i], on.calls.context(on.world.scenario, i)) for i in range(2 * CALLS)
+    def weighed(i: int) -> object:
+        return policy.chances(names, contexts[LEARNED + i])
+
+    updates, _ = timed(learn, LEARNED)
+    n = DECIDED // 20 if kind == "beta" else DECIDED
+    cells = [
+        f"{value:,.{digits}f}"
+        for act in (scored, weighed)
+        for value, digits in zip(timed(act, n), (0, 2), strict=True)
     ]
-    feedback = []
-    for call in seen:
-        if call.index < TAUGHT or call.index >= CALLS:
-            arm = learner.choose(call)
-            reward = float(np.nan_to_num(on.outcomes.reward_at_end[call.index, arm]))
-            feedback.append(Feedback(f"{call.index}", call, arm, reward))
-            if call.index < TAUGHT:
-                learner.learn(feedback[-1])
-    return learner, seen[TAUGHT:CALLS], feedback[TAUGHT:]
+    return f"| {kind} | {' | '.join(cells)} | {updates:,.0f} |"
 
 
-def _rate(act: Callable[[Any], object], on: list[Any]) -> float:
-    begun = perf_counter()
-    for one in on:
-        act(one)
-    return round(len(on) / (perf_counter() - begun), 1)
+def main() -> int:
+    """Print a table in Markdown."""
+    print("| policy | decisions/s | p99, ms | with propensities/s | p99, ms | updates/s |")
+    print("|---|---|---|---|---|---|")
+    for line in map(partial(row, world=World(STATIONARY, 0)), KINDS):
+        print(line, flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
