@@ -7,10 +7,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from apps.core.policy import PolicySlots
-from apps.rl.trainer import Gathered, TrainingCall, read
-from apps.rl.trainer.calls import ABANDONED, DOES_NOT_LEARN, HELD, NO_FEEDBACK, UNKNOWN_VARIANT
+from apps.rl.trainer import Gathered, TrainingCall, gather, read
+from apps.rl.trainer.calls import (
+    ABANDONED,
+    DOES_NOT_LEARN,
+    HELD,
+    NO_FEEDBACK,
+    UNKNOWN_VARIANT,
+    Source,
+)
 from apps.rl.trainer.features import (
     ALL_SLOTS,
     NUMBERS,
@@ -144,3 +153,31 @@ def test_what_is_not_known_of_a_call_is_the_middle_of_all(
 
 def test_a_left_out_slot_has_the_base_variants_value() -> None:
     assert np.allclose(slot_columns([PolicySlots()]), slot_columns([TWELVE["v1a"]]))
+
+
+FIRST = simulated_calls(5)[0]
+EVENTS = st.tuples(
+    st.sampled_from([FeedbackKind.FEEDBACK, FeedbackKind.REVISION, FeedbackKind.ABANDONED]),
+    st.one_of(st.none(), st.floats(-1.0, 1.0)),
+    st.booleans(),
+    st.booleans(),
+)
+
+
+@given(st.lists(EVENTS, max_size=5))
+def test_whatever_events_a_call_has_it_counts_once_or_is_left_out_once(
+    events: list[tuple[FeedbackKind, float | None, bool, bool]],
+) -> None:
+    call = FIRST
+    rows = [
+        feedback_of(
+            call, kind=kind, reward=reward, held="doubtful" if held else None, learns=learns
+        )
+        for kind, reward, held, learns in events
+    ]
+    found = gather([call.decision], rows, TWELVE, Source("store", len(rows), 1))
+    assert len(found.calls) + sum(found.left_out.values()) == 1
+    for counted in found.calls:
+        sound = [row.reward for row in rows if row.held is None and row.reward is not None]
+        assert counted.reward == sound[-1]
+        assert all(row.learns for row in rows)
