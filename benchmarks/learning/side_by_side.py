@@ -58,7 +58,7 @@ def measure(part: str, seeds: Sequence[int]) -> dict[str, Any]:
     if part == "bundled":
         return bundled(seeds)
     if part == "speed":
-        from benchmarks.learning.speed import speeds
+        from benchmarks.learning.rates import speeds
 
         return speeds()
     from benchmarks.learning.off_policy import beside_obp
