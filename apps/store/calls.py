@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from sqlalchemy import Connection, Row, delete, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, select, update
 
 from apps.core.clock import utc_hour, utc_now
 from apps.core.errors import UnknownCall
@@ -202,8 +202,14 @@ def calls_of_subject(conn: Connection, subject: str, *, tenant: str = DEFAULT_TE
 
 def has_called(conn: Connection, subject: str, *, tenant: str = DEFAULT_TENANT) -> bool:
     """Tell whether a call of this caller is kept; one that is about to begin is not yet."""
-    theirs = select(calls.c.seq).where(calls.c.subject == subject, calls.c.tenant == tenant)
-    return conn.execute(theirs.limit(1)).first() is not None
+    return conn.execute(_ANY_OF, {"whose": subject, "of": tenant}).first() is not None
+
+
+_ANY_OF = (  # built once: it is asked at each call's beginning
+    select(calls.c.seq)
+    .where(calls.c.subject == bindparam("whose"), calls.c.tenant == bindparam("of"))
+    .limit(1)
+)
 
 
 def delete_call(conn: Connection, call_ref: str) -> bool:

@@ -1,9 +1,9 @@
 """Updates and decisions a second on one store: ``python -m benchmarks.store``.
 
-Four processes choose for their calls, then learn from them, as servers do (``PolicySelector``);
-each learning is answered after its commit. Afterwards every call must have one event, and the
-posteriors folded along the way must be those of a rebuilt bandit. Besides: what a choice costs in
-one idle process, and what of it is the commit.
+Four processes choose for their calls, then learn from them, as servers do (``PolicySelector``),
+then append rewards alone; each is answered after its commit and its fold. Afterwards every update
+must be there once, and the posteriors folded along the way must be those of a rebuilt bandit.
+Besides: what a choice costs in one idle process, and what of it is the commit.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import statistics
 import sys
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Sequence
 from importlib.util import find_spec
 
@@ -24,7 +23,7 @@ import numpy as np
 from apps.rl.deploy_guard import DeployGuard
 from apps.store.database import open_database
 from apps.store.feedback import feedback_since
-from benchmarks.store.workers import CONTEXT, Store, Times, new_store, run_workers
+from benchmarks.store.workers import CONTEXT, PHASES, Store, Times, new_store, run_workers
 
 WANTED_UPDATES = 2_000
 
@@ -48,11 +47,11 @@ def _measure(backend: str, processes: int, calls: int, at_once: int) -> int:
         print(f"  a decision, one process, idle:     {_percentiles(alone)}")
         print(f"  the same without storing it:       {_percentiles(dry)}")
     with new_store(backend) as store:
-        chosen, learned = run_workers(store, processes, calls, at_once)
-        for name, times in (("decisions", chosen), ("updates", learned)):
+        phases = run_workers(store, processes, calls, at_once)
+        for name, times in zip(PHASES, phases, strict=True):
             latencies = [latency for each in times for latency in each.latencies]
-            print(f"  {_rate(times):7,.0f} {name}/s, each {_percentiles(latencies)}")
-        lost, twice, equal = _check(store, processes * calls)
+            print(f"  {_rate(times):7,.0f} {name} a second, each {_percentiles(latencies)}")
+        lost, twice, equal = _check(store, 2 * processes * calls)
     print(f"  lost {lost}, counted twice {twice}, folded state equals the rebuilt one: {equal}")
     return int(bool(lost or twice or not equal))
 
@@ -78,13 +77,14 @@ def _check(store: Store, expected: int) -> tuple[int, int, bool]:
     """Return how many updates were lost and how many counted twice, and whether folds agree."""
     db = open_database(store.where)
     with db.reading() as conn:
-        found = Counter(event.call_ref for event in feedback_since(conn, 0))
+        events = feedback_since(conn, 0)
     bandit = store.bandit(db)
     folded = bandit.state
-    equal = folded == bandit.rebuild()
     pulls = sum(arm.pulls for arm in bandit.arms.values())
+    equal = folded == bandit.rebuild() and pulls == sum(event.held is None for event in events)
     db.close()
-    return expected - len(found), sum(n - 1 for n in found.values()), equal and pulls == expected
+    once = len({event.event_id for event in events})
+    return expected - once, len(events) - once, equal
 
 
 def _forced_writes(writes: int = 500) -> list[float]:

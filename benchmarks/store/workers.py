@@ -11,8 +11,10 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection as Pipe
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
+from apps.core.coalesce import Coalesced
 from apps.core.resources import resource
 from apps.rl.deploy_guard import DeployGuard
 from apps.rl.policy_bandit import PolicyBandit
@@ -20,6 +22,7 @@ from apps.rl.selector import CallFeedback, PolicySelector
 from apps.rl.signals import CallFacts, TurnFacts
 from apps.rl.variants import Catalog, load_catalog
 from apps.store.database import Database, open_database
+from apps.store.feedback import FeedbackKind, FeedbackRow, append_feedback
 
 GOOD_CALL = CallFacts((TurnFacts(answered=True, grounded=True),), True, duration_s=60.0)
 CONTEXT = {"profile": "kfz", "language": "en", "door": "websocket"}
@@ -90,42 +93,50 @@ def postgres() -> Iterator[str]:
         server.cleanup()
 
 
-def run_workers(
-    store: Store, processes: int, calls: int, at_once: int
-) -> tuple[list[Times], list[Times]]:
-    """Let each process choose for all its calls, then learn from all of them.
+PHASES = ("decisions", "updates at calls' ends", "updates alone")
+"""What each worker does, for all its calls: choose; learn from them, with the search for abuse;
+append a reward and fold it, without a call."""
+
+
+def run_workers(store: Store, processes: int, calls: int, at_once: int) -> list[list[Times]]:
+    """Let each process go through the phases, all of them at the same time.
 
     Returns:
-        The times of the choices and of the updates, one entry a process.
+        The times of each phase, one entry a process.
     """
     spawn = multiprocessing.get_context("spawn")
-    start = [spawn.Barrier(processes) for _ in range(2)]
+    starts = [spawn.Barrier(processes) for _ in PHASES]
     pipes: list[Pipe] = []
     running = []
     for number in range(processes):
         mine, theirs = spawn.Pipe()
-        args = (store, number, calls, at_once, start, theirs)
+        args = (store, number, calls, at_once, starts, theirs)
         running.append(spawn.Process(target=_work, args=args))
         running[-1].start()
         pipes.append(mine)
     found = [pipe.recv() for pipe in pipes]
     for process in running:
         process.join()
-    return [chosen for chosen, _ in found], [learned for _, learned in found]
+    return [[times[phase] for times in found] for phase in range(len(PHASES))]
 
 
 def _work(
-    store: Store, number: int, calls: int, at_once: int, start: Sequence[object], pipe: Pipe
+    store: Store, number: int, calls: int, at_once: int, starts: Sequence[Barrier], pipe: Pipe
 ) -> None:
-    pipe.send(asyncio.run(_choose_and_learn(store, number, calls, at_once, start)))
-
-
-async def _choose_and_learn(
-    store: Store, number: int, calls: int, at_once: int, start: Sequence[object]
-) -> tuple[Times, Times]:
-    db = open_database(store.where)
-    selector = store.selector(db)
     refs = [f"{number}-{call}" for call in range(calls)]
+    pipe.send(asyncio.run(_go_through(store, refs, at_once, starts)))
+
+
+async def _go_through(
+    store: Store, refs: Sequence[str], at_once: int, starts: Sequence[Barrier]
+) -> list[Times]:
+    db = open_database(store.where)
+    selector, bandit = store.selector(db), store.bandit(db)
+
+    async def look() -> None:
+        await db.query(bandit.refresh)
+
+    fold = Coalesced(look)
 
     async def choose(ref: str) -> None:
         await selector.choose(ref, CONTEXT, subject=f"caller-{ref}")
@@ -134,12 +145,18 @@ async def _choose_and_learn(
         rating = 1 + hash_of(ref) % 5
         await selector.learn(ref, CallFeedback(GOOD_CALL, "kfz", rating, True, True))
 
+    async def update(ref: str) -> None:
+        reward = hash_of(ref) % 201 / 100 - 1
+        event = FeedbackRow(f"admin-{ref}", FeedbackKind.ADMIN, "v1a", reward)
+        await db.join(append_feedback, event)
+        await fold()
+
     phases = []
-    for phase, barrier in zip((choose, learn), start, strict=True):
-        await asyncio.to_thread(barrier.wait)  # type: ignore[attr-defined]
+    for phase, start in zip((choose, learn, update), starts, strict=True):
+        await asyncio.to_thread(start.wait)
         phases.append(await at_most(at_once, phase, refs))
     await db.aclose()
-    return phases[0], phases[1]
+    return phases
 
 
 def hash_of(ref: str) -> int:

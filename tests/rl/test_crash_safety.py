@@ -19,7 +19,10 @@ from apps.core.ids import keyed_hash
 from apps.rl.defaults import default_hash_key
 from apps.rl.policy_bandit import PolicyBandit
 from apps.rl.posterior import from_json
+from apps.store.database import open_database
 from apps.store.feedback import feedback_since
+from benchmarks.store import kill
+from benchmarks.store.workers import Store
 
 WRITER = """
 import os, sys
@@ -117,3 +120,15 @@ def test_processes_that_update_at_once_lose_nothing(settings_in: Callable[..., P
     bandit = PolicyBandit()
     assert bandit.state.arm("v1a").pulls == 20
     assert bandit.state == bandit.rebuild()
+
+
+@pytest.mark.slow
+def test_workers_who_are_killed_while_they_choose_and_learn_lose_nothing(
+    new_store: Path | str, tmp_path: Path
+) -> None:
+    """The short version of ``python -m benchmarks.store.kill``."""
+    open_database(new_store).close()
+    toll = kill.run(Store(new_store, tmp_path), runs=3, workers=2, seed=3)
+    assert toll.wrong == []
+    assert toll.chosen
+    assert toll.learned
