@@ -25,6 +25,7 @@ from apps.dispatcher.routes.reception import REFUSALS
 from apps.dispatcher.rt_fsm import PolicyRouter
 from apps.dispatcher.server import EngineStatus, create_app
 from apps.dispatcher.services import Limits, Services
+from apps.dispatcher.shadow import Shadow
 from apps.dispatcher.switchboard import Switchboard
 from apps.dispatcher.upkeep import Background, keep_retention
 from apps.doors import DOORS, door_max_calls, make_reception, open_doors
@@ -159,6 +160,13 @@ async def run_tom(settings: Settings) -> AsyncGenerator[Tom, None]:
             reward_window_s=settings.rl_reward_window_s,
         )
         await _rehearse(profiles, retriever)
+        shadow = Shadow(
+            engines.generator,
+            router.selector.in_shadow,
+            db,
+            share=settings.rl_shadow_share,
+            observer=metrics.shadow_answered,
+        )
         services = Services(
             profiles=profiles,
             router=router,
@@ -174,6 +182,7 @@ async def run_tom(settings: Settings) -> AsyncGenerator[Tom, None]:
             recordings=settings.data_dir / RECORDINGS if settings.record_calls else None,
             recording_key=_recording_key(settings),
             recording_disk=stack.enter_context(ThreadPoolExecutor(1, "recordings")),
+            shadow=shadow,
         )
         switchboard = Switchboard(
             services,
@@ -190,6 +199,7 @@ async def run_tom(settings: Settings) -> AsyncGenerator[Tom, None]:
         gc.freeze()
         tasks = await stack.enter_async_context(Background())
         tasks.start(watch_lag(metrics.loop_lag))
+        tasks.start(shadow.run())
         tasks.start(keep_retention(db, settings.retention_days, settings.data_dir / RECORDINGS))
         engines.show_in(metrics)
         reception = make_reception(settings, switchboard, keys.operator_token)

@@ -415,6 +415,10 @@ class Settings(BaseSettings):
         Path("data/rl/candidates"),
         description="Where the trainer puts candidates, as YAML files with `variants`.",
     )
+    rl_shadow_share: Share = Field(
+        0.25,
+        description="Share of answered turns that a variant in the shadow answers too, unheard.",
+    )
 
     rl_reward_window_s: int = Field(
         86_400,

@@ -39,7 +39,7 @@ class CallLog:
         on_overflow: Callable[[], None] | None = None,
         watch: Callable[[LogRecord], None] | None = None,
     ) -> None:
-        self._call_ref, self._sink, self._on_overflow = call_ref, sink, on_overflow
+        self.call_ref, self._sink, self._on_overflow = call_ref, sink, on_overflow
         self._watch = watch
         self._began_ms = loop_ms()
         self._seq = 0
@@ -72,5 +72,5 @@ class CallLog:
         self._seq += 1
         if self._watch is not None:
             self._watch(record)
-        if not self._sink.put(self._call_ref, record) and self._on_overflow is not None:
+        if not self._sink.put(self.call_ref, record) and self._on_overflow is not None:
             self._on_overflow()

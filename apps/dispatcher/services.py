@@ -14,6 +14,7 @@ from apps.core.passages import Passage
 from apps.dispatcher.call_log import LogSink
 from apps.dispatcher.profile import Language, Profile
 from apps.dispatcher.rt_fsm import PolicyRouter
+from apps.dispatcher.shadow import Shadow
 from apps.llm.base import Generator
 from apps.monitor.metrics import Metrics
 from apps.voice.sealed import SealingKey
@@ -84,6 +85,7 @@ class Services:
         recording_key: Seals them; there is one where there is a folder.
         recording_disk: The thread that writes them; None writes at once.
         clock: Tells the time of day (opening hours).
+        shadow: Answers turns in the place of variants that no caller hears yet; may be None.
     """
 
     profiles: Mapping[str, Profile]
@@ -101,6 +103,7 @@ class Services:
     recording_key: SealingKey | None = None
     recording_disk: ThreadPoolExecutor | None = None
     clock: Callable[[], datetime] = utc_now
+    shadow: Shadow | None = None
 
 
 @dataclass(frozen=True, slots=True)

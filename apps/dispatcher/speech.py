@@ -171,6 +171,8 @@ class Speech:
                 self._conversation.note_said(self._turn_id, sentence)
                 await self._say(sentence, audio)
         self._services.metrics.question_asked(covered=plan.grounded)
+        if self._services.shadow is not None:
+            self._services.shadow.offer(self._log.call_ref, self._turn_id, prompt)
 
     async def _bridge(self, draft: Draft) -> None:
         """Say that it takes a moment, if it does; the caller has heard that when this returns."""

@@ -111,6 +111,9 @@ class Metrics:
         self._ratings_late = self._counter(
             "tom_ratings_late_total", "Ratings that came after their call's end.", "policy_variant"
         )
+        self._shadow = self._counter(
+            "rl_shadow_answers_total", "Answers made in the shadow and never played.", "outcome"
+        )
         self._propensity = self._histogram(
             "tom_choice_propensity",
             "Probability, after the guard, with which the chosen variant was chosen.",
@@ -218,6 +221,10 @@ class Metrics:
     def feedback_held(self, reason: str) -> None:
         """Count a feedback event that does not count for the policies."""
         self._feedback_held.labels(reason).inc()
+
+    def shadow_answered(self, passed: bool) -> None:
+        """Count an answer that was made in the shadow."""
+        self._shadow.labels("passed" if passed else "failed").inc()
 
     def rated_late(self, policy_variant: str, rating: int) -> None:
         """Observe a rating of a call whose reward was observed without one."""

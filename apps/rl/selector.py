@@ -160,6 +160,13 @@ class PolicySelector:
                 self._observer.feedback_held(learned.held)
         return learned
 
+    def in_shadow(self) -> dict[str, PolicySlots]:
+        """Return the variants that answer real turns unheard, with their slots."""
+        if not self._learns:
+            return {}
+        stages = self._guard.state.stages
+        return {name: self._slots(name) for name, s in stages.items() if s is Stage.SHADOW}
+
     async def _fold_once(self) -> None:
         # Only what is committed is folded: hence a look of its own.
         changed = await self._db.query(self._guard.refresh)

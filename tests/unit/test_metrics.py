@@ -297,6 +297,7 @@ def observe_everything(metrics: Metrics) -> None:
     metrics.rewarded("v1a", 0.5, rating=4)
     metrics.rewarded("v1a", 0.5, rating=None)
     metrics.feedback_held("burst")
+    metrics.shadow_answered(True)
     metrics.rated_late("v1a", 4)
     metrics.policy_chosen("v1a", 0.9)
     metrics.success_rate("v1a", 0.5)
