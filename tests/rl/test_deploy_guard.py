@@ -335,6 +335,7 @@ def test_a_candidate_goes_from_offline_through_the_shadow_to_callers(parts: Part
     assert guard.status()["c1"].stage is Stage.OFFLINE
     assert guard.promote("c1") == "Promote c1: to shadow, by an operator."
     assert (guard.status()["c1"].stage, guard.status()["c1"].probability) == (Stage.SHADOW, 0.0)
+    assert [variant.id for variant in guard.variants_in(Stage.SHADOW)] == ["c1"]
     in_the_shadow(parts, 49)
     with pytest.raises(ConfigError, match="49 scored answers in the shadow of 50"):
         guard.promote("c1")

@@ -81,6 +81,9 @@ def test_a_candidate_is_where_acts_have_brought_it_until_it_is_new() -> None:
     assert stage(seen(0, 0.0), promoted(Stage.SHADOW), candidate=True) is Stage.SHADOW
     assert stage(seen(0, 0.0), promoted(Stage.NEW), candidate=True) is Stage.NEW
     assert stage(seen(500, 0.9), promoted(Stage.NEW), candidate=True) is Stage.ESTABLISHED
+    assert stage(seen(0, 0.0), promoted(Stage.UNCERTAIN)) is Stage.UNCERTAIN
+    assert stage(seen(500, 0.9), promoted(Stage.UNCERTAIN)) is Stage.ESTABLISHED
+    assert stage(seen(0, 0.0), promoted(Stage.ESTABLISHED)) is Stage.ESTABLISHED
     kept = promoted(Stage.NEW).promoted["v"].variant
     assert (kept.name, kept.parameters) == ("V", {"tone": "warm"})
 

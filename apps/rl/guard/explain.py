@@ -26,13 +26,14 @@ def reason(variant: str, state: GuardState, rules: GuardRules) -> str:
             cap = f"{rules.split_uncertain:.0%}"
             return (
                 f"{variant} is uncertain ({seen}): it is not sure yet that it is as good as "
-                f"{base}. All such together get at most {cap}."
+                f"{base}. All uncertain ones together get at most {cap}."
             )
         case Stage.NEW:
             cap = f"{rules.split_new:.0%}"
-            left = rules.min_pulls_for_confidence - seen.pulls
+            left = max(rules.min_pulls_for_confidence - seen.pulls, 0)
             return (
-                f"{variant} is new ({seen}), for {left} more; all such together get at most {cap}."
+                f"{variant} is new ({seen}), and for {left} rewarded calls more. All new ones "
+                f"together get at most {cap}."
             )
         case Stage.SHADOW:
             return f"{variant} is in the shadow: it answers, and nobody hears it."

@@ -10,10 +10,10 @@ from sqlalchemy import Connection
 
 from apps.rl.guard.ledger import Ledger
 from apps.rl.guard.snapshot import EVERY, read_ledger, write_ledger
-from apps.rl.guard.stages import Holds
+from apps.rl.guard.stages import Holds, Stage
 from apps.rl.guard.state import GuardState
 from apps.rl.policy_bandit import PolicyBandit
-from apps.rl.variants import GuardRules
+from apps.rl.variants import GuardRules, PolicyVariant
 from apps.store.deployment import DeploymentRow, append_act, load_acts
 from apps.store.feedback import last_feedback_seq, store_id
 from apps.store.outcomes import outcomes_since
@@ -46,6 +46,11 @@ class GuardMemory:
     def state(self) -> GuardState:
         """Return where everything stands, as far as it is known here."""
         return self._state
+
+    def variants_in(self, stage: Stage) -> list[PolicyVariant]:
+        """Return the variants in a stage, as far as it is known here."""
+        found = self._state.stages.items()
+        return [self.bandit.variants[name] for name, at in found if at is stage]
 
     def refresh(self, conn: Connection) -> bool:
         """Read the acts and feedback that are new in the store; for ``Database.query`` too.

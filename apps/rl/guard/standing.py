@@ -56,14 +56,12 @@ def stage_of(
     ):
         if variant in held:
             return stage
-    promoted = holds.promoted.get(variant)
-    if promoted is None:
-        if candidate:
-            return Stage.OFFLINE
-    elif promoted.stage is not Stage.NEW:
-        return promoted.stage
-    seen = ledger.of(variant)
-    if seen.pulls < rules.min_pulls_for_confidence:
+    promotion = holds.promoted.get(variant)
+    begins = promotion.stage if promotion else Stage.OFFLINE if candidate else Stage.NEW
+    if begins in (Stage.OFFLINE, Stage.SHADOW, Stage.ESTABLISHED):
+        return begins
+    pulls = ledger.of(variant).pulls
+    if begins is Stage.NEW and pulls < rules.min_pulls_for_confidence:
         return Stage.NEW
     return Stage.ESTABLISHED if is_good(variant, ledger, rules, prior) else Stage.UNCERTAIN
 
