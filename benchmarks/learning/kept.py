@@ -33,6 +33,7 @@ def runs(
     *,
     folder: Path = FOLDER,
     tell: Callable[[str], None] = _said,
+    make: bool = True,
 ) -> dict[str, list[Run]]:
     """Return everybody's runs in a scenario or a bundled set, and make those that are missing.
 
@@ -41,19 +42,23 @@ def runs(
         entries: Who takes part.
         seeds: One run a seed.
         folder: Where runs are kept.
-        tell: Is told of each run that was made.
+        tell: Is told of each run that was made, or is missing.
+        make: False makes none, and leaves out whoever lacks one.
     """
     found: dict[str, list[Run]] = {name: [] for name in entries}
     for seed in seeds:
         hold = _Rows(world, seed) if world in bundled.COPIES else _Calls(world, seed)
         for name, entry in entries.items():
             file = folder / world / f"{name}-{seed}-{hold.digest}-{entry.fingerprint()}.json"
+            if not file.exists() and not make:
+                tell(f"{world} {seed} {name}: missing")
+                continue
             if not file.exists():
                 made = hold(entry.make)
                 _write(file, made)
                 tell(f"{world} {seed} {name}: {made.regret[-1]:.1f}")
             found[name].append(_read(file))
-    return found
+    return {name: some for name, some in found.items() if len(some) == len(seeds)}
 
 
 class _Calls:

@@ -25,12 +25,12 @@ WITH_GUARD = ("stationary", "many_variants", "poisoned")
 PARTS = ("scenarios", "bundled", "off_policy", "speed")
 
 
-def scenarios(seeds: Sequence[int]) -> dict[str, Any]:
+def scenarios(seeds: Sequence[int], make: bool) -> dict[str, Any]:
     """Return the simulator's part."""
     found: dict[str, Any] = {"learners": configurations({**SIMULATED, **GUARDED})}
     for world in SCENARIOS:
-        made = runs(world, SIMULATED, seeds)
-        guarded = runs(world, GUARDED, seeds) if world in WITH_GUARD else {}
+        made = runs(world, SIMULATED, seeds, make=make)
+        guarded = runs(world, GUARDED, seeds, make=make) if world in WITH_GUARD else {}
         found[world] = {
             "beside": beside(made, OURS_SIMULATED),
             "single": pair([course(SCENARIOS[world], seed).single for seed in seeds]),
@@ -39,11 +39,11 @@ def scenarios(seeds: Sequence[int]) -> dict[str, Any]:
     return found
 
 
-def bundled(seeds: Sequence[int]) -> dict[str, Any]:
+def bundled(seeds: Sequence[int], make: bool) -> dict[str, Any]:
     """Return the part of scikit-learn's sets."""
     found: dict[str, Any] = {"learners": configurations(BUNDLED)}
     for world in COPIES:
-        made = runs(world, BUNDLED, seeds)
+        made = runs(world, BUNDLED, seeds, make=make)
         found[world] = {
             "beside": beside(made, OURS_BUNDLED),
             "by": {name: told(some, of_calls=False) for name, some in made.items()},
@@ -51,12 +51,12 @@ def bundled(seeds: Sequence[int]) -> dict[str, Any]:
     return found
 
 
-def measure(part: str, seeds: Sequence[int]) -> dict[str, Any]:
+def measure(part: str, seeds: Sequence[int], make: bool) -> dict[str, Any]:
     """Return one part's results."""
     if part == "scenarios":
-        return scenarios(seeds)
+        return scenarios(seeds, make)
     if part == "bundled":
-        return bundled(seeds)
+        return bundled(seeds, make)
     if part == "speed":
         from benchmarks.learning.rates import speeds
 
@@ -71,11 +71,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, default=10, help="runs of each learner and world")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--kept", action="store_true", help="make no runs: of those that are kept")
     options = parser.parse_args(arguments)
     seeds = range(FIRST_SEED, FIRST_SEED + options.seeds)
     pages.RESULTS.mkdir(exist_ok=True)
     for part in options.parts:
-        found = {"machine": machine(), "seeds": [seeds[0], len(seeds)], **measure(part, seeds)}
+        found = {
+            "machine": machine(),
+            "seeds": [seeds[0], len(seeds)],
+            **measure(part, seeds, not options.kept),
+        }
         text = json.dumps(found, indent=1, sort_keys=False)
         (pages.RESULTS / f"{part}.json").write_text(pages.compact(text) + "\n", encoding="utf-8")
     pages.renew()
