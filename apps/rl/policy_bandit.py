@@ -216,9 +216,12 @@ class PolicyBandit:
         events = feedback_since(conn, state.last_seq)
         if not events and state is before:
             return False
+        changes = state.policy.monitor.changes
         state = fold(state, events)
         if self._state is before or self._state.last_seq < state.last_seq:
             self._state = state  # else another thread or task has come further meanwhile
+            if state.policy.monitor.changes > changes:
+                log.warning("callers_preferences_changed", last_seq=state.last_seq)
         return True
 
     def catch_up(self) -> BanditState:

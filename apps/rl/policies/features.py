@@ -2,9 +2,9 @@
 
 Features of the context alone (profile, language, hour, how well one hears) explain what no variant
 can help, so that a slow hour does not blame a prompt. Those of the variant make the score: its
-slots, its own deviation from them, and how both differ by profile and language. Interactions have
-narrower priors than what they deviate from: a new profile begins with what the others know, a new
-variant with what its slots are known for.
+slots, its own deviation from them, and how both differ by profile and language. All are pulled to
+0 by their priors: a new profile begins with what the others know, a new variant with what its slots
+are known for, and each can turn out to be otherwise.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ class Scales:
     context: float = 0.15
     speech: float = 0.1
     slot: float = 0.05
-    variant: float = 0.1
+    variant: float = 0.12
     slot_by: float = 0.05
-    variant_by: float = 0.1
+    variant_by: float = 0.12
 
 
 @dataclass(frozen=True, slots=True)

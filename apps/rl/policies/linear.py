@@ -46,6 +46,9 @@ from apps.rl.policies.regression import Ints, Noise, Regression
 MAX_FEATURES = 512
 """Beyond these, further profiles and variants have no effects of their own."""
 
+MAX_MEMO = 256
+"""Contrasts remembered."""
+
 
 @dataclass(frozen=True, slots=True)
 class Columns:
@@ -97,7 +100,7 @@ class LinearPolicy:
     half_life: float | None = None
     scales: Scales = field(default_factory=Scales)
     noise: Noise = field(default_factory=Noise)
-    width: float = 0.5
+    width: float = 0.45
     monitor: Monitor = field(default_factory=Monitor)
     kept: float = 0.25
     slots: Slots = field(default_factory=dict)
@@ -247,6 +250,8 @@ class LinearPolicy:
         found = self.columns.memo.get(key)
         if found is None:
             found = self._new_contrasts(names, segment)
+            if len(self.columns.memo) >= MAX_MEMO:
+                self.columns.memo.clear()
             self.columns.memo[key] = found
         return found
 

@@ -13,6 +13,8 @@ from typing import Any, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from apps.rl.policies.monitor import Monitor
+
 Floats = NDArray[np.float64]
 Context = Mapping[str, object]
 Slots = Mapping[str, Mapping[str, str]]
@@ -63,6 +65,11 @@ class Policy(Protocol):
     @property
     def kind(self) -> str:
         """Return its name in the settings."""
+        ...
+
+    @property
+    def monitor(self) -> Monitor:
+        """Return what looks for changes."""
         ...
 
     @property
