@@ -121,7 +121,7 @@ def fold_outcomes(
     for row in rows:
         if row.seq > ledger.last_seq:
             ledger = _restarted(ledger, restarts, row.seq - 1)
-            ledger = replace(_after(ledger, row, rules), last_seq=row.seq)
+            ledger = _after(ledger, row, rules)
     return _restarted(ledger, restarts, ledger.last_seq)
 
 
@@ -146,32 +146,28 @@ def _restarted(ledger: Ledger, restarts: Restarts, until: int) -> Ledger:
 
 
 def _after(ledger: Ledger, row: OutcomeRow, rules: BudgetRules) -> Ledger:
-    if not row.learns:
-        return ledger
+    contests, breakers, budget = ledger.contests, ledger.breakers, ledger.budget
+    mismatch, seen = ledger.mismatch, ledger.seen
     call = row.kind in (FeedbackKind.FEEDBACK, FeedbackKind.ABANDONED)
     drawn = sum(p > 0.0 for p in row.propensities.values()) > 1
-    if call and drawn and not row.released:
+    if row.learns and call and drawn and not row.released:
         # A held call was drawn like any other, and one that is released was counted then.
-        ledger = replace(ledger, mismatch=ledger.mismatch.add(row.variant, row.propensities))
-    if row.held:
-        return ledger
-    if call:
-        ledger = replace(ledger, breakers=ledger.breakers.add(row.variant, row.flags))
-    ledger = _seen(ledger, row)
-    if row.kind is not FeedbackKind.FEEDBACK or row.reward is None:
-        return ledger
-    base = row.variant == ledger.contests.base
-    contests = ledger.contests
-    if drawn:
-        contests = contests.add(row.variant, row.reward, row.propensities)
-    budget = ledger.budget.add(row.reward, base=base, rules=rules)
-    return replace(ledger, contests=contests, budget=budget)
+        mismatch = mismatch.add(row.variant, row.propensities)
+    if row.learns and not row.held:
+        if call:
+            breakers = breakers.add(row.variant, row.flags)
+        seen = _seen(seen, row)
+        if row.kind is FeedbackKind.FEEDBACK and row.reward is not None:
+            if drawn:
+                contests = contests.add(row.variant, row.reward, row.propensities)
+            budget = budget.add(row.reward, base=row.variant == contests.base, rules=rules)
+    return Ledger(contests, breakers, budget, mismatch, seen, row.seq, ledger.restarted)
 
 
-def _seen(ledger: Ledger, row: OutcomeRow) -> Ledger:
+def _seen(seen: Mapping[str, Seen], row: OutcomeRow) -> Mapping[str, Seen]:
     pulls, total = (0, 0.0) if row.reward is None else (1, row.reward)
     if row.kind is FeedbackKind.REVISION and row.revises is not None:
         pulls, total = pulls - 1, total - row.revises
-    before = ledger.of(row.variant)
+    before = seen.get(row.variant, Seen())
     after = Seen(max(before.pulls + pulls, 0), before.total + total)
-    return ledger if after == before else replace(ledger, seen={**ledger.seen, row.variant: after})
+    return seen if after == before else {**seen, row.variant: after}
