@@ -41,6 +41,7 @@ def blocks(found: Found) -> dict[str, str]:
         "bad": ("scenarios", lambda part: by_world(part, "bad", 1)),
         "worst": ("scenarios", lambda part: by_world(part, "worst", 1)),
         "beside": ("scenarios", best_beside),
+        "beside-bad": ("scenarios", lambda part: best_beside(part, "beside_bad", 2)),
         "grid": ("tuning", gained),
         "configurations": ("scenarios", parameters),
         "bundled": ("bundled", lambda part: by_world(part, "regret", 1)),
@@ -83,17 +84,17 @@ def by_world(part: Found, what: str, digits: int) -> str:
     return table(["", *(f"`{name}`" for name in names)], rows)
 
 
-def best_beside(part: Found) -> str:
+def best_beside(part: Found, what: str = "beside", digits: int = 0) -> str:
     """Return a table of our best beside the others' best."""
     rows = []
     for world in worlds(part):
-        b, by = part[world]["beside"], part[world]["by"]
-        mine, peer = by[b["ours"]]["regret"], by[b["peer"]]["regret"]
+        b = part[world][what]
+        both = (b["ours"], b["peer"])
+        told = [f"{name} {mean:.{digits}f} ± {half:.{digits}f}" for name, mean, half in both]
         rows.append(
             [
                 f"`{world}`",
-                f"{b['ours']} {mine[0]:.0f} ± {mine[1]:.0f}",
-                f"{b['peer']} {peer[0]:.0f} ± {peer[1]:.0f}",
+                *told,
                 f"{b['ratio']:.2f}",
                 f"{b['difference'][0]:+.1f} ± {b['difference'][1]:.1f}",
                 "yes" if b["apart"] else "no",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,19 +32,33 @@ def told(some: Sequence[Run], *, of_calls: bool = True) -> Found:
     return found
 
 
-def beside(runs: Mapping[str, Sequence[Run]], ours: Sequence[str]) -> Found:
-    """Return our best learner beside the best of the others in one world.
+def final_regret(run: Run) -> float:
+    """Return what a run cost."""
+    return float(run.regret[-1])
+
+
+def bad_percent(run: Run) -> float:
+    """Return how many of a hundred calls got a bad variant."""
+    return 100.0 * run.bad_share
+
+
+def beside(
+    runs: Mapping[str, Sequence[Run]],
+    ours: Sequence[str],
+    figure: Callable[[Run], float] = final_regret,
+) -> Found:
+    """Return our best learner beside the best of the others in one world, by a figure of a run.
 
     Both ran in the same worlds, so the interval of the difference is that of paired runs.
     """
-    finals = {name: np.array([r.regret[-1] for r in some]) for name, some in runs.items()}
+    finals = {name: np.array([figure(r) for r in some]) for name, some in runs.items()}
     mine = min((name for name in finals if name in ours), key=lambda name: finals[name].mean())
     peer = min((name for name in finals if name not in ours), key=lambda name: finals[name].mean())
     (low, low_half), (high, high_half) = pair(finals[mine]), pair(finals[peer])
     return {
-        "ours": mine,
-        "peer": peer,
-        "ratio": round(float(finals[mine].mean() / finals[peer].mean()), 3),
+        "ours": [mine, low, low_half],
+        "peer": [peer, high, high_half],
+        "ratio": round(float(low / max(high, 1e-9)), 3),
         "difference": pair(finals[mine] - finals[peer]),
         "apart": bool(low + low_half < high - high_half),
     }

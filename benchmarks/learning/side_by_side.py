@@ -15,7 +15,7 @@ from typing import Any
 from benchmarks.learning import pages
 from benchmarks.learning.bundled import COPIES
 from benchmarks.learning.kept import runs
-from benchmarks.learning.results import beside, configurations, machine, pair, told
+from benchmarks.learning.results import bad_percent, beside, configurations, machine, pair, told
 from benchmarks.learning.roster import BUNDLED, GUARDED, OURS_BUNDLED, OURS_SIMULATED, SIMULATED
 from benchmarks.learning.run import course
 from benchmarks.learning.scenarios import SCENARIOS
@@ -33,6 +33,7 @@ def scenarios(seeds: Sequence[int], make: bool) -> dict[str, Any]:
         guarded = runs(world, GUARDED, seeds, make=make) if world in WITH_GUARD else {}
         found[world] = {
             "beside": beside(made, OURS_SIMULATED),
+            "beside_bad": beside(made, OURS_SIMULATED, bad_percent),
             "single": pair([course(SCENARIOS[world], seed).single for seed in seeds]),
             "by": {name: told(some) for name, some in (made | guarded).items()},
         }

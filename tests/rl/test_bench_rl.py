@@ -116,7 +116,7 @@ def test_ours_are_held_against_the_best_of_the_others() -> None:
         "weak": [_run(200.0), _run(201.0), _run(202.0)],
     }
     found = beside(runs, ["tom-a", "tom-b"])
-    assert (found["ours"], found["peer"], found["apart"]) == ("tom-b", "peer", True)
+    assert (found["ours"][0], found["peer"][0], found["apart"]) == ("tom-b", "peer", True)
     assert found["ratio"] == pytest.approx(81 / 101, abs=1e-3)
     assert found["difference"][0] == pytest.approx(-20.0)
 
