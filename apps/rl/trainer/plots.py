@@ -2,46 +2,23 @@
 
 from __future__ import annotations
 
-import io
 import math
-import re
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from apps.core.errors import ConfigError
+from apps.rl.pages.drawing import FIRST as _FIRST
+from apps.rl.pages.drawing import MUTED as _MUTED
+from apps.rl.pages.drawing import SECOND as _SECOND
+from apps.rl.pages.drawing import Plot
+from apps.rl.pages.drawing import plot as _plot
 from apps.rl.trainer.features import KINDS, contrast
 from apps.rl.trainer.training import Training
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_INK, _MUTED, _FIRST, _SECOND = "#010101", "#020202", "#030303", "#040404"
-_COLOURS = {
-    _INK: "var(--ink, currentColor)",
-    _MUTED: "var(--muted, #6e7781)",
-    _FIRST: "var(--first, #0969da)",
-    _SECOND: "var(--second, #bc4c00)",
-}
-"""The page's colours; where a page has none, ones that can be seen on light and dark."""
 _REACH = 1.96
-
-
-@dataclass(frozen=True, slots=True)
-class Plot:
-    """One plot.
-
-    Attributes:
-        title: What it shows.
-        text: The same in a sentence, for who cannot see it.
-        svg: The drawing.
-    """
-
-    title: str
-    text: str
-    svg: str
 
 
 def plots(training: Training) -> list[Plot]:
@@ -192,44 +169,3 @@ def _grid(training: Training) -> Plot:
 def _diagonal(axes: Axes, x: np.ndarray, y: np.ndarray) -> None:
     ends = [float(min(x.min(), y.min())), float(max(x.max(), y.max()))]
     axes.plot(ends, ends, color=_MUTED, linewidth=0.8)
-
-
-def _plot(title: str, text: str, draw: Callable[[Axes], None], lines: int = 0) -> Plot:
-    try:
-        from matplotlib import rc_context
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ConfigError(
-            "The report's plots need matplotlib, which is not installed.",
-            hint="pip install 'tom-voice[learn]', or leave the plots out.",
-        ) from error
-    style: Any = {  # rcParams; its keys are spelled out in a type of many pages
-        "svg.fonttype": "none",
-        "svg.hashsalt": "tom",
-        "font.family": "sans-serif",
-        "font.size": 10,
-        "text.color": _INK,
-        "axes.labelcolor": _INK,
-        "axes.edgecolor": _MUTED,
-        "xtick.color": _INK,
-        "ytick.color": _INK,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-    }
-    with rc_context(style):
-        figure = Figure(figsize=(6.6, max(3.4, 0.27 * lines + 1.0)), layout="constrained")
-        axes = figure.add_subplot()
-        draw(axes)
-        file = io.StringIO()
-        figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
-    return Plot(title, text, _themed(file.getvalue()))
-
-
-def _themed(svg: str) -> str:
-    """Return the drawing without its head, and with the page's colours for its own."""
-    drawing = svg[svg.index("<svg") :]
-    drawing = re.sub(r"<metadata>.*?</metadata>", "", drawing, flags=re.DOTALL)
-    for colour, name in _COLOURS.items():
-        drawing = drawing.replace(colour, name)
-    # Sizes are the page's matter; the drawing keeps its proportions by its viewBox.
-    return re.sub(r'<svg ([^>]*?)width="[^"]*"', r'<svg aria-hidden="true" \1', drawing, count=1)

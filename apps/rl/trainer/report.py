@@ -2,35 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from html import escape
 
-from apps.core.clock import utc_hour
 from apps.rl.off_policy import Evaluation
+from apps.rl.pages.drawing import Plot
+from apps.rl.pages.frame import figure, page
+from apps.rl.pages.frame import table as _table
+from apps.rl.pages.frame import when as _when
 from apps.rl.trainer.candidates import Candidate, candidate_id, cautious, veto
 from apps.rl.trainer.grid import Score
-from apps.rl.trainer.plots import Plot
 from apps.rl.trainer.training import TooLittle, Training
-
-_STYLE = """
-:root { color-scheme: light dark; --paper: #fff; --ink: #1b1f24; --muted: #6e7781;
-  --line: #d0d7de; --first: #0550ae; --second: #a04100; }
-@media (prefers-color-scheme: dark) { :root { --paper: #14181d; --ink: #e6e9ec; --muted: #9aa4ae;
-  --line: #3a424b; --first: #79b8ff; --second: #ffab70; } }
-body { background: var(--paper); color: var(--ink); font: 16px/1.5 system-ui, sans-serif;
-  max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
-h1 { font-size: 1.6rem; } h2 { font-size: 1.2rem; margin-top: 2.2rem; }
-.verdict { border-left: 4px solid var(--first); padding: .4rem 1rem; font-size: 1.1rem; }
-.scroll { overflow-x: auto; }
-table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
-caption { text-align: left; color: var(--muted); padding-bottom: .3rem; }
-th, td { text-align: left; padding: .25rem .6rem; border-bottom: 1px solid var(--line);
-  vertical-align: top; }
-tbody th { white-space: nowrap; }
-figure { margin: 1rem 0; } figure svg { width: 100%; height: auto; max-width: 46rem; }
-figcaption { color: var(--muted); }
-"""
 
 _SHOWN = 15
 
@@ -44,7 +27,6 @@ def report(training: Training | TooLittle, *, made: datetime, drawn: Sequence[Pl
         drawn: Its plots; without any the tables stand alone.
     """
     body = [
-        "<h1>Offline training</h1>",
         f"<p>{_when(made)}. {escape(_source(training))}</p>",
         f'<p class="verdict" role="status">{escape(training.sentence)}</p>',
         left_out(training),
@@ -59,17 +41,7 @@ def report(training: Training | TooLittle, *, made: datetime, drawn: Sequence[Pl
         ]
         if not drawn:
             body.append("<p>Without matplotlib there are no plots: see the tables.</p>")
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>Offline training</title><style>{_STYLE}</style></head>\n"
-        f"<body><main>{chr(10).join(body)}</main></body></html>\n"
-    )
-
-
-def _when(made: datetime) -> str:
-    hour = utc_hour(made)
-    return f'<time datetime="{hour.isoformat()}">{hour:%Y-%m-%d, %H} h UTC</time>'
+    return page("Offline training", body)
 
 
 def _source(training: Training | TooLittle) -> str:
@@ -218,36 +190,3 @@ def _value(found: Evaluation) -> str:
 
 def _slots(score: Score) -> str:
     return " ".join(score.slots.as_dict().values())
-
-
-def _table(caption: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    top = "".join(f'<th scope="col">{escape(name)}</th>' for name in head)
-    body = "".join(
-        "<tr>"
-        + f'<th scope="row">{escape(row[0])}</th>'
-        + "".join(f"<td>{escape(cell)}</td>" for cell in row[1:])
-        + "</tr>"
-        for row in rows
-    )
-    return (
-        f'<div class="scroll" role="region" tabindex="0" aria-label="{escape(caption)}"><table>'
-        f"<caption>{escape(caption)}</caption><thead><tr>{top}</tr></thead>"
-        f"<tbody>{body}</tbody></table></div>"
-    )
-
-
-def figure(number: int, plot: Plot) -> str:
-    """Return a plot with its title and what it says, as HTML.
-
-    Args:
-        number: Its own on the page.
-        plot: The plot.
-    """
-    # Ids inside the drawings are the same in each: they must not meet on one page.
-    svg = plot.svg.replace('id="', f'id="p{number}-').replace("url(#", f"url(#p{number}-")
-    svg = svg.replace('href="#', f'href="#p{number}-')
-    return (
-        f'<h2 id="plot{number}">{escape(plot.title)}</h2>'
-        f'<figure role="img" aria-labelledby="plot{number}" aria-describedby="said{number}">{svg}'
-        f'</figure><p id="said{number}">{escape(plot.text)}</p>'
-    )

@@ -1,0 +1,1 @@
+"""What the HTML pages of learning have in common: their frame, tables, and plots as SVG."""
