@@ -218,6 +218,19 @@ def test_what_teaches_nothing_changes_nothing_but_the_place() -> None:
     assert ledger == replace(Ledger.empty("base"), last_seq=3)
 
 
+def test_of_what_is_held_only_an_unsafe_answer_counts() -> None:
+    def stopped(*flags: str) -> bool:
+        (row,) = rows_of([("a", "held", -1.0, False)])
+        rows = [replace(row, seq=n, flags=flags) for n in range(1, 8)]
+        ledger = fold_outcomes(Ledger.empty("base"), rows, (), BudgetRules())
+        assert (ledger.of("a"), ledger.contests.trials) == (Seen(), {})
+        assert ledger.mismatch.ratios["a"].chosen == 7
+        return ledger.breakers.tripped("a") is not None
+
+    assert stopped("hang_up", "unsafe")
+    assert not stopped("hang_up")
+
+
 def test_a_choice_that_was_as_good_as_certain_tells_nothing() -> None:
     contests = Ledger.empty("base").contests
     assert contests.add("a", -1.0, {"base": 1e-30, "a": 1.0}) == contests

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from apps.rl.guard.breakers import Breakers
+from apps.rl.guard.breakers import UNSAFE, Breakers
 from apps.rl.guard.budget import Budget, BudgetRules
 from apps.rl.guard.evidence import Evidence
 from apps.rl.guard.mismatch import Mismatch
@@ -153,6 +153,9 @@ def _after(ledger: Ledger, row: OutcomeRow, rules: BudgetRules) -> Ledger:
     if row.learns and call and drawn and not row.released:
         # A held call was drawn like any other, and one that is released was counted then.
         mismatch = mismatch.add(row.variant, row.propensities)
+    if row.learns and row.held and drawn and UNSAFE in row.flags:
+        # Whatever made the caller suspicious, this was found by the system itself.
+        breakers = breakers.add(row.variant, [UNSAFE])
     if row.learns and not row.held:
         if call:
             breakers = breakers.add(row.variant, row.flags)
