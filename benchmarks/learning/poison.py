@@ -36,9 +36,9 @@ ATTACKS: Mapping[str, Scenario] = {
     "forged": replace(POISONED, name="poison_forged", bots=Bots(share=0.1, accounts=200)),
     "elsewhere": replace(POISONED, name="poison_elsewhere", bots=Bots(share=0.1, accounts=200)),
 }
-"""``few``: thirty accounts that always say the same, half of it twice. ``many``: two hundred that
-say it in ever other words. ``forged``: the same, but each claims to have had the worst variant.
-``elsewhere``: so they do of calls that did not run here, where nobody can know better."""
+"""``few``: thirty accounts that always say the same, every third time twice. ``many``: two hundred
+that say it in ever other words. ``forged``: the same, but each claims to have had the worst
+variant. ``elsewhere``: so they do of calls that did not run here, where nobody can know better."""
 FORGED = ("forged", "elsewhere")
 NOISY = ("many", *FORGED)
 LAST = 1000
