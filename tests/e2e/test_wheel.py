@@ -17,7 +17,7 @@ import json, sys
 from pathlib import Path
 
 import apps
-from apps.core.resources import resource
+from apps.core.resources import notebook, resource
 from apps.dispatcher.profile import load_profiles
 from apps.dispatcher.server import PAGE
 from apps.knowledge.retriever import Retriever
@@ -37,6 +37,7 @@ print(json.dumps({
     "questions": len(retriever.corpus("kfz", "de").questions),
     "demo": sorted(path.name for path in resource("demo", "slt").glob("*.flac")),
     "page": sorted(path.suffix for path in PAGE.iterdir()),
+    "notebook": notebook("rl_offline_train.md").read_text().startswith("---"),
     "tables": tables,
     "languages": [wording(language).language for language in ("de", "en")],
 }))
@@ -73,6 +74,7 @@ def test_all_that_is_read_at_run_time_is_in_the_wheel(installed: Path, tmp_path:
     assert found["questions"] >= 40
     assert len(found["demo"]) == 5
     assert {".html", ".css", ".js"} <= set(found["page"])
+    assert found["notebook"]
     assert found["tables"] == 0
     assert found["languages"] == ["de", "en"]
 
@@ -82,6 +84,7 @@ def test_the_command_runs_from_the_wheel(installed: Path, tmp_path: Path) -> Non
     asked = _run(*tom, "prompt", "What does a registration cost?", cwd=tmp_path, path=installed)
     assert "euros" in asked
     assert "v3d" in _run(*tom, "rl", "status", cwd=tmp_path, path=installed)
+    assert "0 rewarded calls" in _run(*tom, "rl", "train", cwd=tmp_path, path=installed)
 
 
 def test_no_data_file_of_the_packages_is_left_behind(installed: Path) -> None:
