@@ -100,7 +100,7 @@ class LinearPolicy:
     half_life: float | None = None
     scales: Scales = field(default_factory=Scales)
     noise: Noise = field(default_factory=Noise)
-    width: float = 0.45
+    width: float = 0.5
     monitor: Monitor = field(default_factory=Monitor)
     kept: float = 0.25
     slots: Slots = field(default_factory=dict)
@@ -275,13 +275,13 @@ class LinearPolicy:
 
 @dataclass(frozen=True, slots=True)
 class LinearUcbPolicy(LinearPolicy):
-    """Chooses the highest upper confidence bound: the score plus ``optimism`` deviations.
+    """Chooses the highest upper confidence bound: the score plus ``optimism`` of its deviations.
 
     Attributes:
         optimism: How many standard deviations are added.
     """
 
-    optimism: float = 1.0
+    optimism: float = 2.0
 
     kind: ClassVar[str] = "linear-ucb"
 
