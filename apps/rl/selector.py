@@ -1,18 +1,20 @@
 """Chooses each call's variant, and learns from its end: what a live call needs of learning.
 
-A choice is stored before it acts, and holds for the whole call. A call's feedback is stored once,
-whatever happens (``settle.py``); then the bandit folds it.
+A choice is stored before it acts, and holds for the call. A call's feedback is stored once
+(``settle.py``); then the bandit folds it.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 import structlog
 from sqlalchemy import Connection
 
+from apps.core.clock import utc_now
 from apps.core.coalesce import Coalesced
 from apps.core.errors import StoreError
 from apps.core.ids import DEFAULT_TENANT
@@ -71,6 +73,7 @@ class PolicySelector:
         engines: Which engines serve, by role (``llm``, ``stt.en``, ``tts.en``, ...): part of
             what is tried, and stored with each choice.
         limits: What is too much of one caller; see ``abuse.Limits``.
+        clock: Tells the present.
     """
 
     def __init__(
@@ -83,12 +86,12 @@ class PolicySelector:
         observer: LearningObserver | None = None,
         engines: Mapping[str, str] | None = None,
         limits: Limits | None = None,
+        clock: Callable[[], datetime] = utc_now,
     ) -> None:
-        self._guard = guard
-        self._db = guard.bandit.db
-        self._enabled = enabled
-        self._learns = enabled and learns
-        self._settler = Settler(calculator or RewardCalculator(), self._learns, Sieve(limits))
+        self._guard, self._db = guard, guard.bandit.db
+        self._enabled, self._learns = enabled, enabled and learns
+        self._clock = clock
+        self.settler = Settler(calculator or RewardCalculator(), self._learns, Sieve(limits), clock)
         self._observer = observer
         self._fold = Coalesced(self._fold_once)
         self._engines = dict(engines or {})
@@ -115,7 +118,7 @@ class PolicySelector:
         """
         try:
             decision, fresh = await self._db.run(
-                self._choose, call_ref, dict(context), subject, tenant
+                self.decide, call_ref, dict(context), subject, tenant
             )
         except StoreError as error:
             log.error("policy_not_stored", error=error.message)
@@ -132,7 +135,7 @@ class PolicySelector:
             InvalidFeedback: The rating cannot be.
             StoreError: The feedback cannot be stored; it may be tried again.
         """
-        learned = await self._db.join(self._settler.end, call_ref, feedback)
+        learned = await self._db.join(self.settler.end, call_ref, feedback)
         await self._fold()
         if learned.stored:
             self._tell(learned)
@@ -152,7 +155,7 @@ class PolicySelector:
                 or it ended before its first answer (``not_rewarded``).
             StoreError: The rating cannot be stored; it may be tried again.
         """
-        learned = await self._db.join(self._settler.rate, call_ref, rating, after_s)
+        learned = await self._db.join(self.settler.rate, call_ref, rating, after_s)
         await self._fold()
         if learned.stored and self._observer is not None:
             self._observer.rated_late(learned.variant, rating)
@@ -192,19 +195,20 @@ class PolicySelector:
         await self._db.query(self._guard.refresh)
         return self._allocation()
 
-    def _choose(
+    def decide(
         self,
         conn: Connection,
         call_ref: str,
         context: dict[str, object],
         subject: str | None,
-        tenant: str,
+        tenant: str = DEFAULT_TENANT,
     ) -> tuple[Decision, bool]:
+        """Return a call's variant and whether it is new, inside one write transaction."""
         stored = load_decision(conn, call_ref)
         if stored is not None:
             return self._decision(stored), False
         self._guard.refresh(conn)
-        if subject is not None:
+        if subject is not None and "returning" not in context:
             context["returning"] = has_called(conn, subject, tenant=tenant)
         # The seats are counted in the transaction that takes one, so that none is taken twice.
         now = self._allocation(context, self._guard.full_stages(conn))
@@ -224,6 +228,7 @@ class PolicySelector:
             policy=self._guard.bandit.state.policy.kind,
             engines=self._engines_of(context.get("language")),
             tenant=tenant,
+            at_hour=self._clock(),
         )
         return self._decision(add_decision(conn, row)), True
 

@@ -7,10 +7,13 @@ often the call counts: once, with the one rating that it has.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from sqlalchemy import Connection
 
+from apps.core.clock import utc_now
 from apps.core.errors import InvalidFeedback, UnknownCall
 from apps.rl.abuse import Sieve
 from apps.rl.reward_calc import Reward, RewardCalculator
@@ -76,11 +79,13 @@ class Settler:
         calculator: Makes the rewards.
         learns: False stores the feedback of the calls, and lets it move nothing.
         sieve: Holds feedback that no honest caller gives.
+        clock: Tells the present.
     """
 
     calculator: RewardCalculator
     learns: bool
     sieve: Sieve = field(default_factory=Sieve)
+    clock: Callable[[], datetime] = utc_now
 
     def end(self, conn: Connection, call_ref: str, feedback: CallFeedback) -> Learned:
         """Store a call's end.
@@ -158,6 +163,7 @@ class Settler:
             learns=decision.learns and self.learns,
             subject=decision.subject,
             tenant=decision.tenant,
+            at_hour=self.clock(),
         )
 
     def _revision(
@@ -186,7 +192,7 @@ class Settler:
             revised_age=rewards_counted_since(conn, standing.seq, tenant=end.tenant),
             held=standing.held,
             learns=end.learns and self.learns,
-            at_hour=None,
+            at_hour=self.clock(),
             seq=0,
         )
 
