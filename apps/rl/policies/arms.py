@@ -83,7 +83,7 @@ class _Arms:
     """
 
     half_life: float | None = None
-    monitor: Monitor = field(default_factory=lambda: Monitor(threshold=12.0))
+    monitor: Monitor = field(default_factory=lambda: Monitor(12.0, 0.35))
     clock: int = 0
     sums: Mapping[str, Sums] = field(default_factory=dict)
 

@@ -7,7 +7,7 @@ the choice, and its uncertainty must not either. With ``n`` competing, a contras
 choice between two variants is drawn from exactly the law of their difference.
 
 It forgets slowly, by ``half_life``, and at once where the monitor finds that a segment's rewards
-have dropped below their forecasts: then a quarter of the means stays as a guess, no sureness.
+have dropped below their forecasts: then half of the means stays as a guess, and no sureness.
 
 Each score is drawn from its own marginal law, independently of the others', and the probabilities
 are those of these draws.
@@ -102,7 +102,7 @@ class LinearPolicy:
     noise: Noise = field(default_factory=Noise)
     width: float = 0.5
     monitor: Monitor = field(default_factory=Monitor)
-    kept: float = 0.25
+    kept: float = 0.5
     slots: Slots = field(default_factory=dict)
     taught: Slots = field(default_factory=dict)
     columns: Columns = field(default_factory=Columns)

@@ -33,8 +33,8 @@ class Monitor:
         since: Rewards counted since the last one, or since the beginning.
     """
 
-    threshold: float = 8.0
-    shift: float = 0.35
+    threshold: float = 7.0
+    shift: float = 0.25
     evidence: Mapping[str, float] = field(default_factory=dict)
     changes: int = 0
     since: int = 0
