@@ -106,11 +106,11 @@ def test_rewards_of_little_noise_are_learned_sooner_than_a_coins_flips() -> None
 def test_what_is_seen_is_the_conjugate_posterior() -> None:
     rewards = [0.9, -0.2, 0.4, 0.7]
     law = taught(NigPolicy(None, STILL), {"a": rewards}).laws(["a"])  # type: ignore[attr-defined]
-    mean = (0.2 + sum(rewards)) / 5
+    mean = (0.5 * 0.3 + sum(rewards)) / 4.5
     squares = sum((r - np.mean(rewards)) ** 2 for r in rewards)
-    squares += 4 * 1 / 5 * (np.mean(rewards) - 0.2) ** 2
+    squares += 4 * 0.5 / 4.5 * (np.mean(rewards) - 0.3) ** 2
     assert law.location[0] == pytest.approx(mean)
-    assert law.scale[0] == pytest.approx(sqrt((3 * 0.16 + squares / 2) / (5 * 5)))
+    assert law.scale[0] == pytest.approx(sqrt((3 * 0.16 + squares / 2) / (5 * 4.5)))
     assert DEGREES[law.rung[0]] == 10
 
 

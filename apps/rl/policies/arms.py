@@ -168,8 +168,8 @@ class NigPolicy(_Arms):
         shape: How sure of that; worth ``2 * shape`` rewards.
     """
 
-    prior_mean: float = 0.2
-    strength: float = 1.0
+    prior_mean: float = 0.3
+    strength: float = 0.5
     sd: float = 0.4
     shape: float = 3.0
 

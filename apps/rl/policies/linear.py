@@ -281,7 +281,8 @@ class LinearUcbPolicy(LinearPolicy):
         optimism: How many standard deviations are added.
     """
 
-    optimism: float = 2.0
+    width: float = 1.0
+    optimism: float = 2.5
 
     kind: ClassVar[str] = "linear-ucb"
 
