@@ -1,0 +1,1 @@
+"""How well the knowledge base finds what callers ask, and refuses what it does not hold."""
