@@ -2,26 +2,25 @@
 
 Repository functions are written once over a ``sqlalchemy.Connection``. Sync callers use
 ``with db.transaction() as conn``; async callers use ``await db.run(fn, ...)``, which runs the same
-function on a thread. What only SQLite or only PostgreSQL needs stands in ``sqlite.py`` and
+function on the writer's thread, or ``await db.query(fn, ...)``, which reads by an asynchronous
+driver (aiosqlite, psycopg). What only SQLite or only PostgreSQL needs stands in ``sqlite.py`` and
 ``postgres.py``.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import json
 import sqlite3
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, create_engine, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
 from apps.core.errors import ConfigError, StoreError
@@ -32,7 +31,8 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 READERS = 2
-"""Threads on which a process reads: SQLite's readers and its writer do not wait for each other."""
+"""Connections by which a process reads: SQLite's readers and its writer do not wait for each other.
+"""
 
 _READ_ONLY = "tom_read_only"
 
@@ -55,7 +55,7 @@ class Database:
         self._opening = Lock()
         self._engine: Engine | None = None
         self._writer = GroupCommit(self.transaction)
-        self._readers: ThreadPoolExecutor | None = None
+        self._readers: AsyncEngine | None = None
 
     @property
     def name(self) -> str:
@@ -89,10 +89,8 @@ class Database:
         Raises:
             StoreError: The database cannot be reached, or refuses.
         """
-        options: dict[str, Any] = {_READ_ONLY: True}
-        if not self.is_sqlite:
-            options |= {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
-        with self._errors_explained(), self._opened().execution_options(**options).begin() as conn:
+        engine = self._opened().execution_options(**self._reading)
+        with self._errors_explained(), engine.begin() as conn:
             yield conn
 
     async def run(
@@ -122,34 +120,28 @@ class Database:
     async def query(
         self, fn: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """Run a repository function that only reads, on a thread.
+        """Run a repository function that only reads.
 
         Raises:
             StoreError: The database cannot be reached, or refuses.
         """
-
-        def read() -> T:
-            with self.reading() as conn:
-                return fn(conn, *args, **kwargs)
-
-        if self._readers is None:
-            self._readers = ThreadPoolExecutor(READERS, "store-reader")
-        context = contextvars.copy_context()
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._readers, partial(context.run, read))
+        with self._errors_explained():
+            engine = self._opened_readers().execution_options(**self._reading)
+            async with engine.begin() as conn:
+                return await conn.run_sync(fn, *args, **kwargs)
 
     def close(self) -> None:
-        """Finish what is being written, and let go of every connection and thread."""
+        """Finish what is being written, and let go of all but what ``query`` has opened."""
         self._writer.close()
-        readers, self._readers = self._readers, None
-        if readers is not None:
-            readers.shutdown(wait=True)
         engine, self._engine = self._engine, None
         if engine is not None:
             engine.dispose()
 
     async def aclose(self) -> None:
-        """Do the same without holding up the event loop."""
+        """Finish what is being written, and let go of every connection and thread."""
+        readers, self._readers = self._readers, None
+        if readers is not None:
+            await readers.dispose()
         await asyncio.to_thread(self.close)
 
     def _opened(self) -> Engine:
@@ -158,21 +150,46 @@ class Database:
                 self._engine = self._new_engine()
             return self._engine
 
+    def _opened_readers(self) -> AsyncEngine:
+        with self._opening:
+            if self._readers is None:
+                url = self.url.set(drivername="sqlite+aiosqlite") if self.is_sqlite else self.url
+                options = self._engine_options(READERS)
+                with self._driver_explained():
+                    self._readers = create_async_engine(url, **options)
+                self._prepare(self._readers.sync_engine)
+            return self._readers
+
     def _new_engine(self) -> Engine:
-        pool: dict[str, Any] = {"pool_size": 5, "pool_pre_ping": not self.is_sqlite}
+        with self._driver_explained():
+            engine = create_engine(self.url, **self._engine_options(5))
+        self._prepare(engine)
+        return engine
+
+    def _engine_options(self, pool_size: int) -> dict[str, Any]:
+        pool = {"pool_size": pool_size, "pool_pre_ping": not self.is_sqlite}
+        return {"json_serializer": _as_json} | (pool if self._pooled else {"poolclass": NullPool})
+
+    def _prepare(self, engine: Engine) -> None:
+        (sqlite if self.is_sqlite else postgres).prepare(engine, _READ_ONLY)
+
+    @property
+    def _reading(self) -> dict[str, Any]:
+        """The execution options of a connection that only reads."""
+        options: dict[str, Any] = {_READ_ONLY: True}
+        if not self.is_sqlite:
+            options |= {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+        return options
+
+    @contextmanager
+    def _driver_explained(self) -> Iterator[None]:
         try:
-            engine = create_engine(
-                self.url,
-                json_serializer=_as_json,
-                **(pool if self._pooled else {"poolclass": NullPool}),
-            )
+            yield
         except ModuleNotFoundError as error:
             raise StoreError(
                 f"The database {self.name} needs the Python package {error.name}.",
                 hint="Install TOM with the extra that has it: pip install 'tom-voice[postgres]'.",
             ) from error
-        (sqlite if self.is_sqlite else postgres).prepare(engine, _READ_ONLY)
-        return engine
 
     @contextmanager
     def _errors_explained(self) -> Iterator[None]:
