@@ -52,6 +52,7 @@ from apps.settings import Settings
 from apps.store.calls import CallOrigin
 from apps.store.database import Database, open_database
 from apps.store.event_writer import EventWriter
+from apps.store.purpose import refuse_sandbox
 from apps.voice.completeness import judge
 from apps.voice.sealed import SealingKey
 from apps.voice.silero import silero_network
@@ -152,6 +153,7 @@ async def run_tom(settings: Settings) -> AsyncGenerator[Tom, None]:
         stack.callback(retriever.close)
         db = open_database(settings.store)
         stack.push_async_callback(db.aclose)
+        refuse_sandbox(db)
         writer = await stack.enter_async_context(EventWriter(db))
         engines = await _start_engines(settings, _corpora(profiles, retriever), metrics, stack)
         router = PolicyRouter(

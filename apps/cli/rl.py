@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,10 +12,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from apps.cli import rl_abuse, rl_levers, rl_ratings
+from apps.cli import rl_abuse, rl_levers, rl_ratings, rl_sandbox
 from apps.cli.parts import errors_told
 from apps.cli.rl_levers import Variant, act_line
 from apps.cli.rl_train import train
+from apps.rl import defaults
 from apps.rl.deploy_guard import DeployGuard, Health, VariantStatus
 from apps.rl.policy_bandit import VariantStatistics
 from apps.rl.variants import PolicyVariant
@@ -25,6 +27,20 @@ rl_app.command()(train)
 rl_abuse.register(rl_app)
 rl_levers.register(rl_app)
 rl_ratings.register(rl_app)
+rl_sandbox.register(rl_app)
+
+
+@rl_app.callback()
+def _store(
+    ctx: typer.Context,
+    db: Annotated[
+        Path | None,
+        typer.Option(
+            "--db", exists=True, dir_okay=False, help="Another store's file, such as a sandbox's."
+        ),
+    ] = None,
+) -> None:
+    ctx.with_resource(defaults.looking_at(db))
 
 
 @rl_app.command()

@@ -6,6 +6,9 @@ module-level functions come here; a server hands its own parts over.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -18,6 +21,9 @@ from apps.rl.policies import Policy, new_policy
 from apps.rl.variants import Catalog, Prior, load_catalog
 from apps.settings import Settings, load_settings
 from apps.store.database import Database, open_database
+from apps.store.purpose import is_sandbox
+
+_looked_at: ContextVar[Path | None] = ContextVar("looked_at", default=None)
 
 
 def settings_catalog(settings: Settings) -> Catalog:
@@ -84,13 +90,37 @@ def default_catalog() -> Catalog:
 
 def default_database() -> Database:
     """Return the database of the settings in force, migrated once per process and path."""
-    where = load_settings().store
+    where = _looked_at.get() or load_settings().store
     return _open(where if isinstance(where, str) else where.absolute())
 
 
-def default_state_path() -> Path:
-    """Return where the bandit's snapshot lies."""
-    return load_settings().rl_bandit_state_path
+@contextmanager
+def looking_at(store: Path | None) -> Iterator[None]:
+    """Take another store's file for the settings' own meanwhile; None changes nothing."""
+    before = _looked_at.set(store)
+    try:
+        yield
+    finally:
+        _looked_at.reset(before)
+
+
+def default_state_path(db: Database) -> Path:
+    """Return where a store's snapshot lies: that of the settings, for their own store.
+
+    Snapshots of a sandbox, or of another file, lie beside it, so that none takes another's place.
+    """
+    settings = load_settings()
+    store, file = settings.store, Path(db.name)
+    own = isinstance(store, Path) and store.absolute() == file.absolute()
+    with db.reading() as conn:
+        if (own or not db.is_sqlite) and not is_sandbox(conn):
+            return settings.rl_bandit_state_path
+    return state_path_beside(file)
+
+
+def state_path_beside(store: Path) -> Path:
+    """Return where the snapshot of a store's file lies that is not the settings' own."""
+    return store.with_suffix(".snapshots") / "bandit_state.json"
 
 
 def learning_enabled() -> bool:

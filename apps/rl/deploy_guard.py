@@ -30,6 +30,7 @@ from apps.rl.variants import GuardRules
 from apps.store.decisions import count_stages
 from apps.store.deployment import DeploymentRow, append_act, load_acts
 from apps.store.feedback import last_feedback_seq
+from apps.store.purpose import refuse_sandbox
 from apps.store.shadow import shadow_of
 
 __all__ = [
@@ -282,8 +283,12 @@ def select_variant_for_deployment(context: Mapping[str, object] | None = None) -
 
     Args:
         context: What is known of the call, such as its profile.
+
+    Raises:
+        StoreError: The store is a sandbox, or cannot be used.
     """
     guard = DeployGuard()
+    refuse_sandbox(guard.bandit.db)
     if not defaults.learning_enabled():
         return guard.rules.base_variant
     return guard.select_variant(context)

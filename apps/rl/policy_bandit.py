@@ -72,7 +72,7 @@ class PolicyBandit:
         db: The feedback store; that of the settings when None.
         catalog: Variants and prior; those of the settings when None.
         policy: How to learn and choose; that of the settings when None.
-        state_path: The snapshot; that of the settings when None.
+        state_path: The snapshot; the store's own when None.
         rng: Source of randomness; seed it for runs that can be repeated.
     """
 
@@ -90,7 +90,7 @@ class PolicyBandit:
         self.prior: Prior = catalog.prior
         self.rules = catalog.rules
         self.candidates = catalog.candidates
-        self.state_path = state_path or defaults.default_state_path()
+        self.state_path = state_path or defaults.default_state_path(self.db)
         self._variants = dict(catalog.variants)
         self._rng = rng or np.random.default_rng()
         self._unlearned = policy or defaults.default_policy(self.prior)
