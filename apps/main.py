@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import gc
 from collections.abc import AsyncGenerator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, fields
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,23 +21,14 @@ from apps.dispatcher.profile import Profile, check_policies, load_profiles
 from apps.dispatcher.recordings import RECORDINGS
 from apps.dispatcher.routes.reception import REFUSALS
 from apps.dispatcher.rt_fsm import PolicyRouter
-from apps.dispatcher.server import EngineStatus, create_app
+from apps.dispatcher.server import create_app
 from apps.dispatcher.services import Limits, Services
 from apps.dispatcher.shadow import Shadow
 from apps.dispatcher.switchboard import Switchboard
 from apps.dispatcher.upkeep import Background, keep_retention
 from apps.doors import DOORS, door_max_calls, make_reception, open_doors
-from apps.engines import (
-    LANGUAGES,
-    Choice,
-    choose,
-    look,
-    make_generator,
-    make_stt,
-    make_tts,
-)
+from apps.engines import LANGUAGES, Choice
 from apps.knowledge.retriever import Retriever
-from apps.llm.base import Generator
 from apps.llm.rehearsal import rehearse
 from apps.monitor.lag import watch_lag
 from apps.monitor.metrics import Metrics
@@ -48,6 +37,7 @@ from apps.rl.deploy_guard import DeployGuard
 from apps.rl.guard.review import ACTS
 from apps.rl.policy_bandit import PolicyBandit
 from apps.rl.selector import PolicySelector
+from apps.running_engines import start_engines
 from apps.settings import Settings
 from apps.store.calls import CallOrigin
 from apps.store.database import Database, open_database
@@ -56,9 +46,7 @@ from apps.store.purpose import refuse_sandbox
 from apps.voice.completeness import judge
 from apps.voice.sealed import SealingKey
 from apps.voice.silero import silero_network
-from apps.voice.stt.base import SpeechToText
 from apps.voice.stt.domain import DomainText
-from apps.voice.tts.base import TextToSpeech
 from apps.voice.turn_options import GOVERNED, TurnOptions
 from apps.voice.vad_pool import VadPool
 
@@ -84,50 +72,6 @@ class Tom:
     operator_token: str = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class _Engines:
-    """The engines that run, and why these; recognisers and voices by language."""
-
-    choices: Mapping[str, Choice]
-    stt: Mapping[str, SpeechToText]
-    tts: Mapping[str, TextToSpeech]
-    generator: Generator
-
-    @property
-    def deaf(self) -> Mapping[str, str]:
-        """Why nothing recognises the languages that have no recogniser."""
-        choices = self.choices
-        return {lang: choices[f"stt.{lang}"].why for lang in LANGUAGES if lang not in self.stt}
-
-    @property
-    def names(self) -> dict[str, str]:
-        """The engine of each role that has one."""
-        return {role: c.engine for role, c in self.choices.items() if c.engine is not None}
-
-    def status(self) -> dict[str, EngineStatus]:
-        """Return which engine serves each role now; one without an engine is told, too."""
-        ready = {f"stt.{lang}": engine.ready for lang, engine in self.stt.items()}
-        ready |= {f"tts.{lang}": engine.ready for lang, engine in self.tts.items()}
-        return {
-            role: EngineStatus(
-                choice.engine,
-                choice.why,
-                required=choice.engine is not None,
-                up=ready.get(role, choice.engine is not None),
-            )
-            for role, choice in self.choices.items()
-        }
-
-    def show_in(self, metrics: Metrics) -> None:
-        """Show in the metrics whether each role is served."""
-        for role, choice in self.choices.items():
-            if choice.engine is not None:
-                metrics.watch_engine(role, choice.engine, partial(self._serves, role))
-
-    def _serves(self, role: str) -> bool:
-        return self.status()[role].up
-
-
 @asynccontextmanager
 async def run_tom(settings: Settings) -> AsyncGenerator[Tom, None]:
     """Build TOM from its settings, start its engines, and stop them at the end.
@@ -146,16 +90,16 @@ async def run_tom(settings: Settings) -> AsyncGenerator[Tom, None]:
             hint=f"Set TOM_PROFILE to one of {', '.join(profiles)}.",
         )
     check_policies(profiles, settings_catalog(settings).variants)
-    retriever = Retriever.from_folder(
-        _folder(settings, "knowledge"), settings.cache_folder / "knowledge"
-    )
     async with AsyncExitStack() as stack:
-        stack.callback(retriever.close)
         db = open_database(settings.store)
         stack.push_async_callback(db.aclose)
         refuse_sandbox(db)
+        retriever = Retriever.from_folder(
+            _folder(settings, "knowledge"), settings.cache_folder / "knowledge"
+        )
+        stack.callback(retriever.close)
         writer = await stack.enter_async_context(EventWriter(db))
-        engines = await _start_engines(settings, _corpora(profiles, retriever), metrics, stack)
+        engines = await start_engines(settings, _corpora(profiles, retriever), metrics, stack)
         router = PolicyRouter(
             _selector(settings, db, metrics, engines.names),
             keys.hash_key,
@@ -260,42 +204,6 @@ def _corpora(profiles: Mapping[str, Profile], retriever: Retriever) -> dict[str,
             asked=(*corpus.questions, *corpus.variants), answered=tuple(corpus.sentences)
         )
     return corpora
-
-
-async def _start_engines(
-    settings: Settings,
-    corpora: Mapping[str, DomainText],
-    metrics: Metrics,
-    stack: AsyncExitStack,
-) -> _Engines:
-    """Start every engine that is chosen, each once however many languages it serves."""
-    present = look(settings)
-    choices = choose(settings, present)
-    restarted = metrics.engine_restarted
-    stt = {
-        name: make_stt(name, settings, present, corpora, restarted)
-        for name in _chosen(choices, "stt").values()
-    }
-    tts = {name: make_tts(name, settings, restarted) for name in _chosen(choices, "tts").values()}
-    llm = choices["llm"].engine or "embedded"
-    generator = make_generator(llm, settings, lambda: metrics.fell_back("llm"))
-    stack.push_async_callback(generator.close)
-    engines: list[SpeechToText | TextToSpeech] = [*stt.values(), *tts.values()]
-    for engine in engines:
-        stack.push_async_callback(engine.close)
-    await asyncio.gather(*(engine.start() for engine in engines))
-    return _Engines(
-        choices,
-        {lang: stt[name] for lang, name in _chosen(choices, "stt").items()},
-        {lang: tts[name] for lang, name in _chosen(choices, "tts").items()},
-        generator,
-    )
-
-
-def _chosen(choices: Mapping[str, Choice], kind: str) -> dict[str, str]:
-    """Return the engine of each language that has one."""
-    engines = {lang: choices[f"{kind}.{lang}"].engine for lang in LANGUAGES}
-    return {lang: engine for lang, engine in engines.items() if engine is not None}
 
 
 async def _rehearse(profiles: Mapping[str, Profile], retriever: Retriever) -> None:
