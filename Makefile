@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: bench-trainer bench-guard coverage bench-rl bench-store bench-doors bench-network bench-latency bench-calls bench-recognition bench-pipecat bench-turns bench-interruptions help install install-test demo run test test-doors fuzz-doors test-page test-piper test-postgres lint types arrows check docs clean
+.PHONY: bench-kb bench-trainer bench-guard coverage bench-rl bench-store bench-doors bench-network bench-latency bench-calls bench-recognition bench-pipecat bench-turns bench-interruptions help install install-test demo run test test-doors fuzz-doors test-page test-piper test-postgres lint types arrows check docs clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -95,6 +95,9 @@ bench-calls: $(VENV)/.base ## Five calls at once: completion, latency, lateness 
 
 bench-recognition: $(VENV)/.base ## Word errors and right entries of the embedded recogniser (needs flite)
 	$(BIN)/python -m benchmarks.recognition
+
+bench-kb: $(VENV)/.base ## Right entries and refusals of retrieval, clean and with 15 % word errors (1 minute)
+	$(BIN)/python -m benchmarks.knowledge
 
 bench-turns: $(VENV)/.base ## Callers cut off and kept waiting, beside plain silence (needs flite)
 	$(BIN)/python -m benchmarks.turns --check

@@ -49,6 +49,15 @@ _ANSWER_WEIGHT = 0.5  # of an answer's sentence beside a caller's phrase, for th
 _VIEWS = {"m": (meanings, 1.0), "c": (all_pieces, 0.4), "s": (sounds, 0.5), "p": (pairs, 0.3)}
 
 
+def vector_scores(opinions: Scores) -> Scores:
+    """Return what the cosines alone say of each entry, shape (n,).
+
+    Args:
+        opinions: What ``EntryRanker.opinions`` returned, shape (5, n).
+    """
+    return _WEIGHTS[1:4] @ opinions[1:4]
+
+
 class EntryRanker:
     """Ranks entries for a query.
 
