@@ -19,6 +19,7 @@ class Grammar:
     same_for: re.Pattern[str]
     light: frozenset[str]
     pronoun: re.Pattern[str]
+    formal: re.Pattern[str]
     constituents: Mapping[str, re.Pattern[str]]
     qualities: re.Pattern[str]
     vehicle_noun: re.Pattern[str]
@@ -40,7 +41,8 @@ def grammar(language: str) -> Grammar:
     """Return a language's grammar, read once."""
     path = Path(__file__).with_name("grammar") / f"{language}.yaml"
     data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    patterns = ("lead", "same_for", "pronoun", "qualities", "vehicle_noun", "one", "fragment")
+    patterns = ("lead", "same_for", "pronoun", "formal", "qualities")
+    patterns += ("vehicle_noun", "one", "fragment")
     return Grammar(
         light=frozenset(data["light"].split()),
         constituents={kind: _pattern(text) for kind, text in data["constituents"].items()},

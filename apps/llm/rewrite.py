@@ -24,6 +24,8 @@ _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 _OWN_WORDS = 2
 _FRAGMENT_WORDS = 6
 _SURE = 0.9
+# Kinds of constituents that an article can stand before.
+_NOUNS = ("vehicle", "paper", "plate")
 
 
 def rewrite(question: str, history: Sequence[Exchange], language: str) -> str:
@@ -108,10 +110,30 @@ def _resolved(said: str, led: bool, previous: Exchange, language: str) -> str:
     piece = _piece(said, led, language)
     if piece:
         return _about_piece(piece, focus, previous, language)
-    pronoun = rules.pronoun.search(said)
+    pronoun = _standing_for_something(said, language)
     if pronoun is not None and len(own) <= _OWN_WORDS:
         return _without_pronoun(said, pronoun, previous, language)
     return ""
+
+
+def _standing_for_something(said: str, language: str) -> re.Match[str] | None:
+    """Return the first pronoun that stands for what was talked about.
+
+    Not the formal subject of "how much does it cost to register a car", not the article of "das
+    Auto", not the caller's way to address the office ("haben Sie").
+    """
+    rules = grammar(language)
+    formal = [match.span() for match in rules.formal.finditer(said)]
+    nouns = [pattern for kind, pattern in rules.constituents.items() if kind in _NOUNS]
+    for pronoun in rules.pronoun.finditer(said):
+        at = pronoun.start()
+        article = any(
+            match is not None and match.end() > pronoun.end()
+            for match in (noun.match(said, at) for noun in nouns)
+        )
+        if not article and not any(start <= at < end for start, end in formal):
+            return pronoun
+    return None
 
 
 def _piece(said: str, led: bool, language: str) -> str:

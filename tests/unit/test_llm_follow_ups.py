@@ -213,6 +213,33 @@ def test_a_question_that_stands_alone_stays_as_it_is(language: str, question: st
     assert rewrite(question, [Exchange(before, "", "reg-new", before)], language) == question
 
 
+@pytest.mark.parametrize(
+    ("language", "question"),
+    [
+        ("en", "how much does it cost to register a car"),
+        ("en", "how long does it take to get plates"),
+        ("en", "is it possible to register online"),
+        ("de", "was kostet es ein auto anzumelden"),
+        ("de", "was kostet das auto anzumelden"),
+        ("de", "ist es möglich das auto online abzumelden"),
+        ("de", "haben sie samstags offen"),
+        ("de", "nehmen sie karten"),
+    ],
+)
+def test_a_word_that_stands_for_nothing_brings_no_old_topic_back(
+    language: str, question: str
+) -> None:
+    before = {"en": "How do I change my address?", "de": "Wie ändere ich meine Adresse?"}[language]
+    history = [Exchange(before, "", "addr-within-town", before)]
+    assert rewrite(question, history, language) == question
+
+
+def test_the_pronoun_beside_a_formal_subject_still_means_the_topic() -> None:
+    history = [Exchange("How do I change my address?", "", "addr-within-town", "")]
+    asked = rewrite("is it possible to do that online", history, "en")
+    assert asked == "is it possible to change my address online?"
+
+
 @pytest.mark.parametrize(("language", "yes"), [("en", "yes please"), ("de", "ja gern")])
 def test_yes_to_an_offer_asks_what_was_offered(language: str, yes: str) -> None:
     offered = Exchange("q", "a", "reg-new", "q", offer="How long does it take?")
