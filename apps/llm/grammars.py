@@ -41,8 +41,8 @@ def grammar(language: str) -> Grammar:
     """Return a language's grammar, read once."""
     path = Path(__file__).with_name("grammar") / f"{language}.yaml"
     data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    patterns = ("lead", "same_for", "pronoun", "formal", "qualities")
-    patterns += ("vehicle_noun", "one", "fragment")
+    asked = ("lead", "same_for", "pronoun", "formal", "one", "fragment")
+    patterns = (*asked, "qualities", "vehicle_noun")
     return Grammar(
         light=frozenset(data["light"].split()),
         constituents={kind: _pattern(text) for kind, text in data["constituents"].items()},
