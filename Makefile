@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: bench-kb bench-trainer bench-guard coverage bench-rl bench-store bench-doors bench-network bench-latency bench-calls bench-recognition bench-pipecat bench-turns bench-interruptions help install install-test demo run test test-doors fuzz-doors test-page test-piper test-postgres lint types arrows check docs clean
+.PHONY: bench-spoken-loop bench-kb bench-trainer bench-guard coverage bench-rl bench-store bench-doors bench-network bench-latency bench-calls bench-recognition bench-pipecat bench-turns bench-interruptions help install install-test demo run test test-doors fuzz-doors test-page test-piper test-postgres lint types arrows check docs clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -110,6 +110,9 @@ bench-guard: $(VENV)/.base ## Innocents that the deploy guard blacklists, and ca
 
 bench-trainer: $(VENV)/.base ## The offline trainer's candidates beside the simulator's truth (20 minutes)
 	$(BIN)/python -m benchmarks.trainer
+
+bench-spoken-loop: $(VENV)/.base ## Simulated raters in real spoken calls: what they say, and what is learned of it (8 minutes; needs flite)
+	$(BIN)/python -m benchmarks.spoken_loop
 
 bench-network: $(VENV)/.base ## RTP's and WebRTC's delay, their CPU, and what a bad network adds
 	$(BIN)/python -m benchmarks.network
