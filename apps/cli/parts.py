@@ -1,15 +1,17 @@
-"""What several commands need: tidy errors."""
+"""What several commands need: tidy errors, and pages written whole or not at all."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 
-from apps.core.errors import TomError
+from apps.core.errors import StoreError, TomError
 
 
 @contextmanager
@@ -22,3 +24,26 @@ def errors_told(console: Console, exit_code: int = 1) -> Iterator[None]:
         if error.hint:
             console.print(f"  {escape(error.hint)}", soft_wrap=True)
         raise typer.Exit(exit_code) from error
+
+
+def write_page(path: Path, html: str, option: str) -> None:
+    """Write a page in place of an older one; a reader sees the old one or the new one.
+
+    Args:
+        path: Where to; folders that are not there are made.
+        html: The page.
+        option: The command's option that says where to, for the hint.
+
+    Raises:
+        StoreError: It cannot be written.
+    """
+    draft = path.with_name(f".{path.name}.draft")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft.write_text(html, encoding="utf-8")
+        os.replace(draft, path)
+    except OSError as error:
+        raise StoreError(
+            f"The report {path} cannot be written: {error.strerror}.",
+            hint=f"Give {option} a file in a folder that TOM may write to.",
+        ) from error

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from apps.cli import rl_abuse, rl_levers, rl_ratings, rl_sandbox
+from apps.cli import rl_abuse, rl_evaluate, rl_levers, rl_ratings, rl_report, rl_sandbox
 from apps.cli.parts import errors_told
 from apps.cli.rl_levers import Variant, act_line
 from apps.cli.rl_train import train
@@ -25,8 +25,10 @@ from apps.settings import load_settings
 rl_app = typer.Typer(no_args_is_help=True, help="See what was learned, and steer it.")
 rl_app.command()(train)
 rl_abuse.register(rl_app)
+rl_evaluate.register(rl_app)
 rl_levers.register(rl_app)
 rl_ratings.register(rl_app)
+rl_report.register(rl_app)
 rl_sandbox.register(rl_app)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -12,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from apps.cli.parts import errors_told
+from apps.cli.parts import errors_told, write_page
 from apps.cli.rl_notebook import run_notebook
 from apps.core.clock import utc_now
 from apps.core.errors import ConfigError, StoreError
@@ -134,17 +133,7 @@ def _write(path: Path, training: Training | TooLittle, console: Console) -> None
             drawn = plots(training)
         except ConfigError as error:  # without matplotlib the tables stand alone
             console.print(f"{escape(error.message)} {escape(error.hint)}", soft_wrap=True)
-    html = page(training, made=utc_now(), drawn=drawn)
-    draft = path.with_name(f".{path.name}.draft")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft.write_text(html, encoding="utf-8")
-        os.replace(draft, path)
-    except OSError as error:
-        raise StoreError(
-            f"The report {path} cannot be written: {error.strerror}.",
-            hint="Give --report a file in a folder that TOM may write to.",
-        ) from error
+    write_page(path, page(training, made=utc_now(), drawn=drawn), "--report")
 
 
 def _table(training: Training) -> Table:

@@ -89,14 +89,16 @@ def policies(
     forward = predict_forward(log, fit_before, blocks=6)
     asked = Rules(ess_floor=floor, level=level, replicates=300, seed=seed)
     targets = {arm: np.eye(len(arms))[j] for j, arm in enumerate(arms) if arm in slots}
-    found = {arm: _evaluate(log, target, forward, asked) for arm, target in targets.items()}
+    found = {
+        arm: evaluate_supported(log, target, forward, asked) for arm, target in targets.items()
+    }
     assert log.propensities is not None
     open_ = np.where(log.propensities > 0, forward, -np.inf)
-    found[LEADER] = _evaluate(log, np.eye(len(arms))[open_.argmax(axis=1)], forward, asked)
+    found[LEADER] = evaluate_supported(log, np.eye(len(arms))[open_.argmax(axis=1)], forward, asked)
     return found
 
 
-def _evaluate(log: Log, target: Floats, model: Floats, rules: Rules) -> Evaluation:
+def evaluate_supported(log: Log, target: Floats, model: Floats, rules: Rules) -> Evaluation:
     """Evaluate a policy on the calls in which all that it would choose had a chance."""
     rows = supported(log, target)
     if not rows.any() or rows.all():
