@@ -23,6 +23,7 @@ from apps.rl.trainer.plots import plots
 from apps.rl.trainer.report import report as page
 from apps.settings import load_settings
 from apps.store.database import Database, open_database
+from apps.store.purpose import is_sandbox
 
 DatabaseOption = Annotated[
     str | None, typer.Option("--db", help="The store to learn from; the settings' if left out.")
@@ -67,6 +68,8 @@ def train(
     """
     console = Console()
     with errors_told(console):
+        if out is None:
+            _refuse_sandbox(db)
         folder = out or load_settings().rl_candidates_path
         if notebook is not None:
             told = {"db": db, "out": str(folder), "seed": seed, "top": top, "last": last}
@@ -114,6 +117,15 @@ def _database(where: str | None) -> Database:
             f"There is no database {where}.", hint="Leave --db out to learn from the settings'."
         )
     return open_database(where, pooled=False)
+
+
+def _refuse_sandbox(db: str | None) -> None:
+    with _database(db).reading() as conn:
+        if is_sandbox(conn):
+            raise ConfigError(
+                "What simulated callers like is no reason to offer callers a variant.",
+                hint="Give the sandbox's candidates a folder of their own: --out FOLDER.",
+            )
 
 
 def _export(training: Training | TooLittle, job: _Job) -> Path | None:

@@ -207,3 +207,12 @@ def test_another_policy_file_can_be_tried(folder: Path) -> None:
     assert "v1a" not in shown
     assert Stage.BASE.value in shown
     assert "v1a" in PolicyBandit().variants  # elsewhere nothing has changed
+
+
+def test_the_trainer_offers_callers_nothing_that_only_simulated_ones_like(folder: Path) -> None:
+    simulate(folder / "a.db", calls=5)
+    refused = rl("--db", str(folder / "a.db"), "train")
+    assert refused.exit_code == 1
+    assert "--out FOLDER" in refused.output
+    taken = rl("--db", str(folder / "a.db"), "train", "--out", str(folder / "own"))
+    assert taken.exit_code == 0, taken.output
