@@ -36,7 +36,8 @@ def timeline(done: Sequence[DeploymentRow], title: str) -> Plot | None:
     def draw(axes: Axes) -> None:
         from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
 
-        x = [float(date2num(moment)) for moment in at]
+        x = [float(date2num(m)) for m in at]  # type: ignore[no-untyped-call]
+        pad = max(0.12 * (max(x) - min(x)), 0.25)
         for actor, colour, mark in (("operator", FIRST, "o"), ("guard", SECOND, "s")):
             own = [j for j, (_, a) in enumerate(acts) if (a.actor == "guard") == (actor == "guard")]
             y = [lanes.index(acts[j][1].variant or "all") for j in own]
@@ -54,7 +55,7 @@ def timeline(done: Sequence[DeploymentRow], title: str) -> Plot | None:
             )
         axes.set_yticks(range(len(lanes)), lanes)
         axes.set_ylim(len(lanes) - 0.5, -0.7)
-        axes.margins(x=0.12)
+        axes.set_xlim(min(x) - pad, max(x) + pad)
         locator = AutoDateLocator(minticks=3, maxticks=7)  # type: ignore[no-untyped-call]
         axes.xaxis.set_major_locator(locator)
         axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
