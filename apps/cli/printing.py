@@ -87,10 +87,17 @@ class CallPrinter:
         if event.get("learned", True) and event["value"] is not None:
             self._console.print(probabilities(self._before, event["probabilities"]))
         else:
-            self._line("", "dim", "[dim]Nothing was learned from this call.[/]")
+            why = "" if event["value"] is None else _why_not(event.get("held"))
+            self._line("", "dim", f"[dim]Nothing was learned from this call.{why}[/]")
 
     def _show_call_ended(self, event: Mapping[str, Any]) -> None:
         self._line("call", "bold", f"ended: {event['reason']} after {event['duration_s']:.1f} s")
+
+
+def _why_not(held: str | None) -> str:
+    if held is not None:
+        return f" It is held ({held}) until somebody looks at it: tom rl held."
+    return " It was a trial, or learning is switched off."
 
 
 def probabilities(before: Mapping[str, float], after: Mapping[str, float]) -> Table:

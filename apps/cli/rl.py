@@ -57,8 +57,10 @@ def status(
         statistics = guard.bandit.statistics()
         health = guard.health()
         exploration = guard.bandit.exploration_rate()
+        held = rl_abuse.held_by_reason(guard.bandit.db)
     if as_json:
-        print(json.dumps(_as_dict(guard, known, statistics, health), indent=2))
+        told = {**_as_dict(guard, known, statistics, health), "held": held}
+        print(json.dumps(told, indent=2))
         return
     table = Table("variant", "slots", "stage", box=None)
     for column in ("pulls", "mean reward", "95 % of the truth", "next call"):
@@ -71,6 +73,9 @@ def status(
     console.print(f"\nhealth: {health.level.value}")
     for finding in health.findings:
         console.print(f"  {escape(finding)}", soft_wrap=True)
+    if held:
+        reasons = ", ".join(f"{reason} {count}" for reason, count in held.items())
+        console.print(f"feedback that does not count: {reasons} (tom rl held)", soft_wrap=True)
     console.print(f"bare bandit would explore with {exploration:.1%} of the calls")
 
 

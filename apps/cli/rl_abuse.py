@@ -16,6 +16,7 @@ from apps.rl.abuse.release import Held, list_held
 from apps.rl.abuse.release import release as release_event
 from apps.rl.abuse.sieve import QUALITY
 from apps.rl.policy_bandit import PolicyBandit
+from apps.store.database import Database
 
 
 def register(app: typer.Typer) -> None:
@@ -62,6 +63,13 @@ def release(
         console.print(
             escape(f"Event {event} counts from now on: {free.variant}, reward {free.reward:+.2f}.")
         )
+
+
+def held_by_reason(db: Database) -> dict[str, int]:
+    """Return how much feedback is held and not released, the commonest reason first."""
+    with db.reading() as conn:
+        reasons = Counter(str(one.event.held) for one in list_held(conn) if not one.released)
+    return dict(reasons.most_common())
 
 
 def _row(one: Held) -> tuple[str, ...]:

@@ -77,7 +77,8 @@ async def _tell_the_end(
 
 
 async def _tell_reward(session: CallSession, door: Door, router: PolicyRouter) -> None:
-    reward = session.learned.reward if session.learned else None
+    learned = session.learned
+    reward = learned.reward if learned else None
     try:
         outlook = await router.selector.outlook()
     except StoreError as error:
@@ -88,8 +89,10 @@ async def _tell_reward(session: CallSession, door: Door, router: PolicyRouter) -
         "components": dict(reward.components) if reward else {},
         "missing": list(reward.missing) if reward else [],
         "probabilities": dict(outlook.probabilities),
-        "learned": session.learned is not None and session.learned.learns,
+        "learned": learned is not None and learned.learns,
     }
+    if learned and learned.held:
+        told["held"] = learned.held
     await door.tell("reward", told)
 
 

@@ -464,12 +464,14 @@ def test_operators_list_what_is_held_and_release_it(settings_in: Callable[..., P
             append_feedback(conn, Sieve().sift(conn, row))
     shown = rl.invoke(rl_app, ["held"]).output
     assert "1 held: identical 1" in shown
+    assert "does not count: identical 1 (tom rl held)" in rl.invoke(rl_app, ["status"]).output
     assert "anna" not in shown
     (line,) = [line for line in shown.splitlines() if "v1a" in line]
     seq = line.split()[0]
     assert "counts from now on: v1a, reward +0.30" in rl.invoke(rl_app, ["release", seq]).output
     assert "nothing has changed" in rl.invoke(rl_app, ["release", seq]).output
     assert "No feedback is held" in rl.invoke(rl_app, ["held"]).output
+    assert '"held": {}' in rl.invoke(rl_app, ["status", "--json"]).output
     assert "(released)" in rl.invoke(rl_app, ["held", "--all"]).output
     wrong = rl.invoke(rl_app, ["release", "999"])
     assert wrong.exit_code != 0

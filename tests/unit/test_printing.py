@@ -2,6 +2,7 @@
 
 import io
 
+import pytest
 from rich.console import Console
 
 from apps.cli.printing import CallPrinter, probabilities
@@ -98,6 +99,16 @@ def test_a_reward_is_shown_by_components_with_what_is_missing_and_what_it_moved(
 def test_an_abandoned_call_has_no_reward():
     reward = {"type": "reward", "value": None, "components": {}, "missing": []}
     assert "ended before its first answer" in shown({**reward, "probabilities": {"v1a": 1.0}})
+
+
+@pytest.mark.parametrize(
+    ("held", "why"),
+    [({}, "It was a trial"), ({"held": "burst"}, "It is held (burst)")],
+)
+def test_a_reward_that_does_not_count_says_why(held: dict[str, str], why: str) -> None:
+    reward = {"type": "reward", "value": 0.2, "components": {}, "missing": [], "learned": False}
+    text = shown({**STARTED, **POLICY}, {**reward, "probabilities": {}, **held})
+    assert f"Nothing was learned from this call. {why}" in " ".join(text.split())
 
 
 def test_a_variant_that_was_not_there_before_began_at_nothing():
