@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from apps.core.errors import ConfigError
 from apps.core.policy import PolicySlots
+from apps.rl.yaml_file import Lines, mistake, read_yaml
 
 BlacklistRule = Literal["confidence", "threshold", "both"]
 VariantId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+_Shown = Annotated[str, Field(max_length=1000, pattern=r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f]*$")]
+"""Words for people: no control characters, which could write over an operator's terminal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +125,8 @@ class _Strict(BaseModel):
 
 
 class _Variant(_Strict):
-    name: str = Field(min_length=1)
-    description: str = ""
+    name: _Shown = Field(min_length=1)
+    description: _Shown = ""
     parameters: dict[str, str]
 
 
@@ -171,19 +173,16 @@ def load_catalog(path: Path) -> Catalog:
     Raises:
         ConfigError: It cannot be read or used; the line or the variant is named.
     """
+    data, lines = read_yaml(
+        path,
+        what="policy file",
+        hint="Set RL_POLICIES_PATH to a file like docs/policies/prompt_variants.yaml.",
+    )
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(
-            f"The policy file {path} cannot be read: {error}.",
-            hint="Set RL_POLICIES_PATH to a file like docs/policies/prompt_variants.yaml.",
-        ) from error
-    lines = _lines(path, text)
-    try:
-        file = _File.model_validate(yaml.safe_load(text))
+        file = _File.model_validate(data)
     except ValidationError as error:
         first = error.errors()[0]
-        raise _mistake(path, lines, first["loc"], first["msg"]) from None
+        raise mistake(path, lines, first["loc"], first["msg"]) from None
     return _catalog(path, lines, file)
 
 
@@ -193,27 +192,23 @@ def load_variants(path: Path) -> dict[str, PolicyVariant]:
     Raises:
         ConfigError: It cannot be read or used; the line or the variant is named.
     """
+    data, lines = read_yaml(path)
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"The file {path} cannot be read: {error}.") from error
-    lines = _lines(path, text)
-    try:
-        file = _Variants.model_validate(yaml.safe_load(text))
+        file = _Variants.model_validate(data)
     except ValidationError as error:
         first = error.errors()[0]
-        raise _mistake(path, lines, first["loc"], first["msg"]) from None
+        raise mistake(path, lines, first["loc"], first["msg"]) from None
     return _variants(path, lines, file.variants)
 
 
-def _catalog(path: Path, lines: Mapping[tuple[str, ...], int], file: _File) -> Catalog:
+def _catalog(path: Path, lines: Lines, file: _File) -> Catalog:
     variants = _variants(path, lines, file.variants)
     split, blacklist = file.deployment.traffic_split, file.deployment.blacklist_threshold
     if split.base_variant not in variants:
         where = ("deployment", "traffic_split", "base_variant")
-        raise _mistake(path, lines, where, f"There is no variant {split.base_variant!r}.")
+        raise mistake(path, lines, where, f"There is no variant {split.base_variant!r}.")
     if split.new_variants + split.uncertain_variants > 1:
-        raise _mistake(
+        raise mistake(
             path,
             lines,
             ("deployment", "traffic_split"),
@@ -235,9 +230,7 @@ def _catalog(path: Path, lines: Mapping[tuple[str, ...], int], file: _File) -> C
     )
 
 
-def _variants(
-    path: Path, lines: Mapping[tuple[str, ...], int], said: Mapping[str, _Variant]
-) -> dict[str, PolicyVariant]:
+def _variants(path: Path, lines: Lines, said: Mapping[str, _Variant]) -> dict[str, PolicyVariant]:
     variants = {
         name: PolicyVariant(name, v.name, v.parameters, v.description) for name, v in said.items()
     }
@@ -245,50 +238,5 @@ def _variants(
         try:
             _ = variant.slots
         except ConfigError as error:
-            raise _mistake(path, lines, ("variants", name), error.message, error.hint) from None
+            raise mistake(path, lines, ("variants", name), error.message, error.hint) from None
     return variants
-
-
-def _mistake(
-    path: Path,
-    lines: Mapping[tuple[str, ...], int],
-    where: tuple[Any, ...],
-    message: str,
-    hint: str = "",
-) -> ConfigError:
-    """Say which line is wrong: that of the key, or of the nearest one around it."""
-    keys = tuple(str(part) for part in where if part != "[key]")
-    known = next((keys[:n] for n in range(len(keys), 0, -1) if keys[:n] in lines), ())
-    line = f":{lines[known]}" if known else ""
-    return ConfigError(
-        f"{path.name}{line}: {'.'.join(keys) or 'the file'}: {message}",
-        hint=hint or "docs/policies/prompt_variants.yaml in the sources shows what is expected.",
-    )
-
-
-def _lines(path: Path, text: str) -> dict[tuple[str, ...], int]:
-    """Return the line, from 1, of every key in a YAML text.
-
-    Raises:
-        ConfigError: It is no YAML, or says a key twice.
-    """
-    lines: dict[tuple[str, ...], int] = {}
-
-    def walk(node: yaml.Node | None, keys: tuple[str, ...]) -> None:
-        if not isinstance(node, yaml.MappingNode):
-            return
-        for key, value in node.value:
-            here = (*keys, str(key.value))
-            if here in lines:
-                raise _mistake(path, {here: key.start_mark.line + 1}, here, "It is said twice.")
-            lines[here] = key.start_mark.line + 1
-            walk(value, here)
-
-    try:
-        walk(yaml.compose(text, Loader=yaml.SafeLoader), ())
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f":{mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or "it is not YAML"
-        raise ConfigError(f"{path.name}{line}: {problem}.", hint="Is the indent right?") from None
-    return lines

@@ -8,7 +8,9 @@ import pytest
 
 from apps.core.errors import ConfigError
 from apps.core.policy import BargeInSensitivity, Greeting, InquiryMode, Length, PolicySlots, Tone
+from apps.rl.guard.candidates import with_candidates
 from apps.rl.variants import Catalog, PolicyVariant, load_catalog
+from apps.rl.yaml_file import MAX_BYTES
 
 GOOD = """\
 variants:
@@ -92,3 +94,36 @@ def test_a_file_that_is_not_there_or_no_text_is_named(tmp_path: Path) -> None:
     (tmp_path / "bytes.yaml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ConfigError, match="cannot be read"):
         load_catalog(tmp_path / "bytes.yaml")
+
+
+LAUGHS = "\n".join(
+    ["a0: &a0 {k: v}", *[f"a{n}: &a{n} {{p: *a{n - 1}, q: *a{n - 1}}}" for n in range(1, 40)]]
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (LAUGHS, "aliases"),
+        ("a: &a {b: *a}", "aliases"),
+        ("x: " + "[" * 3000, "nested too deeply"),
+        ("x: " + "{a: " * 3000, "nested too deeply"),
+        ("x: !!python/object:os.system {}", "constructor"),
+        ("? [1]\n: 2", "unhashable"),
+        ("x: 2024-13-45", "cannot be"),
+        ("x: !!bool perhaps", "cannot be"),
+        ("x: !!timestamp soon", "cannot be"),
+        ("x: " + "9" * 6000, "cannot be"),
+        ("# " + "x" * MAX_BYTES, "more than"),
+        ('variants: {c1: {name: "\\e[2J", parameters: {}}}', r"variants\.c1\.name"),
+        (f"variants: {{c1: {{name: {'x' * 2000}, parameters: {{}}}}}}", r"variants\.c1\.name"),
+    ],
+)
+def test_a_file_made_to_do_harm_is_a_mistake_like_any_other(
+    tmp_path: Path, catalog: Catalog, text: str, said: str
+) -> None:
+    path = tmp_path / "candidates.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=said):
+        load_catalog(path)
+    assert with_candidates(catalog, tmp_path) == catalog
