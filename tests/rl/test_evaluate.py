@@ -151,3 +151,12 @@ def test_the_command_tells_and_corrects(settings_in: Callable[..., Path]) -> Non
     assert served["logged"]["best"] == "stabilised DR"
     assert found["left_out"][HELD] > 0
     assert rl("evaluate", "--variant", "nobody").exit_code == 1
+
+
+def test_the_event_that_holds_is_told_under_the_variant_that_served() -> None:
+    call = CALLS[0]
+    elsewhere = replace(feedback_of(call), variant="another", seq=1)
+    by_hand = replace(elsewhere, kind=FeedbackKind.ADMIN, reward=-1.0, seq=2)
+    history = History((), (elsewhere, by_hand), Gathered((call,), {}, Source("a-store", 2, 1)))
+    (event,) = history.holding(history.calls)
+    assert (event.variant, event.reward) == (call.variant, call.reward)

@@ -143,7 +143,9 @@ def test_the_page_has_every_plot_beside_a_table_and_needs_nothing_else(found: Fi
     tags = Tags(page)
     assert tags.names.count("figure") == len(TITLES)
     assert page.count('role="img"') == page.count('<p id="said') == len(TITLES)
-    assert tags.names.count("table") == len(TITLES) + 2  # the stages, and what is held
+    assert (
+        tags.names.count("table") == len(TITLES) + 4
+    )  # the stages, what is held, drift, calibration
     assert len(tags.ids) == len(set(tags.ids))
     assert all(link.startswith("#") for link in tags.links)
     assert not {"script", "link", "img"} & set(tags.names)

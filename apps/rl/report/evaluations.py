@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from apps.rl.missing import RatedCalls, fit, from_events, pseudo_rewards
+from apps.rl.missing import fit, from_events, pseudo_rewards
 from apps.rl.missing.calls import described, scaled
 from apps.rl.off_policy import Evaluation, Log, Rules, predict_forward
 from apps.rl.report.history import History
@@ -122,16 +122,11 @@ def _logs(history: History, calls: Sequence[TrainingCall], variants: Sequence[st
     log = log_of(calls, arms)
     facts = _facts(calls)
     rated = from_events(history.holding(calls), arms)
-    fitted = fit(rated) if _fits(rated, log) else None
+    fitted = fit(rated)
     if fitted is None:
         return _Logs(arms, log, expected(log, facts), None, None)
     corrected = replace(log, reward=pseudo_rewards(rated, fitted))
     return _Logs(arms, log, expected(log, facts), corrected, expected(corrected, facts))
-
-
-def _fits(rated: RatedCalls, log: Log) -> bool:
-    """Return whether the rated calls are those of the log, row by row."""
-    return len(rated) == len(log) and bool((rated.variant == log.chosen).all())
 
 
 def expected(log: Log, facts: Floats) -> Floats:

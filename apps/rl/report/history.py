@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
 
@@ -11,7 +11,7 @@ from apps.core.ids import DEFAULT_TENANT
 from apps.core.policy import PolicySlots
 from apps.rl.trainer.calls import Gathered, Source, TrainingCall, gather
 from apps.store.decisions import DecisionRow, decisions_since
-from apps.store.feedback import FeedbackRow, feedback_since, store_id
+from apps.store.feedback import FeedbackKind, FeedbackRow, feedback_since, store_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +34,15 @@ class History:
         return self.gathered.calls
 
     def holding(self, calls: Sequence[TrainingCall]) -> list[FeedbackRow]:
-        """Return the event whose reward holds for each of these calls."""
+        """Return the event whose reward holds for each of these calls, under the call's variant."""
         newest = {
             event.call_ref: event
             for event in self.events
-            if event.held is None and event.learns and event.reward is not None
+            if event.kind is not FeedbackKind.ADMIN
+            and event.held is None
+            and event.reward is not None
         }
-        return [newest[call.decision.call_ref] for call in calls]
+        return [replace(newest[c.decision.call_ref], variant=c.variant) for c in calls]
 
 
 def read(conn: Connection, *, newest: int | None = None, tenant: str = DEFAULT_TENANT) -> History:

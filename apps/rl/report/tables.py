@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from html import escape
+from math import isfinite
 
 from apps.rl.missing import Value
 from apps.rl.off_policy import Evaluation
 from apps.rl.pages.frame import table
 from apps.rl.policies.policy import Estimate
-from apps.rl.report.evaluations import Judged
+from apps.rl.report.evaluations import SERVED, Judged
 from apps.rl.report.findings import Findings, held_by_reason
 from apps.rl.report.timeline import MOST_ACTS
 
@@ -159,7 +160,41 @@ def policies(found: Findings) -> str:
         return ""
     head = ["policy", "rewards as logged", "as if all asked had rated", "worth calls", "doubts"]
     rows = [_policy(one) for one in found.judged.policies]
-    return table("Mean reward had it served every call, 95 % intervals", head, rows)
+    told = table("Mean reward had it served every call, 95 % intervals", head, rows)
+    return told + _drift(found) + _calibration(found)
+
+
+def _drift(found: Findings) -> str:
+    """Return the estimates that are not refused, by fifths of the log."""
+    told = [(p.policy, p.logged.drift) for p in found.judged.policies if p.logged.drift]
+    if not told:
+        return ""
+    most = max(len(drift.windows) for _, drift in told)
+    rows = []
+    for policy, drift in told:
+        cells = [f"{w.value:+.3f}" if isfinite(w.value) else "" for w in drift.windows]
+        p = "" if drift.p_value is None else f"{drift.p_value:.2g}"
+        rows.append([policy, *cells, *[""] * (most - len(cells)), p])
+    head = ["policy", *[f"part {i + 1}" for i in range(most)], "p if nothing changed"]
+    return table("The same over time, by equal parts of its calls, oldest first", head, rows)
+
+
+def _calibration(found: Findings) -> str:
+    """Return whether choices came as often as their logged probabilities say."""
+    served = found.judged.of(SERVED)
+    if served is None or not served.logged.diagnostics.calibration:
+        return ""
+    rows = [
+        [
+            _range(b.low, b.high, ".3f"),
+            f"{b.expected:.1f}",
+            str(b.observed),
+            f"{b.z:+.1f}",
+        ]
+        for b in served.logged.diagnostics.calibration
+    ]
+    head = ["logged probability", "choices due", "choices made", "standard deviations apart"]
+    return table("Are the logged probabilities true? Among rewarded calls", head, rows)
 
 
 def _policy(one: Judged) -> list[str]:
