@@ -28,12 +28,14 @@ from apps.rl.variants import load_catalog
 from apps.settings import read_settings
 from apps.store.calls import load_events
 from apps.store.database import open_database
+from apps.store.decisions import DecisionRow, add_decision
+from apps.store.feedback import FeedbackKind, FeedbackRow, append_feedback
 from apps.voice.audiofile import read_audio
 from apps.voice.recording import export_wav
 from apps.voice.sealed import SealingKey
 
 SEED = 20
-HISTORY_CALLS = 24
+HISTORY_CALLS = 100
 HISTORY_REWARDS = {"v1a": 0.35, "v1c": 0.45, "v2c": 0.4, "v3a": 0.4}
 BREAK_IN_MS = 2000.0
 
@@ -119,15 +121,27 @@ def _script(voice: str) -> tuple[list[Line], np.ndarray[Any, np.dtype[np.int16]]
 
 
 def _make_history(learning: Path) -> None:
-    """Give the bandit a past, so that one rating visibly moves the next choice."""
+    """Give the bandit a past in which some variants have established themselves.
+
+    Those alone compete freely with the base variant, so that one rating visibly moves the next
+    choice; variants that the deploy guard still holds back would hardly gain by one.
+    """
     learning.mkdir(parents=True)
     db = open_database(learning / "feedback.db")
-    catalog = load_catalog(resource("policies", "prompt_variants.yaml"))
-    bandit = PolicyBandit(db, catalog=catalog, state_path=learning / "bandit_state.json")
     rng = np.random.default_rng(SEED)
-    for variant, mean in HISTORY_REWARDS.items():
-        for reward in np.clip(rng.normal(mean, 0.3, HISTORY_CALLS), -1.0, 1.0):
-            bandit.update(variant, float(reward))
+    chances = dict.fromkeys(HISTORY_REWARDS, 1.0 / len(HISTORY_REWARDS))
+    with db.transaction() as conn:
+        for number in range(HISTORY_CALLS):
+            for variant, mean in HISTORY_REWARDS.items():
+                ref = f"history-{variant}-{number}"
+                reward = float(np.clip(rng.normal(mean, 0.3), -1.0, 1.0))
+                why = "Simulated, for the demonstration."
+                chosen = DecisionRow(ref, variant, chances[variant], chances, {}, why, True, 0)
+                add_decision(conn, chosen)
+                kind = FeedbackKind.FEEDBACK
+                append_feedback(conn, FeedbackRow(ref, kind, variant, reward, call_ref=ref))
+    catalog = load_catalog(resource("policies", "prompt_variants.yaml"))
+    PolicyBandit(db, catalog=catalog, state_path=learning / "bandit_state.json")
     db.close()
 
 
