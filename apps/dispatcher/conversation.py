@@ -136,6 +136,13 @@ class Conversation:
         sources = tuple(p.source for p in grounds)
         self.answers.append(Answered(turn_id, asked, exchange, plan.grounded, sources))
 
+    def note_ungrounded(self, turn_id: int) -> None:
+        """Remember that an answer says, after all, that it does not know."""
+        for answer in self.answers:
+            if answer.turn_id == turn_id:
+                answer.grounded = False
+                answer.exchange = replace(answer.exchange, offer="")
+
     def note_said(self, turn_id: int, sentence: str) -> None:
         """Remember a sentence of an answer as it is about to be spoken."""
         for answer in self.answers:

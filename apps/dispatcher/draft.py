@@ -16,13 +16,16 @@ from contextlib import AsyncExitStack, aclosing
 from apps.core.audio import SAMPLE_BYTES, SAMPLE_RATE_HZ
 from apps.core.clock import loop_ms
 from apps.core.errors import EngineError
-from apps.dispatcher.turn import Answers, Question, Stages
+from apps.dispatcher.turn import Answers, Question, Sentence, Stages
 from apps.llm.answer import AnswerPlan, plan_answer
 from apps.llm.prompt import Prompt
 from apps.voice.tts.base import Speech, WordMark
 
 HELD_BYTES = 3 * SAMPLE_RATE_HZ * SAMPLE_BYTES
 """So much of the first sentence's audio waits to be taken; the synthesiser waits after that."""
+
+NOTHING = Sentence("")
+"""Of an answer that says nothing, the first sentence."""
 
 Voice = Callable[[str], Speech]
 
@@ -58,9 +61,9 @@ class Draft:
     ) -> None:
         self.question, self.began_ms, self.stages = question, loop_ms(), Stages()
         self._answers, self._voice, self._on_failed = answers, voice, on_failed
-        self._first = ""
+        self._first = NOTHING
         self._speech: Speech | None = None
-        self._rest: AsyncGenerator[str, None] | None = None
+        self._rest: AsyncGenerator[Sentence, None] | None = None
         self._pieces: deque[bytes | WordMark] = deque()
         self._left_open = AsyncExitStack()
         self._error: EngineError | None = None
@@ -110,13 +113,13 @@ class Draft:
         """Whether `ready` would return, or raise, at once."""
         return self._ready.is_set()
 
-    async def sentences(self) -> AsyncGenerator[tuple[str, Speech | None], None]:
+    async def sentences(self) -> AsyncGenerator[tuple[Sentence, Speech | None], None]:
         """Yield the answer's sentences; the first one with its speech where there is a voice.
 
         Raises:
             EngineError: The answer broke off.
         """
-        if self._first:
+        if self._first.text:
             yield self._first, None if self._speech is None else self._begun(self._speech)
         await asyncio.wait([self._task])
         if self._rest is not None:
@@ -163,10 +166,10 @@ class Draft:
         self.stages.retrieved = loop_ms()
         self._rest = self._answers.sentences(self.prompt)
         await streams.enter_async_context(aclosing(self._rest))
-        self._first = await anext(self._rest, "")
+        self._first = await anext(self._rest, NOTHING)
         self.stages.worded = loop_ms()
-        if self._voice is not None and self._first:
-            self._speech = self._voice(self._first)
+        if self._voice is not None and self._first.text:
+            self._speech = self._voice(self._first.text)
             await streams.enter_async_context(aclosing(self._speech))
             await self._hold(self._speech)
         self._ready.set()
@@ -199,6 +202,6 @@ class Draft:
             yield piece
 
     def _forget(self) -> None:
-        self.stages, self._first, self._speech, self._rest = Stages(), "", None, None
+        self.stages, self._first, self._speech, self._rest = Stages(), NOTHING, None, None
         self._pieces.clear()
         self._ready.clear()

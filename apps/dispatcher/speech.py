@@ -15,7 +15,7 @@ from apps.dispatcher.conversation import Ask, Conversation, Reply, SayLine
 from apps.dispatcher.draft import Draft
 from apps.dispatcher.services import CallOptions, Services
 from apps.dispatcher.speculation import Speculator, Waste
-from apps.dispatcher.turn import Stages
+from apps.dispatcher.turn import Sentence, Stages
 from apps.llm.spoken import spoken_form
 from apps.llm.style import Line, voice_style, wording
 from apps.voice.doors.base import Door
@@ -168,11 +168,22 @@ class Speech:
         self._conversation.note_answer(self._turn_id, asked, prompt.question, plan, prompt.passages)
         async with aclosing(draft.sentences()) as sentences:
             async for sentence, audio in sentences:
-                self._conversation.note_said(self._turn_id, sentence)
-                await self._say(sentence, audio)
+                if sentence.violations:
+                    self._note_blocked(sentence)
+                self._conversation.note_said(self._turn_id, sentence.text)
+                await self._say(sentence.text, audio)
         self._services.metrics.question_asked(covered=plan.grounded)
         if self._services.shadow is not None:
             self._services.shadow.offer(self._log.call_ref, self._turn_id, prompt)
+
+    def _note_blocked(self, sentence: Sentence) -> None:
+        """Note that another sentence is said in the place of one with invented figures."""
+        found = [{"kind": v.kind.value, "text": v.text} for v in sentence.violations]
+        self._log.note("answer.blocked", self._turn_id, text=sentence.blocked, violations=found)
+        for violation in sentence.violations:
+            self._services.metrics.grounding_violation(violation.kind.value)
+        # It ends in the offer of a person, as an answer does that nothing covers.
+        self._conversation.note_ungrounded(self._turn_id)
 
     async def _bridge(self, draft: Draft) -> None:
         """Say that it takes a moment, if it does; the caller has heard that when this returns."""

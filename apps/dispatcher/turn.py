@@ -1,8 +1,8 @@
 """One turn: from the caller's words to the assistant's voice, stage by stage.
 
-rewrite → retrieve → generate → speak. `Answers` does the first three of them for one call, without
-changing anything in it, so that they can be done before it is certain that they are wanted; every
-stage's share of the waiting time is measured.
+rewrite → retrieve → generate → check → speak. `Answers` does all but the last for one
+call, without changing anything in it, so that they can be done before it is certain that they are
+wanted; every stage's share of the waiting time is measured.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from apps.core.person import ANYBODY, Person
-from apps.core.sentences import SentenceSplitter
+from apps.core.sentences import SentenceSplitter, split_sentences
 from apps.core.words import words
 from apps.dispatcher.conversation import Conversation
 from apps.dispatcher.services import Knowledge
 from apps.llm.base import Generator
+from apps.llm.grounding import Sources, Violation, check
 from apps.llm.prompt import Exchange, Prompt, assemble
 from apps.llm.rewrite import rewrite, stay_on_topic
 
@@ -99,6 +100,21 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
+class Sentence:
+    """One sentence of an answer, as it may be spoken.
+
+    Attributes:
+        text: The sentence.
+        blocked: The sentence that it stands in the place of; empty for one that was sound.
+        violations: What was wrong with that.
+    """
+
+    text: str
+    blocked: str = ""
+    violations: tuple[Violation, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Answers:
     """Finds and words the answers of one call; changes nothing in it.
 
@@ -139,12 +155,30 @@ class Answers:
             person=self.person,
         )
 
-    async def sentences(self, prompt: Prompt) -> AsyncGenerator[str, None]:
-        """Yield the answer sentence by sentence; close it to stop early.
+    async def sentences(self, prompt: Prompt) -> AsyncGenerator[Sentence, None]:
+        """Yield the answer sentence by sentence, each one checked; close it to stop early.
+
+        A figure that stands in no source ends the answer (docs/grounding.md): in its place comes
+        the line that says so, and the generator is stopped. What follows an invented figure rests
+        on it.
 
         Raises:
             EngineError: No answer could be made, or it broke off.
         """
+        sources = Sources.of(prompt)
+        async with aclosing(self._made(prompt)) as made:
+            async for sentence in made:
+                violations = tuple(check(sentence, sources))
+                if violations:
+                    lines = split_sentences(prompt.no_detail())
+                    yield Sentence(lines[0], sentence, violations)
+                    for line in lines[1:]:
+                        yield Sentence(line)
+                    return
+                yield Sentence(sentence)
+
+    async def _made(self, prompt: Prompt) -> AsyncGenerator[str, None]:
+        """Yield the generator's sentences as they are complete."""
         splitter = SentenceSplitter()
         async with aclosing(self.generator.stream(prompt)) as pieces:
             async for piece in pieces:

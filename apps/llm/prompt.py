@@ -73,12 +73,20 @@ class Prompt:
 
     def dont_know(self) -> str:
         """Return what a question gets that nothing covers: it offers a person where one is."""
+        return self._refusal("dont_know")
+
+    def no_detail(self) -> str:
+        """Return what stands in the place of a figure that no source has; offers one, too."""
+        return self._refusal("no_detail")
+
+    def _refusal(self, name: str) -> str:
+        """Return a line by its name and by whether a person can take the call over."""
         if self.person.can_take_over:
-            line = Line.DONT_KNOW
+            line = Line(name)
         elif not self.person.there:
-            line = Line.DONT_KNOW_ALONE
+            line = Line(f"{name}_alone")
         else:
-            line = Line.DONT_KNOW_CALL if self.person.number else Line.DONT_KNOW_NOT_FROM_HERE
+            line = Line(f"{name}_call" if self.person.number else f"{name}_not_from_here")
         return wording(self.language).line(line, self.slots, number=self.person.number)
 
     def messages(self) -> list[dict[str, str]]:

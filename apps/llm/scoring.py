@@ -11,13 +11,13 @@ from dataclasses import dataclass
 
 from apps.core.policy import InquiryMode
 from apps.core.words import words
+from apps.llm.grounding import Sources, check
 from apps.llm.prompt import Prompt
 from apps.llm.style import max_sentences
 
 PATIENCE_MS = 3000.0
 """An answer whose first sentence takes this long has no mark for speed left."""
 _QUICK_MS = 1000.0
-_NUMBER = re.compile(r"\d+(?:[.,:]\d+)*")
 _WRITTEN = re.compile(r"[*_#`|<>\[\]{}]|https?:|^\s*[-•]\s|^\s*\d+[.)]\s", re.MULTILINE)
 _REFUSAL_LIKENESS = 0.6
 _TELLING_LENGTH = 4
@@ -41,21 +41,21 @@ class AnswerScore:
 def score_answer(prompt: Prompt, sentences: Sequence[str], first_ms: float) -> AnswerScore:
     """Judge an answer.
 
-    What must be: ``answered`` (it says something), ``supported`` (each of its numbers stands in the
-    passages or was said before), ``covered`` (what the knowledge base covers is answered, the
-    rest is not), ``speakable`` (no markup, list or link). What is marked: ``length`` (no longer
-    than the policy allows), ``substance`` (share of its telling words that the passages have),
-    ``speed``.
+    What must be: ``answered`` (it says something), ``supported`` (each of its figures stands in the
+    passages or was said before: apps/llm/grounding), ``covered`` (what the knowledge base covers is
+    answered, the rest is not), ``speakable`` (no markup, list or link). What is marked: ``length``
+    (no longer than the policy allows), ``substance`` (share of its telling words that the passages
+    have), ``speed``.
 
     Args:
         prompt: What was asked, with the passages that were found.
         sentences: The answer; empty where none came.
         first_ms: How long its first sentence took.
     """
-    answer = " ".join(sentences)
+    answer, sources = " ".join(sentences), Sources.of(prompt)
     checks = {
         "answered": bool(words(answer)),
-        "supported": _numbers(answer) <= _numbers(_sources(prompt)),
+        "supported": not any(check(sentence, sources) for sentence in sentences),
         "covered": _refuses(prompt, answer) == (prompt.grounding is None),
         "speakable": _WRITTEN.search("\n".join(sentences)) is None,
     }
@@ -72,10 +72,6 @@ def _sources(prompt: Prompt) -> str:
     said = (text for exchange in prompt.history for text in (exchange.question, exchange.answer))
     facts = (f"{p.question} {p.text}" for p in prompt.passages if p.score >= prompt.covered_score)
     return " ".join((*facts, *said, prompt.question, prompt.dont_know()))
-
-
-def _numbers(text: str) -> frozenset[str]:
-    return frozenset(_NUMBER.findall(text))
 
 
 def _refuses(prompt: Prompt, answer: str) -> bool:

@@ -13,6 +13,12 @@ STAGES: tuple[Stage, ...] = get_args(Stage)
 SPECULATION_OUTCOMES = ("used", "went_on", "other_words", "interrupted", "failed", "ended")
 """What becomes of an answer that was begun early: it is used, or why it was thrown away."""
 
+FIGURES = (
+    *("number", "time", "date", "money", "phone", "email", "web", "account", "plate", "address"),
+    "section",
+)
+"""What a figure of an answer is that stands in no source (apps/llm/grounding)."""
+
 TURN_BUCKETS_S = (
     *(0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.75, 0.9),
     *(1.2, 1.5, 2.0, 3.0, 5.0),

@@ -24,6 +24,7 @@ from prometheus_client import (
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from apps.monitor.metric_info import (
+    FIGURES,
     LAG_BUCKETS_S,
     PROPENSITY_BUCKETS,
     RATING_BUCKETS,
@@ -56,6 +57,8 @@ class Metrics:
             self._turn_latency.labels(stage)
         for covered in ("yes", "no"):
             self._questions.labels(covered)
+        for kind in FIGURES:
+            self._violations.labels(kind)
         for outcome in SPECULATION_OUTCOMES:
             self._speculations.labels(outcome)
 
@@ -135,6 +138,11 @@ class Metrics:
         )
         self._questions = self._counter(
             "tom_questions_total", "Questions looked up in the knowledge base.", "covered"
+        )
+        self._violations = self._counter(
+            "tom_grounding_violations_total",
+            "Figures of a generator that stood in no source; none was spoken.",
+            "kind",
         )
         self._barge_ins = self._counter(
             "tom_barge_ins_total", "Times that a caller talked over the assistant."
@@ -316,6 +324,10 @@ class Metrics:
     def question_asked(self, *, covered: bool) -> None:
         """Count a question, and whether the knowledge base covers it."""
         self._questions.labels("yes" if covered else "no").inc()
+
+    def grounding_violation(self, kind: str) -> None:
+        """Count a figure that stood in no source, and was not spoken: one of `FIGURES`."""
+        self._violations.labels(kind).inc()
 
     def barge_in(self) -> None:
         """Count a caller who talked over the assistant."""

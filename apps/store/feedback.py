@@ -26,7 +26,7 @@ class Flag(StrEnum):
     ENGINE_ERROR = "engine_error"
     """An engine failed in it."""
     UNSAFE = "unsafe"
-    """Something was said, or about to be said, that must not be."""
+    """Something was said that must not be."""
 
 
 class FeedbackKind(StrEnum):

@@ -39,7 +39,7 @@ def test_what_the_embedded_answerer_says_passes(prompt: Prompt, slots: PolicySlo
         (("The registration costs 45 euros.",), "supported"),
         ((PROMPT.dont_know(),), "covered"),
         (("**30 euros 60** for a new car.",), "speakable"),
-        (("A new car costs 30 euros 60, see https://example.org.",), "speakable"),
+        (("The fee for <b>a new car</b> is 30 euros 60.",), "speakable"),
         (("- The registration of a new car costs 30 euros 60.",), "speakable"),
     ],
 )

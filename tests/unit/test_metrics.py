@@ -26,7 +26,7 @@ SEED_METRICS = {
 }
 
 # What a label may say; anything else would let the number of series grow with the calls.
-BOUNDED_LABELS = {"policy_variant", "stage", "engine", "role", "door", "reason"}
+BOUNDED_LABELS = {"kind", "policy_variant", "stage", "engine", "role", "door", "reason"}
 BOUNDED_LABELS |= {"covered", "outcome", "act", "alarm"}
 
 

@@ -1,0 +1,330 @@
+"""How addresses of all sorts, telephone numbers, plates and sections of laws are written. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+
+from apps.core.words import fold
+from apps.llm.grounding.facts import Fact, Kind, Rule
+
+_I = re.IGNORECASE
+_TOP = (
+    "de|com|org|net|eu|info|example|test|invalid|online|shop|app|gov|io|co|uk|us|at|ch|bayern"
+    "|berlin|hamburg|nrw|koeln|saarland|biz|page|site|service|digital"
+)
+_DOMAIN = r"[a-z0-9äöüß](?:[a-z0-9äöüß-]*[a-z0-9äöüß])?(?:\.[a-z0-9äöüß-]+)*\.[a-z]{2,}"
+_SPOKEN_DOMAIN = rf"[\wäöüß-]+(?: (?:dot|Punkt) [\w-]+)*? (?:dot|Punkt) (?:{_TOP})(?!\w)"
+_MAIL_WORDS = re.compile(r"mail|schreiben|schicken|write|send", _I)
+_NAMES = re.compile("[a-z]+")
+_NO_MAILBOX = frozenset(
+    _NAMES.findall(
+        "us are is available online register book apply reach visit found look form them it here"
+        " website site page homepage also and or appointment deregister"
+    )
+)
+
+
+def _domain(text: str) -> str:
+    text = re.sub(r" (?:dot|punkt) ", ".", text.lower())
+    return re.sub(r"^(?:https?://)?(?:www\.)?", "", text).rstrip("/.,;:!?)")
+
+
+def _email(match: re.Match[str], language: str) -> Sequence[Fact]:
+    box = re.sub(r" (?:dot|punkt|minus|dash|hyphen) ", ".", match["box"].lower())
+    spoken = match["at"].strip().lower() == "at"
+    # "The form is at sonnenfurt.example": English says so of places, too.
+    place = language == "en" and not _MAIL_WORDS.search(match.string)
+    if spoken and (place or box in _NO_MAILBOX):
+        return ()
+    domain = _domain(match["domain"])
+    return [Fact(Kind.EMAIL, "", (f"email:{box}@{domain}",))]
+
+
+def _web(match: re.Match[str], language: str) -> Sequence[Fact]:
+    whole = _domain(match.group())
+    host = whole.partition("/")[0]
+    return [Fact(Kind.WEB, "", (f"web:{whole}",), (f"web:{host}",))]
+
+
+def _account(match: re.Match[str], language: str) -> Sequence[Fact]:
+    return [Fact(Kind.ACCOUNT, "", (f"account:{re.sub(r'[^0-9A-Z]', '', match.group().upper())}",))]
+
+
+# --- sections of laws
+
+_LAW = (
+    r"[A-ZÄÖÜ][a-zäöü]*[A-ZÄÖÜ][A-Za-zÄÖÜäöü]*"
+    r"|[A-ZÄÖÜ][a-zäöüß]*(?:-[A-ZÄÖÜ][a-zäöüß]+)*(?:gesetz(?:es|buchs?)?|ordnung)"
+    r"|(?:[A-Z][a-z]+ )+(?:Act|Code|Ordinance|Regulations?)"
+)
+_ROMAN = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100}
+
+
+def _arabic(text: str) -> str:
+    if not text[0].isalpha():
+        return text.lower()
+    values = [_ROMAN[sign] for sign in text.upper()]
+    pairs = zip(values, [*values[1:], 0], strict=True)
+    return str(sum(-a if a < b else a for a, b in pairs))
+
+
+def _section(match: re.Match[str], language: str) -> Sequence[Fact]:
+    levels = [_arabic(match["n"]), match["sub"] or match["sub2"], match["sentence"], match["point"]]
+    law = fold(match["law"] or "")
+    known, path = [], "section"
+    for name, level in zip(("", "sub", "sentence", "point"), levels, strict=True):
+        if level:
+            path = f"{path}:{name}{level}"
+            known.append(path)
+    key = f"{path}@{law}" if law else path
+    laws = [f"{path}@{law}" for path in known] if law else []
+    sub = [f"subsection:{levels[1]}"] if levels[1] else []
+    return [Fact(Kind.SECTION, "", (key,), (*known, *laws, *sub))]
+
+
+def _subsection(match: re.Match[str], language: str) -> Sequence[Fact]:
+    return [Fact(Kind.SECTION, "", (f"subsection:{match['n']}",))]
+
+
+# --- plates, telephone numbers
+
+
+def _plate(match: re.Match[str], language: str) -> Sequence[Fact]:
+    return [Fact(Kind.PLATE, "", (f"id:{re.sub(r'[^0-9A-ZÄÖÜ]', '', match.group().upper())}",))]
+
+
+def _phone(least: int) -> Callable[[re.Match[str], str], Sequence[Fact]]:
+    def read(match: re.Match[str], language: str) -> Sequence[Fact]:
+        said = match["digits"]
+        digits = _dialled(said)
+        if len(digits) < least:
+            return ()
+        groups = [re.sub(r"\D", "", group) for group in re.split(r", | - |/", said)]
+        groups += re.findall(r"\d{3,}", said)
+        also = tuple(f"phone:{group}" for group in groups if len(group) >= 3)
+        return [Fact(Kind.PHONE, "", (f"phone:{digits}",), also)]
+
+    return read
+
+
+def _dialled(said: str) -> str:
+    """Return the digits as they are dialled within Germany."""
+    digits = re.sub(r"\D", "", said.replace("(0)", ""))
+    if said.lstrip().startswith(("+49", "+ 49", "+4 9")):
+        return "0" + digits[2:]
+    return "0" + digits[4:] if digits.startswith("0049") else digits
+
+
+# --- streets
+
+_NO_STREET = frozenset(
+    _NAMES.findall(
+        "einbahnstrasse landstrasse bundesstrasse spielstrasse seitenstrasse nebenstrasse"
+        " fahrradstrasse autostrasse querstrasse kraftfahrstrasse privatstrasse"
+    )
+)
+_ROOMS = (
+    r"Zimmer|Schalter|Raum|Stock|Etage|Teil|Paragra\w+|Nummer|Gebäude|Halle|Gleis|Feld|Abschnitt"
+    r"|Artikel|Absatz|Haus|Eingang|Automaten?|Tag|Jahr|Internet|Alter|Klasse|Januar|Februar|März"
+    r"|April|Mai|Juni|Juli|August|September|Oktober|November|Dezember"
+)
+_SUFFIX = (
+    r"(?:stra(?:ß|ss)e|str\.?|gasse|allee|chaussee|weg|platz|ring|damm|ufer|markt|hof|steig|park)"
+)
+_STREET_EN = r"(?:Street|Road|Avenue|Lane|Square|Drive|Boulevard|St\.|Rd\.|Ave\.)"
+_NO = r"(?P<no>\d+(?: ?[a-z](?!\w))?)"
+
+
+def _address(match: re.Match[str], language: str) -> Sequence[Fact]:
+    parts = match.groupdict()
+    street = re.sub(r"str\.?$", "strasse", fold(match["street"].strip()))
+    street = re.sub(r"[^a-z0-9]", "", re.sub(r"\bst\.$", "street", street))
+    if street in _NO_STREET and not parts.get("no"):
+        return ()
+    no = re.sub(r"\s", "", parts.get("no") or "").lower()
+    key = f"address:{street}:{no}" if no else f"address:{street}"
+    return [Fact(Kind.ADDRESS, "", (key,), (f"address:{street}",))]
+
+
+_RUN = r"\d(?:(?:[ /-]|, )?\d)+"
+_NOT_COUNTED = (
+    r"(?!\d)(?![.,:]\d)(?! ?(?:%|€|Euro|Uhr|Cent|cent|a\.?m|p\.?m|o'clock|Kilo|kilo|k[mg]\b"
+    r"|Minut|Stunde|Tag|Woche|Monat|Jahr|day|week|month|year|hour|minute))"
+)
+_CALLS = (
+    r"(?:Telefon\w*|Tel\.|Rufnummer|Durchwahl|Hotline|Fax\w*|Notruf\w*|Nummer"
+    r"|(?:tele)?phone(?: number)?|number|call|dial|ring|extension"
+    r"|wählen Sie|rufen Sie|anrufen|erreich\w+)"
+)
+
+CONTACTS = (
+    Rule(
+        re.compile(
+            rf"(?P<box>[\w.+-]+)(?P<at> ?(?:@|\(at\)|\[at\]|klammeraffe) ?)"
+            rf"(?P<domain>{_SPOKEN_DOMAIN}|{_DOMAIN})",
+            _I,
+        ),
+        _email,
+        digits=False,
+        cues=("@", "(at)", "[at]", "klammeraffe"),
+    ),
+    Rule(
+        re.compile(
+            r"(?P<box>[\w+-]+(?:(?:\.| (?:dot|Punkt|minus|dash|hyphen) )[\w+-]+)*)"
+            r"(?P<at> (?:at|ät) )"
+            rf"(?P<domain>{_SPOKEN_DOMAIN}|{_DOMAIN})",
+            _I,
+        ),
+        _email,
+        digits=False,
+        cues=(" at ", " ät "),
+    ),
+    Rule(
+        re.compile(rf"(?:https?://|www\.|(?<![\w@.]))(?:{_DOMAIN})(?:/[^\s,;!?)]*)?(?!\w)"),
+        _web,
+        digits=False,
+    ),
+    Rule(
+        re.compile(rf"\b(?:www (?:dot|Punkt) )?{_SPOKEN_DOMAIN}", _I),
+        _web,
+        digits=False,
+        cues=(" dot ", " punkt "),
+    ),
+    Rule(re.compile(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){3,7}(?: ?[A-Z0-9]{1,3})?\b"), _account),
+    Rule(
+        re.compile(
+            r"(?:§§? ?|\bParagra(?:f|ph)(?:en)? |\bArt(?:ikels?|icles?|\.) ?|\b[Ss]ections? "
+            r"|\b[Ss]ec\. ?|\bAbschnitte?s? |\b[Cc]lauses? )(?P<n>\d+[a-z]?|[IVXLC]+)(?!\w)"
+            r"(?:,? ?(?:Abs(?:atz|\.)|[Ss]ubsection|[Pp]ara(?:graph|\.)) ?\(?(?P<sub>\d+)\)?"
+            r"|\((?P<sub2>\d+)\))?"
+            r"(?:,? (?:Satz|sentence) (?P<sentence>\d+))?"
+            r"(?:,? (?:Nr\.|Nummer|no\.|number) ?(?P<point>\d+))?"
+            rf"(?: (?:der |des |of the )?(?P<law>{_LAW})(?!\w))?"
+        ),
+        _section,
+        digits=False,
+        cues=("§", "paragra", "art", "sec", "abschnitt", "clause"),
+    ),
+    Rule(
+        re.compile(r"\b(?:Abs(?:atz|\.)|[Ss]ubsection) ?\(?(?P<n>\d+)\)?"),
+        _subsection,
+        cues=("abs", "subsection"),
+    ),
+    Rule(re.compile(r"\b[A-ZÄÖÜ]{1,3}[- ][A-Z]{1,2}[- ]?\d{1,4} ?[EH]?\b"), _plate),
+    Rule(re.compile(r"\b(?:[A-ZÄÖÜ][ ,-]+){2,5}(?:\d ?){1,4}(?:[EH]\b)?(?!\w)"), _plate),
+)
+"""These go first."""
+
+PHONES = (
+    Rule(re.compile(r"(?<!\w)(?P<digits>(?:\+ ?|00)\d[\d ()/.-]{5,}\d)"), _phone(7)),
+    Rule(
+        re.compile(
+            rf"(?<![\w.,:])(?P<digits>\(?0(?:(?:[ /.-]|, | - |\) ?| \(0\) )?\d)+){_NOT_COUNTED}"
+        ),
+        _phone(5),
+    ),
+    Rule(
+        re.compile(rf"\b{_CALLS}\W+(?:\w+\W+){{0,3}}?(?P<digits>{_RUN}){_NOT_COUNTED}", _I),
+        _phone(3),
+    ),
+    Rule(
+        re.compile(r"(?<![\d.,:] )(?<!\w)(?P<digits>\d(?: \d){2,}(?:, \d(?: \d)*)*)(?!\w)"),
+        _phone(3),
+    ),
+    Rule(re.compile(r"(?<!\w)(?P<digits>\d{1,4}(?: \d{1,4}){3,})(?!\w)"), _phone(6)),
+)
+"""These go behind money and times."""
+
+STREETS = (
+    Rule(
+        re.compile(rf"\b(?P<street>[\wäöüß-]{{2,}}{_SUFFIX}) {_NO}\b", _I),
+        _address,
+        cues=(
+            "str",
+            "gasse",
+            "allee",
+            "chaussee",
+            "weg",
+            "platz",
+            "ring",
+            "damm",
+            "ufer",
+            "markt",
+            "hof",
+            "steig",
+            "park",
+        ),
+    ),
+    Rule(
+        re.compile(
+            r"\b(?P<street>[A-ZÄÖÜ][\w-]+ (?:Straße|Strasse|Str\.|Platz|Weg|Allee"
+            rf"|{_STREET_EN})) {_NO}\b"
+        ),
+        _address,
+        cues=(
+            "stra",
+            "str.",
+            "platz",
+            "weg",
+            "allee",
+            "street",
+            "road",
+            "avenue",
+            "lane",
+            "square",
+            "drive",
+            "boulevard",
+            "st.",
+            "rd.",
+            "ave.",
+        ),
+    ),
+    Rule(
+        re.compile(rf"\b{_NO},? (?P<street>[A-Z][\w-]+ {_STREET_EN})(?!\w)"),
+        _address,
+        cues=(
+            "street",
+            "road",
+            "avenue",
+            "lane",
+            "square",
+            "drive",
+            "boulevard",
+            "st.",
+            "rd.",
+            "ave.",
+        ),
+    ),
+    Rule(
+        re.compile(
+            rf"\b(?P<street>(?:Am|An der|An den|Auf dem|Auf der|In der|Im|Zum|Zur|Unter den"
+            rf"|Hinter dem) (?!(?:{_ROOMS})\b)[A-ZÄÖÜ][a-zäöüß]+) {_NO}\b"
+            r"(?![.:]\d)(?! ?(?:Uhr|Euro|%))"
+        ),
+        _address,
+    ),
+    Rule(
+        re.compile(r"\b(?P<street>[A-ZÄÖÜ][\w-]{2,}(?:stra(?:ß|ss)e|gasse|allee|chaussee))\b"),
+        _address,
+        digits=False,
+        cues=("stra", "gasse", "allee", "chaussee"),
+    ),
+    Rule(
+        re.compile(rf"\b(?P<street>[A-Z][a-z-]+ {_STREET_EN})(?!\w)"),
+        _address,
+        digits=False,
+        cues=(
+            "street",
+            "road",
+            "avenue",
+            "lane",
+            "square",
+            "drive",
+            "boulevard",
+            "st.",
+            "rd.",
+            "ave.",
+        ),
+    ),
+)
