@@ -22,7 +22,7 @@ h1 { font-size: 1.6rem; } h2 { font-size: 1.2rem; margin-top: 2.2rem; }
 a { color: var(--first); }
 .verdict { border-left: 4px solid var(--first); padding: .4rem 1rem; font-size: 1.1rem; }
 .bad { border-color: var(--second); }
-.scroll { overflow-x: auto; }
+.scroll { overflow-x: auto; margin: 1rem 0; } .said { min-width: 16rem; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
 caption { text-align: left; color: var(--muted); padding-bottom: .3rem; }
 th, td { text-align: left; padding: .25rem .6rem; border-bottom: 1px solid var(--line);
@@ -31,6 +31,7 @@ tbody th { white-space: nowrap; }
 figure { margin: 1rem 0; } figure svg { width: 100%; height: auto; max-width: 46rem; }
 figcaption { color: var(--muted); }
 """
+_SENTENCE = 40  # longer text needs room, or a narrow screen makes a tower of it
 
 
 def page(title: str, body: Iterable[str]) -> str:
@@ -60,7 +61,7 @@ def table(caption: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> s
     body = "".join(
         "<tr>"
         + f'<th scope="row">{escape(row[0])}</th>'
-        + "".join(f"<td>{escape(cell)}</td>" for cell in row[1:])
+        + "".join(_cell(text) for text in row[1:])
         + "</tr>"
         for row in rows
     )
@@ -69,6 +70,11 @@ def table(caption: str, head: Sequence[str], rows: Iterable[Sequence[str]]) -> s
         f"<caption>{escape(caption)}</caption><thead><tr>{top}</tr></thead>"
         f"<tbody>{body}</tbody></table></div>"
     )
+
+
+def _cell(text: str) -> str:
+    kind = ' class="said"' if len(text) > _SENTENCE else ""
+    return f"<td{kind}>{escape(text)}</td>"
 
 
 def figure(number: int, plot: Plot) -> str:

@@ -214,10 +214,8 @@ def _policies(found: Findings) -> Plot | None:
 
     refused = len(found.judged.policies) - len(told)
     best = max(told, key=lambda p: _sure(p.logged).value)
-    text = (
-        f"Had one policy served every call, {best.policy} would have earned most of those that "
-        f"the log can tell of. {refused} are refused, since the log is worth too little of them."
-    )
+    text = f"Had one policy served every call, {best.policy} would have earned most"
+    text += f" of those that the log can tell of. {refused} are refused." if refused else "."
     return plot(TITLES["policies"], text, draw, 2 * len(told))
 
 
