@@ -60,9 +60,8 @@ def release(
     if free is None:
         console.print(f"Event {event} was released before: nothing has changed.")
     else:
-        console.print(
-            escape(f"Event {event} counts from now on: {free.variant}, reward {free.reward:+.2f}.")
-        )
+        said = "abandoned" if free.reward is None else f"reward {free.reward:+.2f}"
+        console.print(escape(f"Event {event} counts from now on: {free.variant}, {said}."))
 
 
 def held_by_reason(db: Database) -> dict[str, int]:

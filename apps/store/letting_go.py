@@ -63,7 +63,10 @@ _LOOSE_FEEDBACK = (
 
 
 def _loose_id(event_id: str) -> str:
-    """Return an id that leads to no call; one made of a ``seq`` does not, and folds read it."""
+    """Return an id that leads to no call; one made of a ``seq`` does not, and is needed.
+
+    It keeps what was released from being released once more.
+    """
     if event_id.startswith(RELEASE):
         return event_id
     return CUT_LOOSE + secrets.token_hex(12)

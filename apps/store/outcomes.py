@@ -8,18 +8,24 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy import Connection, and_, bindparam, select
+from sqlalchemy import Connection, and_, bindparam, exists, select
 
 from apps.core.ids import DEFAULT_TENANT
-from apps.store.feedback import RELEASE, FeedbackKind
+from apps.store.feedback import FeedbackKind
 from apps.store.tables import decisions, feedback_events
 
 _event, _choice = feedback_events.c, decisions.c
+_earlier = feedback_events.alias("earlier").c
+_REPEATS = exists().where(
+    _earlier.call_ref == _event.call_ref,
+    _earlier.variant == _event.variant,
+    _earlier.kind.in_([FeedbackKind.FEEDBACK.value, FeedbackKind.ABANDONED.value]),
+    _earlier.seq < _event.seq,
+)
 # Built once: building a statement costs more than running it.
 _SINCE = (
     select(
         _event.seq,
-        _event.event_id,
         _event.kind,
         _event.variant,
         _event.reward,
@@ -29,6 +35,7 @@ _SINCE = (
         _event.held,
         _choice.stage,
         _choice.propensities,
+        _REPEATS.label("repeats"),
     )
     .outerjoin_from(
         feedback_events,
@@ -53,7 +60,8 @@ class OutcomeRow:
         flags: What went wrong in the call, whatever its reward is.
         learns: The call may teach.
         held: It was found suspicious: it counts for nothing.
-        released: It says again what was held, and counts.
+        first: No earlier event told the end of this call with this variant. Sent twice, or held
+            and then released, a call has several; it was drawn once.
         stage: The variant's stage when it was chosen; empty without a choice.
         propensities: The probability of every variant when it was chosen; empty without a choice.
     """
@@ -66,7 +74,7 @@ class OutcomeRow:
     flags: Sequence[str] = ()
     learns: bool = True
     held: bool = False
-    released: bool = False
+    first: bool = True
     stage: str = ""
     propensities: Mapping[str, float] = field(default_factory=dict)
 
@@ -87,7 +95,7 @@ def outcomes_since(
             tuple(r.flags),
             r.learns,
             r.held is not None,
-            r.event_id.startswith(RELEASE),
+            not r.repeats,
             r.stage or "",
             r.propensities or {},
         )

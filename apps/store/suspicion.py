@@ -15,6 +15,7 @@ from apps.store.feedback import FeedbackKind, FeedbackRow, event_of
 from apps.store.tables import decisions, feedback_events
 
 _TELLS = (FeedbackKind.FEEDBACK.value, FeedbackKind.REVISION.value)
+_ENDS = (*_TELLS, FeedbackKind.ABANDONED.value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ _OF_SUBJECT = (
     .where(
         feedback_events.c.tenant == bindparam("tenant"),
         feedback_events.c.subject == bindparam("subject"),
-        feedback_events.c.kind.in_(_TELLS),
+        feedback_events.c.kind.in_(bindparam("kinds", expanding=True)),
     )
     .order_by(feedback_events.c.seq.desc())
     .limit(bindparam("most"))
@@ -65,10 +66,24 @@ _ANY_DECISION = select(decisions.c.seq).where(decisions.c.tenant == bindparam("t
 
 
 def events_of_subject(
-    conn: Connection, subject: str, limit: int, *, tenant: str = DEFAULT_TENANT
+    conn: Connection,
+    subject: str,
+    limit: int,
+    *,
+    tenant: str = DEFAULT_TENANT,
+    abandoned: bool = False,
 ) -> list[FeedbackRow]:
-    """Return a caller's latest rewarded events, held ones too, the newest first."""
-    given = {"subject": subject, "most": limit, "tenant": tenant}
+    """Return a caller's latest rewarded events, held ones too, the newest first.
+
+    Args:
+        conn: A connection.
+        subject: The caller's pseudonym.
+        limit: Most that are returned.
+        tenant: Whose caller.
+        abandoned: Calls that ended before their first answer too.
+    """
+    kinds = _ENDS if abandoned else _TELLS
+    given = {"subject": subject, "most": limit, "tenant": tenant, "kinds": kinds}
     return [event_of(row) for row in conn.execute(_OF_SUBJECT, given)]
 
 

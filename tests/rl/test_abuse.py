@@ -23,6 +23,7 @@ from apps.rl.abuse.quality import WEIGHTS
 from apps.rl.abuse.release import list_held, release
 from apps.rl.abuse.sieve import QUALITY, WINSORISED
 from apps.rl.abuse.winsor import winsorised
+from apps.rl.guard.stages import Stage
 from apps.rl.observer import LearningObserver
 from apps.rl.selector import CallFeedback, PolicySelector
 from apps.rl.signals import CallFacts, TurnFacts
@@ -322,14 +323,91 @@ def test_a_reward_far_out_counts_as_one_less_far_out_and_the_raw_one_can_be_told
     assert row.reward - row.components[WINSORISED] == pytest.approx(1.0)
 
 
-def test_trial_calls_and_abandoned_ones_are_let_through_as_they_are(parts: Parts) -> None:
+def test_trial_calls_and_what_is_set_by_hand_are_let_through_as_they_are(parts: Parts) -> None:
     with parts.db.transaction() as conn:
-        for row in (
-            event("c1", learns=False),
-            event("c2", kind=FeedbackKind.ABANDONED, reward=None),
-            event("c3", kind=FeedbackKind.ADMIN),
-        ):
+        for row in (event("c1", learns=False), event("c3", kind=FeedbackKind.ADMIN)):
             assert Sieve().sift(conn, row) is row
+
+
+def test_a_caller_who_hangs_up_again_and_again_is_counted_no_more_than_another(
+    parts: Parts,
+) -> None:
+    def left(n: int, hours: int = 0) -> str | None:
+        row = event(
+            f"c{n}",
+            kind=FeedbackKind.ABANDONED,
+            variant=f"v{n % 8}",
+            reward=None,
+            at_hour=NOON + timedelta(hours=hours),
+        )
+        return put(parts, row).held
+
+    assert [left(n) for n in range(6)] == [None] * 4 + ["burst"] * 2
+    assert left(8, hours=1) == "identical"  # it is v0's turn again
+    assert [left(n, hours=1) for n in (6, 7)] == [None, None]
+    assert left(12, hours=2) == "too_many"
+    anonymous = [
+        event(f"c{n}", kind=FeedbackKind.ABANDONED, reward=None, subject=None)
+        for n in range(20, 30)
+    ]
+    assert all(put(parts, row).held is None for row in anonymous)
+
+
+def test_a_call_is_abandoned_once_and_with_the_variant_that_it_had(parts: Parts) -> None:
+    with parts.db.transaction() as conn:
+        add_decision(conn, DecisionRow("c1", "v1a", 1.0, {"v1a": 1.0}, {}, "why", True, 0))
+    left = event("c1", kind=FeedbackKind.ABANDONED, reward=None, subject=None)
+    assert put(parts, replace(left, variant="v1d")).held == "other_variant"
+    with parts.db.transaction() as conn:
+        for name, found in (("one", None), ("two", "same_call")):
+            sifted = Sieve().sift(conn, replace(left, event_id=name))
+            append_feedback(conn, sifted)
+            assert sifted.held == found
+
+
+def test_one_caller_cannot_have_a_variant_paused(parts: Parts) -> None:
+    """By hanging up whenever it answers, which its first words tell."""
+    mostly = {"v1a": 0.9, "v2b": 0.1}
+    parts.calls(mostly, [("v1a", 0.5, ())] * 60)
+    with parts.db.transaction() as conn:
+        for n in range(8):
+            add_decision(conn, DecisionRow(f"c{n}", "v2b", 0.1, mostly, {}, "", True, 0))
+            row = event(
+                f"c{n}",
+                kind=FeedbackKind.ABANDONED,
+                variant="v2b",
+                reward=None,
+                flags=["hang_up"],
+                at_hour=NOON + timedelta(hours=n // 8),
+            )
+            append_feedback(conn, Sieve().sift(conn, row))
+    parts.calls(mostly, [("v1a", 0.5, ())] * 5)
+    assert parts.guard().status()["v2b"].stage is Stage.NEW
+
+
+def test_the_same_call_told_again_and_again_raises_no_alarm(parts: Parts) -> None:
+    """Else whoever can send feedback could have everything rolled back."""
+    chances = {"v1a": 0.9, "v2b": 0.1}
+    with parts.db.transaction() as conn:
+        add_decision(conn, DecisionRow("c1", "v2b", 0.1, chances, {}, "", True, 0))
+        for n in range(30):
+            row = event("c1", event_id=f"again {n}", variant="v2b", subject=None)
+            append_feedback(conn, Sieve().sift(conn, row))
+    guard = parts.guard()
+    assert guard.acts() == []
+    assert guard.state.ledger.mismatch.ratios["v2b"].chosen == 1
+
+
+def test_what_is_told_of_calls_elsewhere_hides_no_failing_variant(parts: Parts) -> None:
+    mostly = {"v1a": 0.9, "v2b": 0.1}
+    parts.calls(mostly, [("v1a", 0.5, ())] * 60)
+    parts.calls(mostly, [("v2b", None, ["hang_up"]), ("v1a", 0.5, ())] * 4)
+    with parts.db.transaction() as conn:
+        for n in range(40):
+            left = event(f"c{n}", kind=FeedbackKind.ABANDONED, reward=None, variant="v2b")
+            append_feedback(conn, Sieve().sift(conn, replace(left, subject=None)))
+    parts.calls(mostly, [("v2b", None, ["hang_up"]), ("v1a", 0.5, ())])
+    assert parts.guard().status()["v2b"].stage is Stage.PAUSED
 
 
 def test_feedback_on_another_variant_than_the_call_had_is_held(parts: Parts) -> None:
@@ -359,6 +437,18 @@ def test_what_is_not_held_cannot_be_released(parts: Parts) -> None:
     for seq in (sound.seq, 999):
         with pytest.raises(InvalidFeedback, match="is not held"), parts.db.transaction() as conn:
             release(conn, seq)
+
+
+def test_a_call_that_counts_already_is_not_released_once_more(parts: Parts) -> None:
+    put(parts, event("c1"))
+    with parts.db.transaction() as conn:
+        twice = Sieve().sift(conn, event("c1", event_id="again"))
+        append_feedback(conn, twice)
+        again = feedback_of_call(conn, "c1")[-1]
+        assert again.held == "same_call"
+        with pytest.raises(InvalidFeedback, match="counts already"):
+            release(conn, again.seq)
+    assert pulls(parts) == 1
 
 
 def revision_of(row: FeedbackRow, rating: int, reward: float) -> FeedbackRow:
@@ -473,6 +563,11 @@ def test_operators_list_what_is_held_and_release_it(settings_in: Callable[..., P
     assert "No feedback is held" in rl.invoke(rl_app, ["held"]).output
     assert '"held": {}' in rl.invoke(rl_app, ["status", "--json"]).output
     assert "(released)" in rl.invoke(rl_app, ["held", "--all"]).output
+    left = event("c1", event_id="l", call_ref="c3", kind=FeedbackKind.ABANDONED, reward=None)
+    with defaults.default_database().transaction() as conn:
+        append_feedback(conn, replace(left, held="burst"))
+        seq = str(feedback_of_call(conn, "c3")[0].seq)
+    assert "v1a, abandoned." in rl.invoke(rl_app, ["release", seq]).output
     wrong = rl.invoke(rl_app, ["release", "999"])
     assert wrong.exit_code != 0
     assert "is not held" in wrong.output

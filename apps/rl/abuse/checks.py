@@ -127,6 +127,17 @@ def regular(event: Told, history: History, limits: Limits) -> bool:
     return len(lengths) >= limits.regular_calls and median(gaps(lengths)) <= limits.regular_gap
 
 
+def left_before(event: Told, history: History, limits: Limits) -> bool:
+    """Return whether the caller left this variant before its first answer already.
+
+    A variant's first words tell it from others: who hangs up on one each time is one voice only.
+    """
+    return any(
+        other.abandoned and other.held is None and other.variant == event.variant
+        for other in calls_of(history.of_subject)
+    )
+
+
 def gaps(lengths: Sequence[float]) -> list[float]:
     """Return each length's relative distance to the nearest other one; at least two are given."""
     ordered = sorted(lengths)
@@ -149,3 +160,13 @@ CHECKS: tuple[tuple[Reason, Check], ...] = (
     (Reason.SHARE, share),
 )
 """In the order in which they are asked: what says most about the event comes first."""
+
+CHECKS_OF_ABANDONED: tuple[tuple[Reason, Check], ...] = (
+    (Reason.SAME_CALL, same_call),
+    (Reason.OTHER_VARIANT, other_variant),
+    (Reason.IDENTICAL, left_before),
+    (Reason.BURST, burst),
+    (Reason.TOO_MANY, too_many),
+)
+"""Of a call that ended before its first answer: it moves no posterior, but may trip a
+breaker."""

@@ -27,7 +27,8 @@ class Reason(StrEnum):
     SHARE = "share"
     """The caller's share of the variant's latest rewards is used up."""
     IDENTICAL = "identical"
-    """The same caller told exactly the same, to the last digit of the duration, before."""
+    """The same caller told exactly the same, to the last digit of the duration, before; or left
+    the same variant before its first answer, before."""
     COPIED = "copied"
     """Several other callers told exactly the same of this variant."""
     PARTISAN = "partisan"
@@ -98,17 +99,18 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """One rewarded event, as far as abuse can be seen in it.
+    """One call's event, as far as abuse can be seen in it.
 
     Attributes:
         variant: The variant that it is about.
-        reward: In [-1, 1], before anything is cut.
+        reward: In [-1, 1], before anything is cut; 0 for an abandoned call.
         signals: What the reward was made of, by their names.
         hour: Whole hours since 1970.
         call_ref: The call's pseudonym.
         subject: The caller's pseudonym; None for a caller who cannot be told from others.
         held: Why it does not count; None for a sound one.
         revision: It takes the place of an earlier event of the same call.
+        abandoned: The call ended before its first answer.
     """
 
     variant: str
@@ -119,6 +121,7 @@ class Told:
     subject: str | None = None
     held: str | None = None
     revision: bool = False
+    abandoned: bool = False
 
     @property
     def rating(self) -> int | None:

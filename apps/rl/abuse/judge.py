@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from apps.rl.abuse.checks import CHECKS
+from apps.rl.abuse.checks import CHECKS, CHECKS_OF_ABANDONED
 from apps.rl.abuse.evidence import History, Limits, Reason, Told
 from apps.rl.abuse.quality import Quality, quality
 from apps.rl.abuse.winsor import winsorised
@@ -23,6 +23,18 @@ class Verdict:
     held: Reason | None
     reward: float
     quality: Quality
+
+
+def judge_abandoned(event: Told, history: History, limits: Limits) -> Reason | None:
+    """Return why a call that ended before its first answer does not count; None if it does.
+
+    Args:
+        event: The event; its reward means nothing.
+        history: What came before it: of the caller, abandoned calls too.
+        limits: What is too much.
+    """
+    found = (why for why, holds in CHECKS_OF_ABANDONED if holds(event, history, limits))
+    return next(found, None)
 
 
 def judge(event: Told, history: History, limits: Limits) -> Verdict:

@@ -61,7 +61,8 @@ def release(conn: Connection, seq: int, *, tenant: str = DEFAULT_TENANT) -> Feed
         The appended event; None when it was released before (and nothing has changed).
 
     Raises:
-        InvalidFeedback: There is no such event, it is not held, or what it revises is held.
+        InvalidFeedback: There is no such event, it is not held, what it revises is held, or its
+            call counts already by another event.
     """
     event = event_by_seq(conn, seq, tenant=tenant)
     if event is None or event.held is None:
@@ -93,6 +94,12 @@ def _freed(conn: Connection, event: FeedbackRow, of_call: Sequence[FeedbackRow])
             )
         age = rewards_counted_since(conn, sound[0].seq, tenant=event.tenant)
         return replace(free, revises=sound[-1].reward, revised_age=age)
+    if any(e.held is None for e in of_call):
+        raise InvalidFeedback(
+            f"The call of event {event.seq} counts already, by another event.",
+            hint="A call counts once.",
+            code="same_call",
+        )
     later = [e for e in of_call if e.kind is FeedbackKind.REVISION and e.held and e.seq > event.seq]
     if not later:
         return free

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from apps.core.clock import utc_hour, utc_now
 from apps.rl.abuse.evidence import History, Limits, Peer, Told
-from apps.rl.abuse.judge import Verdict, judge
+from apps.rl.abuse.judge import Verdict, judge, judge_abandoned
 from apps.store.feedback import FeedbackKind, FeedbackRow, feedback_of_call
 from apps.store.suspicion import any_decision, events_of_subject, latest_rewards, variant_of_call
 
@@ -39,18 +39,40 @@ class Sieve:
         """Return the event as it is to be appended: held or not, its reward winsorised.
 
         To be called in the transaction that appends it, so that no two events of one caller pass
-        where one may. Events without a reward, set by hand, or of calls that do not learn come
-        back as they are.
+        where one may. Events set by hand, or of calls that do not learn, come back as they are.
 
         Args:
             conn: A connection that may write.
             event: The event; its reward is the raw one.
         """
-        judged = event.kind in (FeedbackKind.FEEDBACK, FeedbackKind.REVISION)
-        if event.reward is None or not event.learns or not judged:
+        if not event.learns or event.kind is FeedbackKind.ADMIN:
             return event
         event = replace(event, at_hour=utc_hour(event.at_hour or self._clock()))
+        if event.kind is FeedbackKind.ABANDONED:
+            held = judge_abandoned(
+                told(event), self._history_of_abandoned(conn, event), self.limits
+            )
+            return replace(event, held=None if held is None else held.value)
+        if event.reward is None:
+            return event
         return marked(event, judge(told(event), self._history(conn, event), self.limits))
+
+    def _history_of_abandoned(self, conn: Connection, event: FeedbackRow) -> History:
+        """Return what came before a call without a reward, calls of its kind among it."""
+        call, subject = event.call_ref, event.subject
+        of_call = [] if call is None else feedback_of_call(conn, call)
+        of_subject = (
+            []
+            if subject is None
+            else events_of_subject(
+                conn, subject, self.limits.history, tenant=event.tenant, abandoned=True
+            )
+        )
+        return History(
+            of_call=[told(e) for e in of_call],
+            of_subject=[told(e) for e in of_subject if e.call_ref != call],
+            call_variant=None if call is None else variant_of_call(conn, call),
+        )
 
     def _history(self, conn: Connection, event: FeedbackRow) -> History:
         call, subject, tenant = event.call_ref, event.subject, event.tenant
@@ -74,22 +96,17 @@ class Sieve:
 
 
 def told(event: FeedbackRow) -> Told:
-    """Return a rewarded event as far as abuse can be seen in it.
-
-    Raises:
-        ValueError: It has no reward.
-    """
-    if event.reward is None:
-        raise ValueError("only rewarded events can be judged")
+    """Return an event as far as abuse can be seen in it; one without a reward has 0."""
     return Told(
         variant=event.variant,
-        reward=event.reward - event.components.get(WINSORISED, 0.0),
+        reward=(event.reward or 0.0) - event.components.get(WINSORISED, 0.0),
         signals=MappingProxyType(dict(event.signals)),
         hour=0 if event.at_hour is None else int(event.at_hour.timestamp() // 3600),
         call_ref=event.call_ref,
         subject=event.subject,
         held=event.held,
         revision=event.kind is FeedbackKind.REVISION,
+        abandoned=event.kind is FeedbackKind.ABANDONED,
     )
 
 

@@ -150,14 +150,14 @@ def _after(ledger: Ledger, row: OutcomeRow, rules: BudgetRules) -> Ledger:
     mismatch, seen = ledger.mismatch, ledger.seen
     call = row.kind in (FeedbackKind.FEEDBACK, FeedbackKind.ABANDONED)
     drawn = sum(p > 0.0 for p in row.propensities.values()) > 1
-    if row.learns and call and drawn and not row.released:
-        # A held call was drawn like any other, and one that is released was counted then.
+    if row.learns and call and drawn and row.first:
+        # A held call was drawn like any other, and whatever else is told of it was counted then.
         mismatch = mismatch.add(row.variant, row.propensities)
     if row.learns and row.held and drawn and UNSAFE in row.flags:
         # Whatever made the caller suspicious, this was found by the system itself.
         breakers = breakers.add(row.variant, [UNSAFE])
     if row.learns and not row.held:
-        if call:
+        if call and row.propensities:  # what is told of calls elsewhere must not hide flagged ones
             breakers = breakers.add(row.variant, row.flags)
         seen = _seen(seen, row)
         if row.kind is FeedbackKind.FEEDBACK and row.reward is not None:

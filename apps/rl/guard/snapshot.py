@@ -14,7 +14,7 @@ from apps.rl.variants import GuardRules
 
 log = structlog.get_logger(__name__)
 
-VERSION = 1
+VERSION = 2
 EVERY = 500
 """After so many further events it is written again."""
 
