@@ -31,7 +31,6 @@ def timeline(done: Sequence[DeploymentRow], title: str) -> Plot | None:
         return None
     lanes = list(dict.fromkeys(a.variant or "all" for _, a in acts))
     at = spread([a for _, a in acts])
-    alone = _alone(at, [a.variant or "all" for _, a in acts])
 
     def draw(axes: Axes) -> None:
         from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
@@ -42,17 +41,7 @@ def timeline(done: Sequence[DeploymentRow], title: str) -> Plot | None:
             own = [j for j, (_, a) in enumerate(acts) if (a.actor == "guard") == (actor == "guard")]
             y = [lanes.index(acts[j][1].variant or "all") for j in own]
             axes.plot([x[j] for j in own], y, mark, color=colour, label=actor)
-        for j, (number, act) in enumerate(acts):
-            label = f"{number} {act.action}" if alone[j] else str(number)
-            below = not alone[j] and number % 2 == 0
-            axes.annotate(
-                label,
-                (x[j], lanes.index(act.variant or "all")),
-                xytext=(0, -14 if below else 6),
-                textcoords="offset points",
-                ha="center",
-                fontsize=8,
-            )
+        _name(axes, acts, x, lanes)
         axes.set_yticks(range(len(lanes)), lanes)
         axes.set_ylim(len(lanes) - 0.5, -0.7)
         axes.set_xlim(min(x) - pad, max(x) + pad)
@@ -66,6 +55,24 @@ def timeline(done: Sequence[DeploymentRow], title: str) -> Plot | None:
     return plot(title, text, draw, 2 * len(lanes))
 
 
+def _name(
+    axes: Axes, acts: Sequence[tuple[int, DeploymentRow]], x: Sequence[float], lanes: list[str]
+) -> None:
+    """Write each act's number at its mark, and what it was where there is room."""
+    own = [lanes.index(act.variant or "all") for _, act in acts]
+    alone = _alone(x, own)
+    for j, (number, act) in enumerate(acts):
+        below = not alone[j] and number % 2 == 0
+        axes.annotate(
+            f"{number} {act.action}" if alone[j] else str(number),
+            (x[j], own[j]),
+            xytext=(0, -14 if below else 6),
+            textcoords="offset points",
+            ha="center",
+            fontsize=8,
+        )
+
+
 def spread(acts: Sequence[DeploymentRow]) -> list[datetime]:
     """Return when each act was; those of one hour spread over it in their order."""
     moments = []
@@ -77,7 +84,7 @@ def spread(acts: Sequence[DeploymentRow]) -> list[datetime]:
     return moments
 
 
-def _alone(at: Sequence[datetime], lanes: Sequence[str]) -> list[bool]:
+def _alone(at: Sequence[float], lanes: Sequence[int]) -> list[bool]:
     """Return which acts have room for a word beside the others of their lane."""
     room = 0.18 * (max(at) - min(at))
     return [
