@@ -1,0 +1,1 @@
+"""The grounding set: see README.md."""
