@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -308,6 +309,22 @@ def test_a_snapshot_of_another_store_is_not_believed(parts: Parts, tmp_path: Pat
     assert parts.guard().state == guard.state
     path.write_text("{")
     assert parts.guard().state == guard.state
+
+
+@pytest.mark.parametrize("wrong", ['"x"', "null", "[]", "NaN", "1e999", "-1"])
+def test_a_damaged_snapshot_is_folded_anew_whatever_is_wrong_in_it(
+    parts: Parts, wrong: str
+) -> None:
+    parts.calls(EVEN, [("v2b", 0.5, ())] * 3)
+    guard = parts.guard()
+    guard.rebuild()
+    path = parts.state_path.with_name("guard_state.json")
+    whole = path.read_text()
+    for name in ("begun", "chosen", "pulls", "last_seq", "exhausted"):
+        damaged, found = re.subn(rf'"{name}": \w+', f'"{name}": {wrong}', whole)
+        assert found
+        path.write_text(damaged)
+        assert parts.guard().state == guard.state
 
 
 # --- candidates

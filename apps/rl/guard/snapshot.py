@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import structlog
 
@@ -32,6 +34,8 @@ def read_ledger(path: Path, store: str, last_seq: int, rules: GuardRules) -> Led
         data = json.loads(path.read_text(encoding="utf-8"))
         if data["fits"] != _fits(store, rules):
             return None
+        if data["digest"] != _digest(data["ledger"]):
+            raise ValueError("it is not what was written")
         ledger = Ledger.from_dict(data["ledger"])
     except FileNotFoundError:
         return None
@@ -47,7 +51,8 @@ def write_ledger(path: Path, store: str, ledger: Ledger, rules: GuardRules) -> b
     Returns:
         False when it could not be written, which is logged: nothing is lost by that.
     """
-    text = json.dumps({"fits": _fits(store, rules), "ledger": ledger.as_dict()})
+    known = ledger.as_dict()
+    text = json.dumps({"fits": _fits(store, rules), "digest": _digest(known), "ledger": known})
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -62,6 +67,11 @@ def write_ledger(path: Path, store: str, ledger: Ledger, rules: GuardRules) -> b
         log.warning("guard_snapshot_not_written", path=str(path), error=error.strerror)
         return False
     return True
+
+
+def _digest(known: Any) -> str:
+    """Return what tells a ledger that was damaged, and would be believed, from a whole one."""
+    return hashlib.sha256(json.dumps(known).encode()).hexdigest()
 
 
 def _fits(store: str, rules: GuardRules) -> list[object]:
