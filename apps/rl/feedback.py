@@ -5,10 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from apps.core.clock import utc_hour, utc_now
 from apps.core.errors import InvalidFeedback
@@ -61,6 +69,13 @@ class FeedbackEvent(BaseModel):
     timestamp: AwareDatetime = Field(
         default_factory=utc_now, description="When; stored cut to the hour."
     )
+
+    @field_validator("timestamp")
+    @classmethod
+    def _when_there_were_calls(cls, moment: datetime) -> datetime:
+        if moment.year < 1970:
+            raise ValueError("it lies before 1970")
+        return moment
 
     @model_validator(mode="before")
     @classmethod
@@ -197,7 +212,8 @@ class FeedbackCollector:
             missing=() if reward is None else reward.missing,
             learns=self._learns,
             tenant=self._tenant,
-            at_hour=utc_hour(event.timestamp),
+            # What lies in the future would never be old enough to be let go of.
+            at_hour=utc_hour(min(event.timestamp, utc_now()).astimezone(UTC)),
         )
 
 

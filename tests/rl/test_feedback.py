@@ -70,6 +70,20 @@ def test_neither_the_calls_id_nor_the_minute_is_stored(
     assert ":47" not in dump
 
 
+@pytest.mark.parametrize("when", ["9999-12-31T23:59:59Z", "9999-12-31T23:59:59-11:30"])
+def test_what_claims_to_come_from_the_future_is_let_go_of_like_the_rest(
+    parts: Parts, collector: FeedbackCollector, when: str
+) -> None:
+    collector.collect({**EVENT, "timestamp": when})
+    later = datetime.now(UTC) + timedelta(days=32)
+    assert collector.cleanup(30, now=later).feedback == 1
+
+
+def test_the_hour_is_that_of_utc_in_every_zone(parts: Parts, collector: FeedbackCollector) -> None:
+    collector.collect({**EVENT, "timestamp": "2026-03-01T14:47:12+05:30"})
+    assert stored(parts)[0].at_hour == datetime(2026, 3, 1, 9, tzinfo=UTC)
+
+
 def test_the_order_of_events_is_kept_within_the_hour(
     parts: Parts, collector: FeedbackCollector
 ) -> None:
@@ -124,6 +138,7 @@ def test_signals_may_come_as_a_model_and_a_missing_rating_is_not_an_answer(
         ("signals.user_rating", "4"),
         ("signals.mood", "good"),
         ("timestamp", "2026-03-01T14:47:12"),
+        ("timestamp", "0001-01-01T00:00:00+12:00"),
         ("event_id", ""),
         ("comment", "call me back"),
     ],
