@@ -51,6 +51,7 @@ def _curves(pyplot, part, out: Path, of: str, shape) -> None:
         ends = [r["regret"][0] for name, r in part[world]["by"].items() if name in LOOKS]
         axis.set_ylim(0, 1.05 * min(max(ends), 4.0 * sorted(ends)[len(ends) // 3]))
         axis.set_title(world)
+        axis.locator_params(nbins=4)
         axis.grid(alpha=0.3)
         axis.set_xlabel(f"% of the {of}")
     axes.flat[0].set_ylabel("cumulative regret, mean over seeds")
@@ -62,7 +63,8 @@ def _curves(pyplot, part, out: Path, of: str, shape) -> None:
 
 def _bad(pyplot, part, out: Path) -> None:
     worlds = [name for name in part if name not in NOT_WORLDS]
-    names = [name for name in part[worlds[0]]["by"] if name in LOOKS]
+    everywhere = set.intersection(*(set(part[world]["by"]) for world in worlds))
+    names = [name for name in part[worlds[0]]["by"] if name in everywhere & set(LOOKS)]
     figure, axis = pyplot.subplots(figsize=(11, 3.6))
     for k, name in enumerate(names):
         means, halves = zip(*(part[world]["by"][name]["bad"] for world in worlds), strict=True)

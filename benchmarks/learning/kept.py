@@ -24,6 +24,7 @@ def _said(line: str) -> None:
 
 
 FOLDER = ROOT / "benchmarks/learning/.kept"
+LEAST = 3
 
 
 def runs(
@@ -42,23 +43,26 @@ def runs(
         entries: Who takes part.
         seeds: One run a seed.
         folder: Where runs are kept.
-        tell: Is told of each run that was made, or is missing.
-        make: False makes none, and leaves out whoever lacks one.
+        tell: Is told of each run that was made.
+        make: False makes none: everybody's runs go up to the first seed that is missing, and
+            who has fewer than ``LEAST`` is left out.
     """
     found: dict[str, list[Run]] = {name: [] for name in entries}
+    missing: set[str] = set()
     for seed in seeds:
         hold = _Rows(world, seed) if world in bundled.COPIES else _Calls(world, seed)
         for name, entry in entries.items():
             file = folder / world / f"{name}-{seed}-{hold.digest}-{entry.fingerprint()}.json"
             if not file.exists() and not make:
-                tell(f"{world} {seed} {name}: missing")
+                missing.add(name)
+            if name in missing:
                 continue
             if not file.exists():
                 made = hold(entry.make)
                 _write(file, made)
                 tell(f"{world} {seed} {name}: {made.regret[-1]:.1f}")
             found[name].append(_read(file))
-    return {name: some for name, some in found.items() if len(some) == len(seeds)}
+    return {name: some for name, some in found.items() if len(some) >= min(len(seeds), LEAST)}
 
 
 class _Calls:

@@ -73,8 +73,8 @@ def by_world(part: Found, what: str, digits: int) -> str:
     names = worlds(part)
     rows = []
     for learner in dict.fromkeys(learner for world in names for learner in part[world]["by"]):
-        cells = [part[world]["by"].get(learner, {}).get(what) for world in names]
-        told = (f"{c[0]:.{digits}f} ± {c[1]:.{digits}f}" if c else "-" for c in cells)
+        cells = [part[world]["by"].get(learner) for world in names]
+        told = (_cell(c, what, digits, part["seeds"][1]) if c else "-" for c in cells)
         rows.append([learner, *told])
     if what == "regret" and "single" in part[names[0]]:
         cells = [part[world]["single"] for world in names]
@@ -82,6 +82,12 @@ def by_world(part: Found, what: str, digits: int) -> str:
             ["(best single variant)", *(f"{mean:.0f} ± {half:.0f}" for mean, half in cells)]
         )
     return table(["", *(f"`{name}`" for name in names)], rows)
+
+
+def _cell(found: Found, what: str, digits: int, seeds: int) -> str:
+    mean, half = found[what]
+    fewer = "" if found["runs"] == seeds else f" ({found['runs']} runs)"
+    return f"{mean:.{digits}f} ± {half:.{digits}f}{fewer}"
 
 
 def best_beside(part: Found, what: str = "beside", digits: int = 0) -> str:
@@ -95,12 +101,21 @@ def best_beside(part: Found, what: str = "beside", digits: int = 0) -> str:
             [
                 f"`{world}`",
                 *told,
+                f"{b['runs']}",
                 f"{b['ratio']:.2f}",
                 f"{b['difference'][0]:+.1f} ± {b['difference'][1]:.1f}",
                 "yes" if b["apart"] else "no",
             ]
         )
-    head = ("", "ours", "best of the others", "ratio", "difference, paired", "intervals apart")
+    head = (
+        "",
+        "ours",
+        "best of the others",
+        "runs",
+        "ratio",
+        "difference, paired",
+        "intervals apart",
+    )
     return table(head, rows)
 
 

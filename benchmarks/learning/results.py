@@ -22,7 +22,8 @@ Found = dict[str, Any]
 
 def told(some: Sequence[Run], *, of_calls: bool = True) -> Found:
     """Return one learner's runs in one world: means, half widths of 95 % intervals, mean curve."""
-    found: Found = {"regret": pair([float(r.regret[-1]) for r in some]), "curve": list(curve(some))}
+    regret = [float(r.regret[-1]) for r in some]
+    found: Found = {"runs": len(some), "regret": pair(regret), "curve": list(curve(some))}
     if of_calls:
         found |= {
             "full_regret": pair([r.full_regret for r in some]),
@@ -54,10 +55,13 @@ def beside(
     finals = {name: np.array([figure(r) for r in some]) for name, some in runs.items()}
     mine = min((name for name in finals if name in ours), key=lambda name: finals[name].mean())
     peer = min((name for name in finals if name not in ours), key=lambda name: finals[name].mean())
+    common = min(len(finals[mine]), len(finals[peer]))
+    finals = {name: some[:common] for name, some in finals.items()}
     (low, low_half), (high, high_half) = pair(finals[mine]), pair(finals[peer])
     return {
         "ours": [mine, low, low_half],
         "peer": [peer, high, high_half],
+        "runs": common,
         "ratio": round(float(low / max(high, 1e-9)), 3),
         "difference": pair(finals[mine] - finals[peer]),
         "apart": bool(low + low_half < high - high_half),

@@ -93,6 +93,7 @@ def test_runs_are_kept_and_not_made_again(tmp_path, monkeypatch) -> None:
     first = kept.runs("stationary", entries, [5], folder=tmp_path, tell=said.append)
     again = kept.runs("stationary", entries, [5], folder=tmp_path, tell=said.append)
     assert len(said) == 1
+    assert not kept.runs("stationary", entries, [6], folder=tmp_path, make=False)
     assert np.array_equal(first["uniform"][0].regret, again["uniform"][0].regret)
 
 
@@ -122,7 +123,12 @@ def test_ours_are_held_against_the_best_of_the_others() -> None:
 
 
 def test_tables_say_means_and_intervals() -> None:
-    part = {"machine": {}, "w": {"by": {"tom-a": told([_run(90.0), _run(92.0)])}, "single": [5, 1]}}
+    part = {
+        "machine": {},
+        "seeds": [1000, 2],
+        "w": {"by": {"tom-a": told([_run(90.0), _run(92.0)])}, "single": [5, 1]},
+    }
     table = pages.by_world(part, "regret", 0)
     assert "| tom-a | 91 ± 13 |" in table
     assert "| (best single variant) | 5 ± 1 |" in table
+    assert "| tom-a | 91 ± 13 (2 runs) |" in pages.by_world(part | {"seeds": [0, 3]}, "regret", 0)
