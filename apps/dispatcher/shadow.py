@@ -90,6 +90,9 @@ class Shadow:
                 await self._answer(turn, variant)
             except StoreError as error:
                 log.warning("shadow_not_stored", variant=variant, reason=error.message)
+            except Exception as error:  # a defect must not end the shadow for good
+                # Its words, and where it arose, may hold the caller's.
+                log.error("shadow_crashed", variant=variant, error=type(error).__name__)
             finally:
                 self._waiting.task_done()
 

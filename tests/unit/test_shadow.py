@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from structlog.testing import capture_logs
 
 from apps.core.errors import EngineUnavailable
 from apps.core.policy import Length, PolicySlots
@@ -100,6 +101,29 @@ async def test_an_answer_that_breaks_off_has_failed(tmp_path: Path) -> None:
         assert not row.passed
         assert row.score == 0.0
         assert told == [False]
+
+
+async def test_a_defect_costs_one_answer_and_tells_nobodys_words(tmp_path: Path) -> None:
+    class Defective(GroundedAnswerer):
+        async def stream(self, prompt: Prompt) -> AsyncGenerator[str, None]:
+            if not crashed:
+                crashed.append(True)
+                raise KeyError(prompt.question)
+            yield "Yes."
+
+    crashed: list[bool] = []
+    async with shadow(tmp_path, C1, generator=Defective()) as (made, db, _):
+        with capture_logs() as logs:
+            for turn in range(2):
+                made.offer("call", turn, PROMPT)
+                await made.settled()
+        assert [row.turn_id for row in await results(db, "c1")] == [1]
+        assert logs[0] == {
+            "event": "shadow_crashed",
+            "log_level": "error",
+            "variant": "c1",
+            "error": "KeyError",
+        }
 
 
 async def test_all_variants_get_their_turns_and_only_a_share_of_the_turns(tmp_path: Path) -> None:
