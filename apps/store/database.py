@@ -168,7 +168,8 @@ class Database:
 
     def _engine_options(self, pool_size: int) -> dict[str, Any]:
         pool = {"pool_size": pool_size, "pool_pre_ping": not self.is_sqlite}
-        return {"json_serializer": _as_json} | (pool if self._pooled else {"poolclass": NullPool})
+        options = {"json_serializer": _as_json, "hide_parameters": True}
+        return options | (pool if self._pooled else {"poolclass": NullPool})
 
     def _prepare(self, engine: Engine) -> None:
         (sqlite if self.is_sqlite else postgres).prepare(engine, _READ_ONLY)
@@ -196,11 +197,17 @@ class Database:
         try:
             yield
         except (SQLAlchemyError, sqlite3.Error) as error:
-            cause = " ".join(str(getattr(error, "orig", None) or error).split())
             raise StoreError(
-                f"The database {self.name} cannot be used: {cause}.",
+                f"The database {self.name} cannot be used: {_cause(error)}.",
                 hint=_FILE_HINT if self.is_sqlite else _SERVER_HINT,
             ) from error
+
+
+def _cause(error: SQLAlchemyError | sqlite3.Error) -> str:
+    """Return what the driver says, without the rows that PostgreSQL repeats in its details."""
+    said = getattr(error, "orig", None) or error
+    told = getattr(getattr(said, "diag", None), "message_primary", None) or str(said)
+    return " ".join(told.split())
 
 
 def _as_json(value: object) -> str:

@@ -14,6 +14,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, event, insert, inspect, text, update
+from sqlalchemy.exc import IntegrityError
 
 from apps.core.clock import utc_hour, utc_now
 from apps.core.errors import StoreError, UnknownCall
@@ -422,3 +423,22 @@ def test_it_serves_several_event_loops(new_store: Path | str, pooled: bool) -> N
         assert asyncio.run(db.run(calls.open_call, a_call(ref)))
         assert asyncio.run(db.query(calls.load_call, ref))
     db.close()
+
+
+class _AsPostgres(Exception):
+    """An error as psycopg raises it: its text repeats the row that was refused."""
+
+    class diag:  # noqa: N801 - psycopg's name
+        message_primary = "null value violates\n a constraint"
+
+
+def test_a_refused_row_is_not_repeated_in_the_error(db: Database) -> None:
+    words = "my number is 0171 2345678"
+    refused = IntegrityError("INSERT", {"data": words}, _AsPostgres(f"DETAIL: ({words})"))
+    said = pytest.raises(StoreError, match="null value violates a constraint")
+    with said as caught, db.transaction():
+        raise refused
+    assert words not in caught.value.message
+    with pytest.raises(StoreError) as caught, db.transaction() as conn:
+        conn.execute(text("SELECT :words FROM nowhere"), {"words": words})
+    assert words not in str(caught.value.__cause__)
