@@ -135,9 +135,9 @@ def _time(value: Value, language: str) -> Sequence[str]:
     short = (hour - 1) % 12 + 1
     if not minute:
         return (f"{hour}:00", f"{short} {half_day}", f"{short}:00 {half_day}", f"{twelve} {part}")
-    past = {15: f"quarter past {twelve} {part}", 30: f"half past {twelve} {part}"}
+    spoken = {15: f"quarter past {twelve} {part}", 30: f"half past {twelve} {part}"}
     return (f"{hour}:{minute}", f"{short}:{minute} {half_day}", f"{twelve} {cardinal(minute, 'en')}"
-            f" {part}", *((past[minute],) if minute in past else ()))  # fmt: skip
+            f" {part}", *((spoken[minute],) if minute in spoken else ()))  # fmt: skip
 
 
 def _date(value: Value, language: str) -> Sequence[str]:
@@ -229,8 +229,12 @@ def _section(value: Value, language: str) -> Sequence[str]:
     if language == "de":
         if not sub:
             return (f"§ {number}", f"Paragraf {number}", f"Paragraf {said}", f"§{number}")
-        return (f"§ {number} Abs. {sub}", f"§ {number} Absatz {sub}", f"Paragraf {number} Absatz {sub}",
-                f"Paragraf {said} Absatz {cardinal(sub, 'de')}")  # fmt: skip
+        return (
+            f"§ {number} Abs. {sub}",
+            f"§ {number} Absatz {sub}",
+            f"Paragraf {number} Absatz {sub}",
+            f"Paragraf {said} Absatz {cardinal(sub, 'de')}",
+        )
     if not sub:
         return (f"section {number}", f"section {said}", f"Section {number}")
     return (f"section {number}({sub})", f"section {number}, subsection {sub}",

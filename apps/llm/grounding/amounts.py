@@ -15,13 +15,13 @@ _START = r"(?<![\w.,])"
 
 _UNITS: tuple[tuple[str, str, int], ...] = (
     (r"(?:Werk|Arbeits)tag(?:e[ns]?|s)?|(?:working|business|work) ?days?", "workday", 1),
-    (r"Minuten?|minutes?|mins?|Min\.", "minute", 1),
-    (r"Stunden?|hours?|hrs?|Std\.?|h", "minute", 60),
+    (r"Minuten?|minutes?|mins?|Min\.|minütig(?:e[nrms]?)?", "minute", 1),
+    (r"Stunden?|hours?|hrs?|Std\.?|h|stündig(?:e[nrms]?)?", "minute", 60),
     (r"Sekunden?|seconds?", "second", 1),
-    (r"Tag(?:e[ns]?|s)?|days?|tägige[nrms]?", "day", 1),
-    (r"Wochen?|weeks?|wöchige[nrms]?", "day", 7),
-    (r"Monat(?:e[ns]?|s)?|months?|monatige[nrms]?", "month", 1),
-    (r"Jahr(?:e[ns]?|s)?|years?|jährige[nrms]?", "month", 12),
+    (r"Tag(?:e[ns]?|s)?|days?|tägig(?:e[nrms]?)?", "day", 1),
+    (r"Wochen?|weeks?|wöchig(?:e[nrms]?)?", "day", 7),
+    (r"Monat(?:e[ns]?|s)?|months?|monatig(?:e[nrms]?)?", "month", 1),
+    (r"Jahr(?:e[ns]?|s)?|years?|jährig(?:e[nrms]?)?", "month", 12),
     (r"Prozent|percent|per cent|%", "percent", 1),
     (r"km/h|Stundenkilometern?|Kilometern? pro Stunde|kilomet(?:re|er)s per hour", "km/h", 1),
     (r"Kilometern?|kilomet(?:re|er)s?|km", "metre", 1000),
@@ -64,6 +64,11 @@ def _quantity(match: re.Match[str], language: str) -> Sequence[Fact]:
     return [Fact(Kind.NUMBER, "", meant(value), _left_out(value), spread=meant)]
 
 
+def _each(match: re.Match[str], language: str) -> Sequence[Fact]:
+    """Read "within a month": it may be said as one month, but "a day" claims nothing."""
+    return [Fact(Kind.NUMBER, "", ("any",), _measure(*_unit(match["unit"]))(Decimal(1)))]
+
+
 def _part_of_hour(minutes: int) -> Callable[[re.Match[str], str], Sequence[Fact]]:
     return lambda match, _: [Fact(Kind.NUMBER, "", (f"minute:{minutes}",))]
 
@@ -103,8 +108,8 @@ def _free(match: re.Match[str], language: str) -> Sequence[Fact]:
 
 # --- times of day
 
-_LATER = ("p", "nach", "abend", "afternoon", "evening", "night", "nacht")
-_EARLIER = ("a", "morn", "früh", "vor", "morgen", "mittag")
+_LATER = ("p", "nachm", "abend", "afternoon", "evening", "night")
+_EARLIER = ("a", "morn", "früh", "vor", "morgen")
 
 
 def _at(hour: int, minute: int, part: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -121,10 +126,10 @@ def _at(hour: int, minute: int, part: str) -> tuple[tuple[str, ...], tuple[str, 
     afternoon, halfway = f"time:{(at + 720) % 1440}", 1 <= hour <= 12
     if not halfway or not part:
         return (f"time:{at}",), ()
-    if part.startswith(_EARLIER):
-        return (f"time:{at % 720}" if part.startswith("a") else f"time:{at}",), ()
     if part.startswith(_LATER):
         return ((f"time:{at}" if hour == 12 else afternoon),), ()
+    if part.startswith(_EARLIER):
+        return (f"time:{at % 720}" if part.startswith("a") else f"time:{at}",), ()
     return (f"time:{at}", afternoon), ()
 
 
@@ -332,6 +337,9 @@ NUMBERS = (
         re.compile(rf"{_START}(?P<n>{NUMBER}|{_ONE})[ -]?(?P<unit>{_UNIT})(?!\w)", _I),
         _quantity,
         digits=False,
+    ),
+    Rule(
+        re.compile(rf"\ban? (?P<unit>{_UNIT})(?!\w)", _I), _each, digits=False, cues=("a ", "an ")
     ),
     Rule(
         re.compile(rf"(?<!\w)(?P<n>\d+)(?:{ORDINAL}|\.(?= [A-ZÄÖÜ]))(?: (?P<of>{_FLOORS}))?", _I),

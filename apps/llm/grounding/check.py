@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import lru_cache
+from decimal import Decimal
+from functools import lru_cache, partial
 
 from apps.core.passages import Passage
 from apps.llm.grounding.amounts import FREE, MONEY_AND_TIME, NUMBERS
@@ -21,7 +22,8 @@ _ORDINAL_EN = re.compile(r"(?<![\w.,])(\d+)(?:st|nd|rd|th)\b")
 _DECIMAL = re.compile(r"\b(\d+) (?:Komma|comma|point) (\d(?: \d)*)(?!\w)", re.IGNORECASE)
 _AND_A_HALF = re.compile(r"\b(\d+|one) and a half\b", re.IGNORECASE)
 _SCALED = re.compile(
-    r"\b(\d+(?:[.,]\d+)?) (millions?|Millionen|thousand|tausend|hundred|hundert)\b", re.IGNORECASE
+    r"\b(\d+(?:[.,]\d+)?|eine|one|a) (millions?|Millionen|thousand|tausend|hundred|hundert)\b",
+    re.IGNORECASE,
 )
 _SCALES = {"m": 1_000_000, "t": 1000, "h": 100}
 _DIGIT = re.compile(r"\d")
@@ -113,12 +115,18 @@ def _normal(text: str, language: str) -> str:
     text = " ".join(plain(text).replace("’", "'").split())
     mark = "," if language == "de" else "."
     text = _ORDINAL_EN.sub(rf"\1{ORDINAL}", in_digits(text))
+    text = _SCALED.sub(partial(_scaled, language), text)
     if _DIGIT.search(text) is None:
         return text
     text = _DECIMAL.sub(lambda m: f"{m[1]}{mark}{m[2].replace(' ', '')}", text)
     if "half" in text:
         text = _AND_A_HALF.sub(lambda m: f"{1 if m[1].isalpha() else m[1]}{mark}5", text)
-    return _SCALED.sub(lambda m: written(number(m[1], language) * _SCALES[m[2][0].lower()]), text)
+    return text
+
+
+def _scaled(language: str, match: re.Match[str]) -> str:
+    many = number(match[1], language) if match[1][0].isdigit() else Decimal(1)
+    return written(many * _SCALES[match[2][0].lower()])
 
 
 @lru_cache(maxsize=4096)

@@ -211,8 +211,8 @@ CONTACTS = (
         _subsection,
         cues=("abs", "subsection"),
     ),
-    Rule(re.compile(r"\b[A-ZÄÖÜ]{1,3}[- ][A-Z]{1,2}[- ]?\d{1,4} ?[EH]?\b"), _plate),
     Rule(re.compile(r"\b(?:[A-ZÄÖÜ][ ,-]+){2,5}(?:\d ?){1,4}(?:[EH]\b)?(?!\w)"), _plate),
+    Rule(re.compile(r"\b[A-ZÄÖÜ]{1,3}[- ][A-Z]{1,2}[- ]?\d{1,4} ?[EH]?\b"), _plate),
 )
 """These go first."""
 

@@ -17,6 +17,9 @@ ORDINAL = "º"
 """Behind a number: it is an ordinal. NFKC never leaves this sign in a text."""
 
 _WORD = re.compile(r"[^\W\d_]+")
+_LASTING = re.compile(
+    r"\b(\w+?)((?:tägig|wöchig|monatig|jährig|stündig|minütig)\w*)", re.IGNORECASE
+)
 _JOINT = re.compile(r"(?: |-)?")
 
 
@@ -46,7 +49,14 @@ _ORDINALS_EN = {
 }
 _ORDINAL_DE = re.compile(r"(.+)te[nrms]?")
 _ORDINAL_STEMS_DE = {"ers": 1, "drit": 3, "sieb": 7, "ach": 8}
-_MIXED = {"anderthalb": "1,5", "eineinhalb": "1,5", "zweieinhalb": "2,5", "dreieinhalb": "3,5"}
+_MIXED = {
+    "anderthalb": "1,5",
+    "eineinhalb": "1,5",
+    "zweieinhalb": "2,5",
+    "dreieinhalb": "3,5",
+    "dozen": "12",
+    "dutzend": "12",
+}
 _DOUBLED = {"double": 2, "triple": 3}
 _FRACTIONS = {"½": "5", "¼": "25", "¾": "75"}
 _HALVES = re.compile(r"(\d*) ?([½¼¾])")
@@ -119,8 +129,16 @@ def _plain_sign(sign: str) -> str:
     return "" if kind == "Cf" else " " if kind.startswith("Z") else sign
 
 
+def _apart(match: re.Match[str]) -> str:
+    """Write "zweiwöchig" as "2 wöchig"."""
+    value = _german(fold(match[1]))
+    return match.group() if value is None else f"{value} {match[2]}"
+
+
 def in_digits(text: str) -> str:
     """Return plain text with its number words as digits."""
+    if "ig" in text:
+        text = _LASTING.sub(_apart, text)
     words = [(match.start(), match.end(), fold(match.group())) for match in _WORD.finditer(text)]
     parts: list[str] = []
     done = at = 0

@@ -90,11 +90,11 @@ def _month_alone(match: re.Match[str], language: str) -> Sequence[Fact]:
 def _weekday(match: re.Match[str], language: str) -> Sequence[Fact]:
     first = _DAYS[match["first"].lower()]
     if not match["last"]:
-        return [Fact(Kind.DATE, "", (f"day:{first}",))]
+        return [Fact(Kind.DATE, "", (f"weekday:{first}",))]
     last = _DAYS[match["last"].lower()]
     between = [(first + step) % 7 for step in range((last - first) % 7 + 1)]
-    also = tuple(f"day:{day}" for day in between)
-    return [Fact(Kind.DATE, "", (f"day:{day}",), also) for day in (first, last)]
+    also = tuple(f"weekday:{day}" for day in between)
+    return [Fact(Kind.DATE, "", (f"weekday:{day}",), also) for day in (first, last)]
 
 
 def _several_days(match: re.Match[str], language: str) -> Sequence[Fact]:
@@ -105,7 +105,7 @@ def _several_days(match: re.Match[str], language: str) -> Sequence[Fact]:
         days = range(5)
     else:
         days = range(7)
-    return [Fact(Kind.DATE, "", ("any",), tuple(f"day:{day}" for day in days))]
+    return [Fact(Kind.DATE, "", ("any",), tuple(f"weekday:{day}" for day in days))]
 
 
 DATES = (
