@@ -1,17 +1,23 @@
 """Ranks the entries of one profile and language, tolerant of words that were misrecognised.
 
-Five opinions are weighed, because each fails on other questions: the full text (BM25), the
-entry's words, its pieces of words and its sounds (cosines), and a classifier that knows what
-tells the entries apart. An entry that is asked for the
-same kind of fact (a price, papers, a place) as the question is preferred.
+Seven opinions are weighed, because each fails on other questions: the full text (BM25), the
+entry's words, its pieces of words and its sounds (cosines), a classifier that knows what tells the
+entries apart, and the entry's one phrase or sentence that is nearest, by meanings and by pieces. An
+entry that is asked for the same kind of fact (a price, papers, a place) as the question is
+preferred.
 
-The weights were found on benchmarks/recognition/tuning.jsonl; docs/knowledge.md has the figures.
+Whether any entry fits is a question of its own: the classifier also knows examples of what is asked
+elsewhere, and so how much a question looks like something that any entry covers.
+
+The weights were found on the tuning halves of benchmarks/knowledge and benchmarks/recognition;
+docs/knowledge.md has the figures.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -19,6 +25,7 @@ from numpy.typing import NDArray
 
 from apps.core.focus import Focus, question_focus
 from apps.core.words import words
+from apps.knowledge.elsewhere import asked_elsewhere
 from apps.knowledge.entries import Entry
 from apps.knowledge.terms import (
     all_pieces,
@@ -33,29 +40,41 @@ from apps.knowledge.vectors import RidgeClassifier, TfidfMatrix
 
 Scores = NDArray[np.float64]
 
-# BM25, stems, pieces, sounds, classifier.
-_WEIGHTS = np.array([0.2, 0.4, 1.0, 0.25, 4.4])
+# BM25, stems, pieces, sounds, classifier, nearest phrase by meanings and by pieces.
+_WEIGHTS = np.array([0.2, 0.7, 3.0, 0.5, 4.4, 0.7, 1.3])
+_CLASSIFIER = 4
 _FOCUS_BONUS = 0.4
 
-# The weighed opinions become a score by a logistic curve, fitted so that 0.5 parts what is covered
-# from what is not; docs/knowledge.md has the figures.
-_SLOPE = 7.0
+# What the classifier says becomes a score by a logistic curve, fitted so that 0.5 parts what is
+# covered from what is not; docs/knowledge.md has the figures.
+_SLOPE = 10.0
 # It grows with the phrases that the entries have: thirty each in English, fifteen in German.
-_EVEN_CHANCE = {"en": 0.85, "de": 0.65}
+_EVEN_CHANCE = {"en": 0.66, "de": 0.4}
 
-_ANSWER_WEIGHT = 0.5  # of an answer's sentence beside a caller's phrase, for the classifier
+_RIDGE = 2.0
 
 # The classifier's features by view, and how much a feature of each counts.
 _VIEWS = {"m": (meanings, 1.0), "c": (all_pieces, 0.4), "s": (sounds, 0.5), "p": (pairs, 0.3)}
 
 
-def vector_scores(opinions: Scores) -> Scores:
-    """Return what the cosines alone say of each entry, shape (n,).
+@dataclass(frozen=True, slots=True)
+class Opinions:
+    """What is thought of n entries for one question.
 
-    Args:
-        opinions: What ``EntryRanker.opinions`` returned, shape (5, n).
+    Attributes:
+        of_entries: What each view says of each entry, shape (7, n).
+        any_entry: How much the question looks like one of the entries' rather than one that is
+            asked elsewhere: about 1 for a known phrase, about -1 for an example of the others.
     """
-    return _WEIGHTS[1:4] @ opinions[1:4]
+
+    of_entries: Scores
+    any_entry: float
+
+    @property
+    def cosines(self) -> Scores:
+        """What the cosines alone say of each entry, shape (n,)."""
+        chosen = [1, 2, 3, 5, 6]
+        return _WEIGHTS[chosen] @ self.of_entries[chosen]
 
 
 class EntryRanker:
@@ -75,22 +94,30 @@ class EntryRanker:
         self._stems = TfidfMatrix([stems(text, language) for text in texts])
         self._pieces = TfidfMatrix([content_pieces(text, language) for text in texts])
         self._sounds = TfidfMatrix([sounds(text, language) for text in texts])
-        self._classifier = self._learn(asked)
+        examples = [
+            (text, label)
+            for label, (group, entry) in enumerate(zip(asked, entries, strict=True))
+            for text in (*group, *entry.sentences)
+        ]
+        self._nearest = NearestPhrase(examples, language)
+        self._classifier = self._learn(examples)
         self._asked_for = [_focus_shares(group, language) for group in asked]
 
-    def _learn(self, asked: Sequence[Sequence[str]]) -> RidgeClassifier:
-        """Return a classifier of the entries' phrases and, less heavily, their answers."""
-        examples = [
-            (text, label, weight)
-            for label, (group, entry) in enumerate(zip(asked, self._entries, strict=True))
-            for texts, weight in ((group, 1.0), (entry.sentences, _ANSWER_WEIGHT))
-            for text in texts
-        ]
+    def _learn(self, examples: Sequence[tuple[str, int]]) -> RidgeClassifier:
+        """Return a classifier of the entries' phrases and answers, and of what is asked elsewhere.
+
+        The last class is what no entry covers.
+        """
+        none = len(self._entries)
+        questions = [entry.question for entry in self._entries]
+        others = [(text, none) for text in asked_elsewhere(questions, self._language)]
+        known = [*examples, *others]
         return RidgeClassifier(
-            [self._features(text) for text, _, _ in examples],
-            [label for _, label, _ in examples],
-            [weight for _, _, weight in examples],
+            [self._features(text) for text, _ in known],
+            [label for _, label in known],
             weigh=lambda feature: _VIEWS[feature[0]][1],
+            classes=none + 1,
+            ridge=_RIDGE,
         )
 
     def _features(self, text: str) -> list[str]:
@@ -100,33 +127,36 @@ class EntryRanker:
             for feature in view(text, self._language)
         ]
 
-    def opinions(self, query: str, bm25: Scores) -> Scores:
-        """Return what each view says of each entry, shape (5, n).
+    def opinions(self, query: str, bm25: Scores) -> Opinions:
+        """Return what is thought of the entries for a question.
 
         Args:
             query: The question.
             bm25: The full-text score of each entry, 0 where no word fits; shape (n,).
         """
-        return np.stack(
+        *looks_like, elsewhere = self._classifier.scores(self._features(query))
+        of_entries = np.stack(
             [
                 bm25 / (bm25.max() + 1e-9),
                 self._stems.similarity(stems(query, self._language)),
                 self._pieces.similarity(content_pieces(query, self._language)),
                 self._sounds.similarity(sounds(query, self._language)),
-                self._classifier.scores(self._features(query)),
+                np.array(looks_like),
+                *self._nearest.similarities(query),
             ]
         )
+        return Opinions(of_entries, any_entry=float(sum(looks_like) - elsewhere))
 
     def rank(self, query: str, bm25: Scores) -> list[tuple[int, float]]:
         """Return (position, score in [0, 1]) of the entries similar to a query, best first."""
         opinions = self.opinions(query, bm25)
-        total = _WEIGHTS @ opinions
+        total = _WEIGHTS @ opinions.of_entries
         focus = question_focus(query, self._language)
         if focus is not Focus.OTHER:
             total *= 1 + _FOCUS_BONUS * np.array([shares[focus] for shares in self._asked_for])
         order = np.argsort(-total, kind="stable")
-        # BM25 and the focus compare entries; how sure it is that any entry fits, they do not say.
-        sure = (_WEIGHTS[1:] @ opinions[1:])[order]
+        # The other opinions compare entries; how sure it is that any entry fits, they do not say.
+        sure = opinions.any_entry + opinions.of_entries[_CLASSIFIER][order]
         scores = np.minimum.accumulate(1 / (1 + np.exp(-_SLOPE * (sure - self._even_chance))))
         return [
             (int(position), float(score))
@@ -150,6 +180,33 @@ class EntryRanker:
             if word not in stop_words and len(word) > 3
         }
         return tuple(sorted(weight, key=lambda word: (-weight[word], word)))
+
+
+class NearestPhrase:
+    """Compares a question with each phrase and sentence of the entries by itself.
+
+    Args:
+        examples: Phrases and sentences, each with its entry's position.
+        language: Their language.
+    """
+
+    def __init__(self, examples: Sequence[tuple[str, int]], language: str) -> None:
+        self._language = language
+        self._owners = np.array([owner for _, owner in examples])
+        self._views = [
+            (view, TfidfMatrix([view(text, language) for text, _ in examples]))
+            for view in (meanings, content_pieces)
+        ]
+
+    def similarities(self, query: str) -> list[Scores]:
+        """Return the cosine of each entry's nearest phrase by meanings and by pieces, each (n,)."""
+        found = []
+        for view, matrix in self._views:
+            best = np.zeros(int(self._owners.max()) + 1)
+            cosines = matrix.similarity(view(query, self._language))
+            np.maximum.at(best, self._owners, cosines)
+            found.append(best)
+        return found
 
 
 def _focus_shares(asked: Sequence[str], language: str) -> dict[Focus, float]:

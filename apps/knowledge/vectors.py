@@ -114,31 +114,29 @@ class RidgeClassifier:
         self,
         phrases: Sequence[Sequence[str]],
         labels: Sequence[int],
-        weights: Sequence[float],
         *,
         weigh: Callable[[str], float],
-        ridge: float = 4.0,
+        classes: int,
+        ridge: float,
     ) -> None:
         """Learn from n labelled phrases.
 
         Args:
             phrases: The features of each phrase.
             labels: Each phrase's class, 0 to m - 1.
-            weights: How much each phrase counts.
             weigh: Returns how much a feature counts beside its idf.
+            classes: m; a class without a phrase scores 0.
             ridge: λ; more is smoother.
         """
         self._vectorizer = Vectorizer(phrases, weigh)
         postings = Postings.of(self._vectorizer, phrases)
-        root = np.sqrt(np.array(weights, dtype=np.float32))
         kernel = ridge * np.eye(len(phrases), dtype=np.float32)
         # Most features stand in few phrases, so the kernel is summed feature by feature.
         for rows, values in zip(postings.rows, postings.values, strict=True):
-            weighed = values * root[rows]
-            kernel[rows[:, None], rows] += np.outer(weighed, weighed)
-        targets = np.zeros((len(phrases), max(labels) + 1), dtype=np.float32)
-        targets[np.arange(len(phrases)), list(labels)] = root
-        dual = np.linalg.solve(kernel, targets) * root[:, None]
+            kernel[rows[:, None], rows] += np.outer(values, values)
+        targets = np.zeros((len(phrases), classes), dtype=np.float32)
+        targets[np.arange(len(phrases)), list(labels)] = 1
+        dual = np.linalg.solve(kernel, targets)
         self._weights: Floats = np.stack(
             [
                 values @ dual[rows]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from apps.core.passages import COVERED_SCORE
 from apps.knowledge.entries import Entry
 from apps.knowledge.lexical import LexicalIndex
-from apps.knowledge.ranking import EntryRanker, vector_scores
+from apps.knowledge.ranking import EntryRanker
 from benchmarks.knowledge.questions import Question
 
 # Of the covered questions, so many may fall below a threshold that is set on the tuning half.
@@ -75,7 +75,7 @@ def finders(entries: Sequence[Entry], language: str) -> Mapping[str, Finder]:
         return named([(int(i), float(scores[i])) for i in order if scores[i] > 0])
 
     def vectors(query: str) -> Ranking:
-        return sorted_by(vector_scores(ranker.opinions(query, full_text(query))))
+        return sorted_by(ranker.opinions(query, full_text(query)).cosines)
 
     return {
         "BM25": lambda query: sorted_by(full_text(query)),

@@ -93,7 +93,7 @@ def test_similarity_is_a_cosine() -> None:
 
 def test_the_classifier_learns_which_feature_tells_classes_apart() -> None:
     phrases = [["car", "on"], ["car", "off"], ["car", "on"], ["car", "off"]]
-    classifier = RidgeClassifier(phrases, [0, 1, 0, 1], [1.0] * 4, weigh=lambda _: 1.0)
+    classifier = RidgeClassifier(phrases, [0, 1, 0, 1], weigh=lambda _: 1.0, classes=3, ridge=4.0)
     assert np.argmax(classifier.scores(["on"])) == 0
     assert np.argmax(classifier.scores(["off"])) == 1
     tie = classifier.scores(["car"])

@@ -1,0 +1,51 @@
+"""What is asked elsewhere teaches refusal, and gives way to what a knowledge base covers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from apps.core.passages import COVERED_SCORE
+from apps.core.resources import resource
+from apps.knowledge.elsewhere import asked_elsewhere
+from apps.knowledge.entries import load_entries
+from apps.knowledge.retriever import Retriever
+from benchmarks.knowledge.questions import LANGUAGES, load
+
+OWN = {
+    "en": "How much is the dog tax for a dog?",
+    "de": "Wie hoch ist die Hundesteuer für einen Hund?",
+}
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_what_the_base_asks_itself_is_no_example_of_elsewhere(language: str) -> None:
+    every = set(asked_elsewhere([], language))
+    left = set(asked_elsewhere([OWN[language]], language))
+    gone = every - left
+    assert gone
+    assert all({"en": "dog", "de": "Hund"}[language] in text for text in gone)
+    assert len(left) > 150
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_no_example_is_a_question_of_the_benchmark(language: str) -> None:
+    assert not set(asked_elsewhere([], language)) & {q.text for q in load(language)}
+
+
+async def test_a_base_with_an_entry_on_dogs_answers_about_dogs() -> None:
+    office = [e for e in load_entries(resource("knowledge")) if e.language == "en"][:20]
+    dogs = replace(
+        office[0],
+        id="dog-tax",
+        question=OWN["en"],
+        variants=("what do i pay for my dog", "i want to register my dog", "dog licence"),
+        sentences=("The dog tax is 60 euros a year.",),
+    )
+    question = "how much is the dog tax"
+    with_dogs, without = Retriever([*office, dogs]), Retriever(office)
+    (best,) = await with_dogs.search(question, language="en", profile="kfz", k=1)
+    assert (best.entry_id, best.score >= COVERED_SCORE) == ("dog-tax", True)
+    found = await without.search(question, language="en", profile="kfz", k=1)
+    assert not found or found[0].score < COVERED_SCORE
