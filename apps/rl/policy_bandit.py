@@ -136,16 +136,12 @@ class PolicyBandit:
         """
         _ = variant.slots
         self._variants = self._variants | {variant.id: variant}
-        policy = self._state.policy.knowing(self._slots())
-        self._state = replace(self._state, policy=policy)
-        if policy.stale:
-            self.rebuild()
+        self._tell_policy()
 
     def select_variant(self, context: Mapping[str, object] | None = None) -> str:
         """Return the variant with the highest score, drawn from what is known now.
 
-        This is the bare bandit. Calls go through the deploy guard, which knows the probability of
-        each of its choices (``PolicySelector``).
+        This is the bare bandit; calls go through the deploy guard (``PolicySelector``).
 
         Args:
             context: What is known of the call.
@@ -207,8 +203,9 @@ class PolicyBandit:
         Returns:
             Whether anything was new.
         """
-        before = state = self._state  # taken before anything is read, so that it is not newer
-        known = store_id(conn)
+        # Taken before anything is read, so that it is not newer.
+        variants, before = self._variants, self._state
+        state, known = before, store_id(conn)
         if state.store_id != known or state.last_seq > last_feedback_seq(conn):
             if state.last_seq:
                 log.warning("bandit_state_of_another_store", last_seq=state.last_seq)
@@ -220,6 +217,8 @@ class PolicyBandit:
         state = fold(state, events)
         if self._state is before or self._state.last_seq < state.last_seq:
             self._state = state  # else another thread or task has come further meanwhile
+            if variants is not self._variants:  # what was folded does not know the newest one
+                self._tell_policy()
             if state.policy.monitor.changes > changes:
                 log.warning("callers_preferences_changed", last_seq=state.last_seq)
         return True
@@ -257,6 +256,12 @@ class PolicyBandit:
         names, policy = list(self._variants), self._state.policy
         leader = max(names, key=lambda name: policy.estimate(name).mean)
         return 1.0 - self.chances(names)[leader]
+
+    def _tell_policy(self) -> None:
+        """Tell the policy what the variants set; where it learned otherwise, it learns anew."""
+        self._state = replace(self._state, policy=self._state.policy.knowing(self._slots()))
+        if self._state.policy.stale:
+            self.rebuild()
 
     def _slots(self) -> Slots:
         return {name: variant.slots.as_dict() for name, variant in self._variants.items()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -385,3 +385,26 @@ def test_rewards_of_calls_are_folded_like_any_other(parts: Parts) -> None:
     with parts.db.transaction() as conn:
         append_feedback(conn, row(0, -0.4, kind=FeedbackKind.FEEDBACK, call_ref="c1"))
     assert bandit.catch_up().arm("v1a").mean_reward == pytest.approx(-0.4)
+
+
+def test_a_variant_that_comes_while_events_are_folded_is_known_to_the_policy(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One thread folds, another one reads the act that brings a candidate on."""
+    bandit = PolicyBandit(
+        parts.db, catalog=parts.catalog, policy=LinearPolicy(), state_path=parts.state_path
+    )
+    late = PolicyVariant("c1", "Candidate", {"tone": "lively"})
+
+    def slowly(state: BanditState, events: Iterable[FeedbackRow]) -> BanditState:
+        folded = fold(state, events)
+        if "c1" not in bandit.variants:
+            bandit.add_variant(late)
+        return folded
+
+    monkeypatch.setattr("apps.rl.policy_bandit.fold", slowly)
+    parts.reward({"v1a": [0.5]})
+    policy = bandit.catch_up().policy
+    assert isinstance(policy, LinearPolicy)
+    assert policy.slots["c1"] == late.slots.as_dict()
+    assert bandit.state.arm("v1a").pulls == 1
