@@ -53,7 +53,7 @@ def raters(calls: int, seed: int) -> Raters:
     """Draw the callers and make what they will say."""
     served = load_catalog(resource("policies", "prompt_variants.yaml")).variants
     slots = {name: served[name].slots for name in VARIANTS}
-    scenario = office("stationary", slots, "v1a", calls)
+    scenario = office("stationary", slots, str(SPLIT["base_variant"]), calls)
     world = World(replace(scenario, name="spoken", segments=(CALLERS,), callers=calls), seed)
     drawn = world.calls(calls)
     rng = np.random.default_rng([seed, calls])
