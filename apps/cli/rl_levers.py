@@ -53,9 +53,9 @@ def remove(variant: Variant, why: Why = BY_HAND) -> None:
     _act(lambda guard: guard.remove_variant_from_deployment(variant, why))
 
 
-def add(variant: Variant) -> None:
+def add(variant: Variant, why: Why = BY_HAND) -> None:
     """Let a variant that was taken out take part again."""
-    _act(lambda guard: guard.add_variant_to_deployment(variant))
+    _act(lambda guard: guard.add_variant_to_deployment(variant, why))
 
 
 def rollback(

@@ -120,8 +120,12 @@ class DeployGuard(GuardMemory):
             full = self.full_stages(conn)
         return self.draw(self.allocation(context, full=full))
 
-    def add_variant_to_deployment(self, variant: str) -> str:
+    def add_variant_to_deployment(self, variant: str, why: str = BY_HAND) -> str:
         """Let a variant take part (again); every variant of the policy file does from the start.
+
+        Args:
+            variant: Which one; nothing is done to one that was not taken out.
+            why: Kept with the act.
 
         Returns:
             What was done, in a sentence.
@@ -130,9 +134,10 @@ class DeployGuard(GuardMemory):
             ConfigError: There is no such variant.
         """
         self.bandit.check_variant(variant)
+        self.catch_up()
         if variant not in self.state.holds.removed:
-            return f"{variant} is in the deployment already."
-        return self._do(Act.ADD, variant, f"{variant} takes part again.")
+            return f"{variant} was not taken out: it is {self.state.stages[variant].value} already."
+        return self._do(Act.ADD, variant, f"it takes part again, {why}")
 
     def remove_variant_from_deployment(self, variant: str, why: str = BY_HAND) -> str:
         """Take a variant out; it can be added again.
@@ -190,9 +195,16 @@ class DeployGuard(GuardMemory):
         """Give a blacklisted or paused variant another chance: what comes from now on counts.
 
         Raises:
-            ConfigError: There is no such variant.
+            ConfigError: There is no such variant, or it is neither; what is known of it stays.
         """
         self.bandit.check_variant(variant)
+        self.catch_up()
+        if variant not in {*self.state.holds.blacklisted, *self.state.holds.paused}:
+            raise ConfigError(
+                f"{variant} is neither blacklisted nor paused: "
+                f"it is {self.state.stages[variant].value}.",
+                hint=f"`tom rl explain {variant}` tells where it stands.",
+            )
         return self._do(Act.REINSTATE, variant, why)
 
     def rollback(self, variant: str | None = None, why: str = BY_HAND) -> str:

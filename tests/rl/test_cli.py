@@ -151,7 +151,8 @@ def test_a_candidate_is_promoted_through_its_gates(folder: Path) -> None:
 def test_a_variant_is_taken_out_and_added_again() -> None:
     assert "Remove v2b" in rl("remove", "v2b").output
     assert "taken out" in rl("explain", "v2b").output
-    assert "takes part again" in rl("add", "v2b").output
+    assert "takes part again, Wanted." in rl("add", "v2b", "--why", "Wanted.").output
+    assert "v2b was not taken out: it is new already." in rl("add", "v2b").output
 
 
 def test_no_calls_is_said() -> None:

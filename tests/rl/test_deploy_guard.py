@@ -82,6 +82,14 @@ def test_a_reinstated_variant_is_judged_anew(parts: Parts) -> None:
     assert guard.status()["v2b"].stage is Stage.BLACKLISTED
 
 
+def test_only_what_was_stopped_is_reinstated(parts: Parts) -> None:
+    parts.reward({"v2b": [0.9] * 12})
+    guard = parts.guard()
+    with pytest.raises(ConfigError, match="v2b is neither blacklisted nor paused: it is uncertain"):
+        guard.reinstate("v2b")
+    assert (guard.acts(), guard.status()["v2b"].pulls) == ([], 12)
+
+
 def test_a_rollback_sends_everything_to_the_base_variant_until_it_ends(parts: Parts) -> None:
     guard = parts.guard()
     guard.rollback(why="Complaints.")
@@ -102,7 +110,7 @@ def test_one_variant_can_be_rolled_back(parts: Parts) -> None:
 
 def test_a_variant_can_be_taken_out_and_added_again(parts: Parts) -> None:
     guard = parts.guard()
-    assert "already" in guard.add_variant_to_deployment("v3d")
+    assert "v3d was not taken out: it is new" in guard.add_variant_to_deployment("v3d")
     guard.remove_variant_from_deployment("v3d", "Not this season.")
     assert guard.status()["v3d"].stage is Stage.REMOVED
     guard.add_variant_to_deployment("v3d")
@@ -290,6 +298,7 @@ def test_the_guards_memory_is_the_same_folded_on_rebuilt_or_read_from_its_snapsh
     for _ in range(3):
         parts.calls(EVEN, some)
         guard.catch_up()
+    guard.blacklist("v2b")
     guard.reinstate("v2b")
     parts.calls(EVEN, some)
     guard.catch_up()
