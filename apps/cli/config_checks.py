@@ -217,7 +217,7 @@ def _data_apart(settings: Settings) -> Iterator[Finding]:
     default = Settings.model_fields["data_dir"].default
     if settings.data_dir == default:
         return
-    for field in ("rl_feedback_db_path", "rl_bandit_state_path"):
+    for field in ("rl_feedback_db_path", "rl_bandit_state_path", "rl_candidates_path"):
         if field == "rl_feedback_db_path" and settings.store_url:
             continue
         if getattr(settings, field) == Settings.model_fields[field].default:

@@ -27,6 +27,7 @@ from apps.rl.variants import load_catalog
 from apps.settings import Settings, env_name
 from apps.store.database import Database
 from apps.store.migrate import newest_revision, revision
+from apps.store.purpose import refuse_sandbox
 from apps.voice.silero import silero_network
 
 Status = Literal["ok", "warn", "fail"]
@@ -109,6 +110,8 @@ def _database(settings: Settings) -> Iterator[Found]:
     database = Database(where)
     try:
         found = revision(database)
+        if found == newest_revision():
+            refuse_sandbox(database)
     finally:
         database.close()
     if found == newest_revision():

@@ -237,6 +237,7 @@ def test_a_folder_that_cannot_be_written_is_an_error(tmp_path):
         "data_dir": tmp_path / "taken",
         "rl_feedback_db_path": tmp_path / "taken/rl/feedback.db",
         "rl_bandit_state_path": tmp_path / "free/state.json",
+        "rl_candidates_path": tmp_path / "free/candidates",
     }
     assert severities(**given) == {"TOM_DATA_DIR": "error", "RL_FEEDBACK_DB_PATH": "error"}
 
@@ -265,6 +266,7 @@ def test_moving_the_data_but_not_the_database_is_worth_a_warning(tmp_path):
     assert severities(data_dir=tmp_path) == {
         "RL_FEEDBACK_DB_PATH": "warning",
         "RL_BANDIT_STATE_PATH": "warning",
+        "RL_CANDIDATES_PATH": "warning",
     }
 
 

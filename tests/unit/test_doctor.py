@@ -21,6 +21,7 @@ from apps.monitor.metrics import Metrics
 from apps.settings import Settings
 from apps.store.database import Database
 from apps.store.migrate import migrate
+from apps.store.purpose import open_sandbox
 
 Disk = namedtuple("Disk", "total used free")
 
@@ -133,6 +134,13 @@ def test_a_database_of_another_version_is_worth_a_backup(tmp_path):
     migrate(database)
     database.close()
     assert statuses("database", **where) == ["ok"]
+
+
+def test_a_sandbox_serves_nobody_and_fails(tmp_path):
+    open_sandbox(tmp_path / "sandbox.db").close()
+    settings = Settings(_env_file=None, http_port=0, rl_feedback_db_path=tmp_path / "sandbox.db")
+    found = dict(examine_machine(settings))["database"]
+    assert (found.status, "is a sandbox" in found.sentence) == ("fail", True)
 
 
 def test_a_file_that_is_no_database_fails(tmp_path):
