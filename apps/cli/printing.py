@@ -107,7 +107,7 @@ def probabilities(before: Mapping[str, float], after: Mapping[str, float]) -> Ta
         table.add_column(name, justify="left" if name == "variant" else "right")
     for variant in sorted(after):
         old, new = before.get(variant, 0.0), after[variant]
-        change = new - old
+        change = round(new - old, 4) + 0.0  # no minus before a zero
         style = "green" if change > 5e-5 else "red" if change < -5e-5 else "dim"
         table.add_row(variant, f"{old:.4f}", f"{new:.4f}", f"[{style}]{change:+.4f}[/]")
     return table

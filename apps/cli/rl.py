@@ -23,13 +23,6 @@ from apps.rl.variants import PolicyVariant
 from apps.settings import load_settings
 
 rl_app = typer.Typer(no_args_is_help=True, help="See what was learned, and steer it.")
-rl_app.command()(train)
-rl_abuse.register(rl_app)
-rl_evaluate.register(rl_app)
-rl_levers.register(rl_app)
-rl_ratings.register(rl_app)
-rl_report.register(rl_app)
-rl_sandbox.register(rl_app)
 
 
 @rl_app.callback()
@@ -63,8 +56,8 @@ def status(
         print(json.dumps(told, indent=2))
         return
     table = Table("variant", "slots", "stage", box=None)
-    for column in ("pulls", "mean reward", "95 % of the truth", "next call"):
-        table.add_column(column, justify="right")
+    for column in ("pulls", "mean\nreward", "true mean,\n95 % sure", "next\ncall"):
+        table.add_column(column, justify="right", no_wrap=True)
     for name, variant in guard.bandit.variants.items():
         table.add_row(*_row(variant, known[name], statistics[name]))
     console.print(table)
@@ -76,7 +69,9 @@ def status(
     if held:
         reasons = ", ".join(f"{reason} {count}" for reason, count in held.items())
         console.print(f"feedback that does not count: {reasons} (tom rl held)", soft_wrap=True)
-    console.print(f"bare bandit would explore with {exploration:.1%} of the calls")
+    console.print(
+        f"without the guard, {exploration:.1%} of the calls would try other than the best"
+    )
 
 
 @rl_app.command()
@@ -92,7 +87,8 @@ def explain(variant: Variant) -> None:
         sentences = guard.explain(variant)
         acts = [act for act in guard.acts() if act.variant in (None, variant)]
     low, high = statistics.interval
-    console.print(f"{variant}: {escape(about.name)}. {escape(about.description)}", soft_wrap=True)
+    title = f"{variant}: {about.name}. {about.description}".rstrip()
+    console.print(escape(title), soft_wrap=True)
     for sentence in sentences:
         console.print(escape(sentence), soft_wrap=True)
     console.print(
@@ -117,6 +113,15 @@ def rebuild() -> None:
     pulls = sum(arm.pulls for arm in after.arms.values())
     same = "the same as before" if before == after and guard_same else "different from before"
     console.print(f"Rebuilt from {pulls} rewards, up to event {after.last_seq}: {same}.")
+
+
+rl_levers.register(rl_app)
+rl_abuse.register(rl_app)
+rl_ratings.register(rl_app)
+rl_evaluate.register(rl_app)
+rl_report.register(rl_app)
+rl_app.command()(train)
+rl_sandbox.register(rl_app)
 
 
 def _row(

@@ -37,15 +37,14 @@ def ratings(
     if not len(calls):
         console.print("No call has been rewarded yet.")
         return
-    table = Table("variant", box=None)
-    for column in ("asked", "rated", "stars given", "corrected", "IPW", "weigh as"):
-        table.add_column(column, justify="right")
-    for column in (f"silent {if_lower:g} lower", "reward", "corrected reward"):
-        table.add_column(column, justify="right")
+    stars = _table("asked", "rated", "stars given", "corrected", "IPW", "weigh\nas")
+    stars.add_column(f"silent\n{if_lower:g} lower", justify="right", no_wrap=True)
+    rewards = _table("calls", "reward", "corrected reward")
     for estimate in found.values():
         if estimate.calls:
-            table.add_row(*_row(estimate, if_lower))
-    console.print(table)
+            stars.add_row(*_stars(estimate, if_lower))
+            rewards.add_row(*_rewards(estimate))
+    console.print(stars, rewards, sep="\n")
     for estimate in found.values():
         if estimate.calls and estimate.too_little:
             console.print(
@@ -82,7 +81,16 @@ def told(found: Diagnosis) -> list[str]:
     return sentences
 
 
-def _row(estimate: Estimate, if_lower: float) -> tuple[str, ...]:
+def _table(*columns: str) -> Table:
+    """Return a table for one line a variant, also where a terminal has 80 columns."""
+    table = Table(box=None, collapse_padding=True)
+    table.add_column("variant", overflow="fold")
+    for column in columns:
+        table.add_column(column, justify="right", no_wrap=True)
+    return table
+
+
+def _stars(estimate: Estimate, if_lower: float) -> tuple[str, ...]:
     lower = estimate.if_lower(if_lower)
     return (
         escape(estimate.variant),
@@ -93,6 +101,13 @@ def _row(estimate: Estimate, if_lower: float) -> tuple[str, ...]:
         _told(estimate.ipw),
         f"{estimate.effective:.0f}" if estimate.dr else "",
         "" if lower is None else f"{lower:.2f}",
+    )
+
+
+def _rewards(estimate: Estimate) -> tuple[str, ...]:
+    return (
+        escape(estimate.variant),
+        str(estimate.calls),
         _told(estimate.reward, sign="+"),
         _told(estimate.corrected_reward, sign="+"),
     )

@@ -141,7 +141,7 @@ def test_too_little_data_is_said_and_nothing_is_corrected() -> None:
     assert found.complete_case is not None
     few = estimates(calls, Floors(answers=5, answered=16))["v1"]
     assert few.too_little is not None
-    assert "only 15 ratings; 16 are needed" in few.too_little
+    assert "ratings: 15; 16 are needed" in few.too_little
 
 
 def test_nothing_at_all_is_no_mean_of_anything() -> None:
@@ -316,7 +316,7 @@ def test_in_the_simulator_the_corrected_mean_is_nearer_to_the_truth() -> None:
 def test_the_command_prints_both_means_and_says_where_there_is_too_little(
     settings_in: Callable[..., Path],
 ) -> None:
-    settings_in(COLUMNS="180")
+    settings_in(COLUMNS="80")
     assert "No call has been rewarded" in CliRunner().invoke(rl_app, ["ratings"]).output
     rng = np.random.default_rng(0)
     with defaults.default_database().transaction() as conn:
@@ -325,9 +325,9 @@ def test_the_command_prints_both_means_and_says_where_there_is_too_little(
             variant = "v1a" if n % 20 else "v2b"
             append_feedback(conn, event(n, variant=variant, rating=rating, seq=0))
     shown = CliRunner().invoke(rl_app, ["ratings"]).output
-    (row,) = [line for line in shown.splitlines() if line.startswith(" v1a")]
-    assert row.count("±") == 5
-    assert "v2b: too little data (only 12 calls were asked; 30 are needed)" in shown
+    stars, rewards = [line for line in shown.splitlines() if line.startswith(" v1a")]
+    assert (stars.count("±"), rewards.count("±")) == (3, 2)
+    assert "v2b: too little data (calls asked: 12; 30 are needed)" in shown
     assert "silent because of the rating itself" in shown
 
 

@@ -243,9 +243,9 @@ def _too_little(
     if fitted is None:
         return f"fewer than {floors.answers} ratings of all variants together"
     if asked < floors.asked:
-        return f"only {asked} calls were asked; {floors.asked} are needed"
+        return f"calls asked: {asked}; {floors.asked} are needed"
     if answered < floors.answered:
-        return f"only {answered} ratings; {floors.answered} are needed"
+        return f"ratings: {answered}; {floors.answered} are needed"
     if effective < floors.effective:
         return f"the ratings weigh as few as {effective:.0f}; {floors.effective:.0f} are needed"
     return None

@@ -115,7 +115,7 @@ def need_matplotlib() -> None:
     except ImportError as error:
         raise ConfigError(
             "The report's plots need matplotlib, which is not installed.",
-            hint="pip install 'tom-voice[learn]', or leave the plots out.",
+            hint="The extra `learn` has it: pip install 'tom-voice[learn]'.",
         ) from error
 
 
