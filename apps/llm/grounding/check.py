@@ -9,14 +9,18 @@ from decimal import Decimal
 from functools import lru_cache, partial
 
 from apps.core.passages import Passage
-from apps.llm.grounding.amounts import FREE, MONEY_AND_TIME, NUMBERS
-from apps.llm.grounding.contacts import CONTACTS, PHONES, STREETS
+from apps.llm.grounding.clock import TIMES
+from apps.llm.grounding.contacts import CONTACTS
 from apps.llm.grounding.counting import ORDINAL, in_digits, plain
 from apps.llm.grounding.dates import DATES
 from apps.llm.grounding.facts import Fact, Kind, find, number, written
+from apps.llm.grounding.money import FREE, MONEY
+from apps.llm.grounding.numbers import NUMBERS
+from apps.llm.grounding.phones import PHONES
+from apps.llm.grounding.streets import STREETS
 from apps.llm.prompt import Prompt
 
-RULES = (*CONTACTS, *DATES, *MONEY_AND_TIME, *PHONES, *STREETS, FREE, *NUMBERS)
+RULES = (*CONTACTS, *DATES, *MONEY, *TIMES, *PHONES, *STREETS, FREE, *NUMBERS)
 
 _ORDINAL_EN = re.compile(r"(?<![\w.,])(\d+)(?:st|nd|rd|th)\b")
 _DECIMAL = re.compile(r"\b(\d+) (?:Komma|comma|point) (\d(?: \d)*)(?!\w)", re.IGNORECASE)

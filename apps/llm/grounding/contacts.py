@@ -1,9 +1,9 @@
-"""How addresses of all sorts, telephone numbers, plates and sections of laws are written. Pure."""
+"""How e-mail and web addresses, accounts, sections and plates are written. Pure."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from apps.core.words import fold
 from apps.llm.grounding.facts import Fact, Kind, Rule
@@ -87,76 +87,12 @@ def _subsection(match: re.Match[str], language: str) -> Sequence[Fact]:
     return [Fact(Kind.SECTION, "", (f"subsection:{match['n']}",))]
 
 
-# --- plates, telephone numbers
+# --- plates
 
 
 def _plate(match: re.Match[str], language: str) -> Sequence[Fact]:
     return [Fact(Kind.PLATE, "", (f"id:{re.sub(r'[^0-9A-ZÄÖÜ]', '', match.group().upper())}",))]
 
-
-def _phone(least: int) -> Callable[[re.Match[str], str], Sequence[Fact]]:
-    def read(match: re.Match[str], language: str) -> Sequence[Fact]:
-        said = match["digits"]
-        digits = _dialled(said)
-        if len(digits) < least:
-            return ()
-        groups = [re.sub(r"\D", "", group) for group in re.split(r", | - |/", said)]
-        groups += re.findall(r"\d{3,}", said)
-        also = tuple(f"phone:{group}" for group in groups if len(group) >= 3)
-        return [Fact(Kind.PHONE, "", (f"phone:{digits}",), also)]
-
-    return read
-
-
-def _dialled(said: str) -> str:
-    """Return the digits as they are dialled within Germany."""
-    digits = re.sub(r"\D", "", said.replace("(0)", ""))
-    if said.lstrip().startswith(("+49", "+ 49", "+4 9")):
-        return "0" + digits[2:]
-    return "0" + digits[4:] if digits.startswith("0049") else digits
-
-
-# --- streets
-
-_NO_STREET = frozenset(
-    _NAMES.findall(
-        "einbahnstrasse landstrasse bundesstrasse spielstrasse seitenstrasse nebenstrasse"
-        " fahrradstrasse autostrasse querstrasse kraftfahrstrasse privatstrasse"
-    )
-)
-_ROOMS = (
-    r"Zimmer|Schalter|Raum|Stock|Etage|Teil|Paragra\w+|Nummer|Gebäude|Halle|Gleis|Feld|Abschnitt"
-    r"|Artikel|Absatz|Haus|Eingang|Automaten?|Tag|Jahr|Internet|Alter|Klasse|Januar|Februar|März"
-    r"|April|Mai|Juni|Juli|August|September|Oktober|November|Dezember"
-)
-_SUFFIX = (
-    r"(?:stra(?:ß|ss)e|str\.?|gasse|allee|chaussee|weg|platz|ring|damm|ufer|markt|hof|steig|park)"
-)
-_STREET_EN = r"(?:Street|Road|Avenue|Lane|Square|Drive|Boulevard|St\.|Rd\.|Ave\.)"
-_NO = r"(?P<no>\d+(?: ?[a-z](?!\w))?)"
-
-
-def _address(match: re.Match[str], language: str) -> Sequence[Fact]:
-    parts = match.groupdict()
-    street = re.sub(r"str\.?$", "strasse", fold(match["street"].strip()))
-    street = re.sub(r"[^a-z0-9]", "", re.sub(r"\bst\.$", "street", street))
-    if street in _NO_STREET and not parts.get("no"):
-        return ()
-    no = re.sub(r"\s", "", parts.get("no") or "").lower()
-    key = f"address:{street}:{no}" if no else f"address:{street}"
-    return [Fact(Kind.ADDRESS, "", (key,), (f"address:{street}",))]
-
-
-_RUN = r"\d(?:(?:[ /-]|, )?\d)+"
-_NOT_COUNTED = (
-    r"(?!\d)(?![.,:]\d)(?! ?(?:%|€|Euro|Uhr|Cent|cent|a\.?m|p\.?m|o'clock|Kilo|kilo|k[mg]\b"
-    r"|Minut|Stunde|Tag|Woche|Monat|Jahr|day|week|month|year|hour|minute))"
-)
-_CALLS = (
-    r"(?:Telefon\w*|Tel\.|Rufnummer|Durchwahl|Hotline|Fax\w*|Notruf\w*|Nummer"
-    r"|(?:tele)?phone(?: number)?|number|call|dial|ring|extension"
-    r"|wählen Sie|rufen Sie|anrufen|erreich\w+)"
-)
 
 CONTACTS = (
     Rule(
@@ -215,116 +151,3 @@ CONTACTS = (
     Rule(re.compile(r"\b[A-ZÄÖÜ]{1,3}[- ][A-Z]{1,2}[- ]?\d{1,4} ?[EH]?\b"), _plate),
 )
 """These go first."""
-
-PHONES = (
-    Rule(re.compile(r"(?<!\w)(?P<digits>(?:\+ ?|00)\d[\d ()/.-]{5,}\d)"), _phone(7)),
-    Rule(
-        re.compile(
-            rf"(?<![\w.,:])(?P<digits>\(?0(?:(?:[ /.-]|, | - |\) ?| \(0\) )?\d)+){_NOT_COUNTED}"
-        ),
-        _phone(5),
-    ),
-    Rule(
-        re.compile(rf"\b{_CALLS}\W+(?:\w+\W+){{0,3}}?(?P<digits>{_RUN}){_NOT_COUNTED}", _I),
-        _phone(3),
-    ),
-    Rule(
-        re.compile(r"(?<![\d.,:] )(?<!\w)(?P<digits>\d(?: \d){2,}(?:, \d(?: \d)*)*)(?!\w)"),
-        _phone(3),
-    ),
-    Rule(re.compile(r"(?<!\w)(?P<digits>\d{1,4}(?: \d{1,4}){3,})(?!\w)"), _phone(6)),
-)
-"""These go behind money and times."""
-
-STREETS = (
-    Rule(
-        re.compile(rf"\b(?P<street>[\wäöüß-]{{2,}}{_SUFFIX}) {_NO}\b", _I),
-        _address,
-        cues=(
-            "str",
-            "gasse",
-            "allee",
-            "chaussee",
-            "weg",
-            "platz",
-            "ring",
-            "damm",
-            "ufer",
-            "markt",
-            "hof",
-            "steig",
-            "park",
-        ),
-    ),
-    Rule(
-        re.compile(
-            r"\b(?P<street>[A-ZÄÖÜ][\w-]+ (?:Straße|Strasse|Str\.|Platz|Weg|Allee"
-            rf"|{_STREET_EN})) {_NO}\b"
-        ),
-        _address,
-        cues=(
-            "stra",
-            "str.",
-            "platz",
-            "weg",
-            "allee",
-            "street",
-            "road",
-            "avenue",
-            "lane",
-            "square",
-            "drive",
-            "boulevard",
-            "st.",
-            "rd.",
-            "ave.",
-        ),
-    ),
-    Rule(
-        re.compile(rf"\b{_NO},? (?P<street>[A-Z][\w-]+ {_STREET_EN})(?!\w)"),
-        _address,
-        cues=(
-            "street",
-            "road",
-            "avenue",
-            "lane",
-            "square",
-            "drive",
-            "boulevard",
-            "st.",
-            "rd.",
-            "ave.",
-        ),
-    ),
-    Rule(
-        re.compile(
-            rf"\b(?P<street>(?:Am|An der|An den|Auf dem|Auf der|In der|Im|Zum|Zur|Unter den"
-            rf"|Hinter dem) (?!(?:{_ROOMS})\b)[A-ZÄÖÜ][a-zäöüß]+) {_NO}\b"
-            r"(?![.:]\d)(?! ?(?:Uhr|Euro|%))"
-        ),
-        _address,
-    ),
-    Rule(
-        re.compile(r"\b(?P<street>[A-ZÄÖÜ][\w-]{2,}(?:stra(?:ß|ss)e|gasse|allee|chaussee))\b"),
-        _address,
-        digits=False,
-        cues=("stra", "gasse", "allee", "chaussee"),
-    ),
-    Rule(
-        re.compile(rf"\b(?P<street>[A-Z][a-z-]+ {_STREET_EN})(?!\w)"),
-        _address,
-        digits=False,
-        cues=(
-            "street",
-            "road",
-            "avenue",
-            "lane",
-            "square",
-            "drive",
-            "boulevard",
-            "st.",
-            "rd.",
-            "ave.",
-        ),
-    ),
-)

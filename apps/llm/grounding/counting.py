@@ -187,8 +187,9 @@ def _counts(text: str, words: _Words, at: int) -> bool:
 
 
 _GOES_ON = {("tens", "one"), *(("scale", kind) for kind in ("one", "teen", "tens", "whole"))}
+_LEVELS = ("subsection", "paragraph", "sentence", "clause")
 _LABELS = frozenset(
-    ("part", "number", "section", "room", "counter", "line", "class", "floor", "article")
+    ("part", "number", "section", "room", "counter", "line", "class", "floor", "article", *_LEVELS)
 )
 
 
