@@ -30,6 +30,11 @@ _SCALED = re.compile(
     re.IGNORECASE,
 )
 _SCALES = {"m": 1_000_000, "t": 1000, "h": 100}
+_ONE_OCLOCK = re.compile(
+    r"\b(?:one|ein)(?= ?(?:o'clock|[ap]\.?m\b|in the (?:morn|after|even)|at night|Uhr\b))"
+    r"|(?:(?<=past )|(?<=quarter to ))one\b",
+    re.IGNORECASE,
+)
 _DIGIT = re.compile(r"\d")
 _LIST_MARK = re.compile(r"\s*[1-9][.)]\s*")
 _LONGEST = 2000
@@ -118,6 +123,7 @@ def _normal(text: str, language: str) -> str:
     """Return a text in which a fact has fewer forms: digits, one form of signs and decimals."""
     text = " ".join(plain(text).replace("’", "'").split())
     mark = "," if language == "de" else "."
+    text = _ONE_OCLOCK.sub("1", text)
     text = _ORDINAL_EN.sub(rf"\1{ORDINAL}", in_digits(text))
     text = _SCALED.sub(partial(_scaled, language), text)
     if _DIGIT.search(text) is None:

@@ -10,7 +10,7 @@ from apps.llm.grounding.facts import number, written
 ANY_CASE = re.IGNORECASE
 
 NUMBER = r"\d+(?:[.,]\d+)*"
-ONE = r"ein(?:e[nmrs]?)?|one"
+ONE = r"(?:ein(?:e[nmrs]?)?|one)(?=[ -])"
 START = r"(?<![\w.,])"
 
 _UNITS: tuple[tuple[str, str, int], ...] = (
