@@ -34,6 +34,7 @@ _SINCE = (
         _event.learns,
         _event.held,
         _choice.stage,
+        _choice.seq.label("choice"),
         _choice.propensities,
         _REPEATS.label("repeats"),
     )
@@ -64,6 +65,7 @@ class OutcomeRow:
             and then released, a call has several; it was drawn once.
         stage: The variant's stage when it was chosen; empty without a choice.
         propensities: The probability of every variant when it was chosen; empty without a choice.
+        choice: The ``seq`` of the choice; 0 without one.
     """
 
     seq: int
@@ -77,6 +79,7 @@ class OutcomeRow:
     first: bool = True
     stage: str = ""
     propensities: Mapping[str, float] = field(default_factory=dict)
+    choice: int = 0
 
 
 def outcomes_since(
@@ -98,6 +101,7 @@ def outcomes_since(
             not r.repeats,
             r.stage or "",
             r.propensities or {},
+            r.choice or 0,
         )
         for r in rows
     ]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from apps.rl.guard.mismatch import TILTS, Mismatch, Ratio
+from apps.rl.guard.mismatch import AWAITED, TILTS, Ends, Mismatch, Ratio
 
 SHARES = {"base": 0.85, "a": 0.1, "b": 0.05, "off": 0.0}
 
@@ -56,9 +56,9 @@ class TestMismatch:
         # Exactly, over both outcomes: so it is a martingale whatever came before.
         before = Ratio(1).add(0.3, chosen=True).add(0.6, chosen=False)
         p = 0.2
-        after = p * exp(before.add(p, chosen=True).log_evidence)
-        after += (1 - p) * exp(before.add(p, chosen=False).log_evidence)
-        assert after == pytest.approx(exp(before.log_evidence))
+        after = p * exp(before.add(p, chosen=True).log_evidence())
+        after += (1 - p) * exp(before.add(p, chosen=False).log_evidence())
+        assert after == pytest.approx(exp(before.log_evidence()))
 
     def test_the_error_is_bounded_over_all_looks(self):
         rng = np.random.default_rng(11)
@@ -78,3 +78,40 @@ class TestMismatch:
         for chosen in choices[cut:]:
             goes_on = goes_on.add(chosen, SHARES)
         assert goes_on == fold(choices)
+
+    def test_calls_that_last_longer_with_one_variant_raise_no_alarm(self):
+        # A thousand calls at once; those with "a" last twice as long as the others.
+        for seed in range(5):
+            rng = np.random.default_rng(seed)
+            begins = rng.exponential(3.0 / 1000, 3000).cumsum()
+            own = rng.random(3000) < 0.2
+            order = np.argsort(begins + rng.gamma(2.0, 1.5, 3000) * np.where(own, 2.0, 1.0))
+            told, shares = Mismatch(), {"base": 0.8, "a": 0.2}
+            for i in order[:1500].tolist():
+                told = told.ended(i + 1).add("a" if own[i] else "base", shares, i + 1)
+                assert told.alarm() is None
+
+    def test_calls_that_never_end_are_lost_in_the_end(self):
+        found = Mismatch()
+        for i, chosen in enumerate(drawn(SHARES, AWAITED + 6000, seed=1), 1):
+            if chosen != "a" or i % 4 == 0:
+                found = found.ended(i).add(str(chosen), SHARES, i)
+        assert str(found.alarm()).startswith("a was chosen")
+
+    def test_after_a_restart_only_later_decisions_count(self):
+        begun = Mismatch().ended(3).add("a", SHARES, 3).restart()
+        late = begun.ended(2).add("a", SHARES, 2)
+        assert late == begun
+        assert late.ended(4).add("a", SHARES, 4).ratios["a"].chosen == 1
+
+    @given(st.lists(st.integers(1, 2 * AWAITED), max_size=60))
+    def test_what_is_open_is_what_was_decided_and_has_not_ended(self, told):
+        ends = Ends()
+        for choice in told:
+            ends = ends.add(choice)
+        newest = max(told, default=0)
+        recent = {choice for choice in told if choice > newest - AWAITED}
+        assert ends.open == min(newest, AWAITED) - len(recent)
+        assert (
+            Mismatch.from_dict(json.loads(json.dumps(Mismatch(ends=ends).as_dict()))).ends == ends
+        )

@@ -133,7 +133,8 @@ def _restarted(ledger: Ledger, restarts: Restarts, until: int) -> Ledger:
         done = ledger.restarted + 1
         if key == EVERYTHING:
             breakers = ledger.breakers.restart(ledger.breakers.base)
-            ledger = replace(ledger, budget=Budget(), mismatch=Mismatch(), breakers=breakers)
+            ledger = replace(ledger, budget=Budget(), breakers=breakers)
+            ledger = replace(ledger, mismatch=ledger.mismatch.restart())
         else:
             ledger = replace(
                 ledger,
@@ -150,9 +151,11 @@ def _after(ledger: Ledger, row: OutcomeRow, rules: BudgetRules) -> Ledger:
     mismatch, seen = ledger.mismatch, ledger.seen
     call = row.kind in (FeedbackKind.FEEDBACK, FeedbackKind.ABANDONED)
     drawn = sum(p > 0.0 for p in row.propensities.values()) > 1
+    if call and row.choice:
+        mismatch = mismatch.ended(row.choice)
     if row.learns and call and drawn and row.first:
         # A held call was drawn like any other, and whatever else is told of it was counted then.
-        mismatch = mismatch.add(row.variant, row.propensities)
+        mismatch = mismatch.add(row.variant, row.propensities, row.choice)
     if row.learns and row.held and drawn and UNSAFE in row.flags:
         # Whatever made the caller suspicious, this was found by the system itself.
         breakers = breakers.add(row.variant, [UNSAFE])

@@ -16,7 +16,7 @@ from apps.rl.variants import GuardRules
 
 log = structlog.get_logger(__name__)
 
-VERSION = 2
+VERSION = 3
 EVERY = 500
 """After so many further events it is written again."""
 
