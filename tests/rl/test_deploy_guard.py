@@ -409,6 +409,22 @@ def test_a_promoted_candidate_is_known_where_its_file_is_not(parts: Parts) -> No
     assert elsewhere.bandit.variants["c1"].slots == here.bandit.variants["c1"].slots
 
 
+def test_a_promoted_candidate_stays_what_it_was_whatever_its_file_says_later(
+    parts: Parts,
+) -> None:
+    first = with_candidate(parts)
+    guard = first.guard()
+    for _ in range(2):
+        guard.promote("c1", force=True)
+    slots = guard.bandit.variants["c1"].slots
+    other = PolicyVariant("c1", "Something else", {"tone": "factual"})
+    replaced = replace(first.catalog, variants={**first.catalog.variants, "c1": other})
+    assert replace(parts, catalog=replaced).guard().bandit.variants["c1"].slots == slots
+    taken_over = replace(replaced, candidates=frozenset())  # by an operator, in the policy file
+    theirs = replace(parts, catalog=taken_over).guard()
+    assert theirs.bandit.variants["c1"].slots == other.slots
+
+
 def test_a_candidate_that_does_what_another_does_is_not_taken(parts: Parts) -> None:
     twin = replace(parts.catalog.variants["v2b"], id="c2")
     catalog = replace(

@@ -122,12 +122,23 @@ class GuardMemory:
         if not acts and not rows and len(state.stages) == len(self.bandit.variants):
             return before
         for name, promotion in state.stored.promoted.items():
-            if name not in self.bandit.variants:  # its file lay on another machine, or is gone
+            if self._means_otherwise(promotion.variant):
                 self.bandit.add_variant(promotion.variant)
         state = state.with_outcomes(rows, self.rules)
         return state.decided(
             self.bandit.variants, self.bandit.candidates, self.rules, self.bandit.prior
         )
+
+    def _means_otherwise(self, promoted: PolicyVariant) -> bool:
+        """Return whether a variant is not known here as it was promoted.
+
+        Its file may lie on another machine, be gone, or have been replaced by one that says other
+        things by the same id. Only the policy file, an operator's own, may do that.
+        """
+        known = self.bandit.variants.get(promoted.id)
+        if known is None:
+            return True
+        return promoted.id in self.bandit.candidates and known.slots != promoted.slots
 
 
 def log_acts(acts: list[DeploymentRow]) -> None:
