@@ -121,7 +121,7 @@ class GuardMemory:
         rows = outcomes_since(conn, state.ledger.last_seq) if is_behind else []
         if not acts and not rows and len(state.stages) == len(self.bandit.variants):
             return before
-        for name, promotion in state.stored.promoted.items():
+        for promotion in state.stored.promoted.values():
             if self._means_otherwise(promotion.variant):
                 self.bandit.add_variant(promotion.variant)
         state = state.with_outcomes(rows, self.rules)
