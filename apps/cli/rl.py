@@ -21,6 +21,7 @@ from apps.rl.deploy_guard import DeployGuard, Health, VariantStatus
 from apps.rl.policy_bandit import VariantStatistics
 from apps.rl.variants import PolicyVariant
 from apps.settings import load_settings
+from apps.store.purpose import is_sandbox
 
 rl_app = typer.Typer(no_args_is_help=True, help="See what was learned, and steer it.")
 
@@ -51,8 +52,10 @@ def status(
         health = guard.health()
         exploration = guard.bandit.exploration_rate()
         held = rl_abuse.held_by_reason(guard.bandit.db)
+        with guard.bandit.db.reading() as conn:
+            sandbox = is_sandbox(conn)
     if as_json:
-        told = {**_as_dict(guard, known, statistics, health), "held": held}
+        told = {**_as_dict(guard, known, statistics, health), "held": held, "sandbox": sandbox}
         print(json.dumps(told, indent=2))
         return
     table = Table("variant", "slots", "stage", box=None)
@@ -61,6 +64,10 @@ def status(
     for name, variant in guard.bandit.variants.items():
         table.add_row(*_row(variant, known[name], statistics[name]))
     console.print(table)
+    if sandbox:
+        console.print(
+            "\nThis store is a sandbox: its callers were simulated, and it serves nobody."
+        )
     if not load_settings().rl_enabled:
         console.print("\nRL_ENABLED=false: every call gets the base variant, nothing is learned.")
     console.print(f"\nhealth: {health.level.value}")

@@ -21,6 +21,7 @@ from apps.rl.report.findings import Material, work_out
 from apps.rl.report.history import read
 from apps.rl.report.plots import plots
 from apps.settings import load_settings
+from apps.store.purpose import is_sandbox
 
 Out = Annotated[
     Path | None, typer.Option(help="Where to; rl/report.html in TOM_DATA_DIR if left out.")
@@ -63,6 +64,7 @@ def material(guard: DeployGuard, newest: int) -> Material:
     with bandit.db.reading() as conn:
         history = read(conn, newest=newest)
         held = list_held(conn)
+        sandbox = is_sandbox(conn)
     slots = {name: variant.slots.as_dict() for name, variant in bandit.variants.items()}
     return Material(
         history=history,
@@ -74,4 +76,5 @@ def material(guard: DeployGuard, newest: int) -> Material:
         policy=defaults.default_policy(bandit.prior).knowing(slots),
         now=now_of(guard),
         newest=newest,
+        sandbox=sandbox,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -84,6 +85,15 @@ def test_the_servers_snapshots_are_left_alone_and_the_sandbox_has_its_own(folder
     assert live.state_path.read_bytes() == before
     assert (folder / "data/rl/sandbox.snapshots/bandit_state.json").exists()
     assert '"pulls": 1,' in rl("status", "--json").output.split("v1b")[0]
+
+
+def test_what_is_shown_of_a_sandbox_says_that_its_callers_were_simulated(folder: Path) -> None:
+    simulate(folder / "s.db")
+    assert "This store is a sandbox" in rl("--db", str(folder / "s.db"), "status").output
+    assert json.loads(rl("--db", str(folder / "s.db"), "status", "--json").output)["sandbox"]
+    rl("--db", str(folder / "s.db"), "report", "--out", str(folder / "page.html"))
+    assert "the store is a sandbox" in (folder / "page.html").read_text(encoding="utf-8")
+    assert "sandbox" not in rl("status").output
 
 
 def test_settings_that_point_at_a_sandbox_do_not_mix_the_snapshots_either(

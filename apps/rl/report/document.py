@@ -70,6 +70,7 @@ def _source(found: Findings) -> str:
         f" {gathered.source.last_feedback} of store {gathered.source.store}."
         + (f" The others: {left}." if left else "")
         + (f" Older calls are left out: the newest {len(gathered.calls)} count." if cut else "")
+        + (" All callers were simulated: the store is a sandbox." if found.material.sandbox else "")
     )
 
 

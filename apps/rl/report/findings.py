@@ -35,6 +35,7 @@ class Material:
         policy: The policy of the settings, before it has learned anything.
         now: What it would choose now.
         newest: Of the rewarded calls, only so many of the newest count.
+        sandbox: Whether the callers were simulated.
     """
 
     history: History
@@ -46,6 +47,7 @@ class Material:
     policy: Policy
     now: Now
     newest: int
+    sandbox: bool = False
 
 
 @dataclass(frozen=True, slots=True)
