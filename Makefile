@@ -12,7 +12,7 @@ BIN := $(VENV)/bin
 PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: bench-spoken-loop bench-kb bench-trainer bench-guard coverage bench-rl bench-store bench-doors bench-network bench-latency bench-calls bench-recognition bench-pipecat bench-turns bench-interruptions help install install-test demo run test test-doors fuzz-doors test-page test-piper test-postgres lint types arrows check docs clean
+.PHONY: bench-grounding bench-spoken-loop bench-kb bench-trainer bench-guard coverage bench-rl bench-store bench-doors bench-network bench-latency bench-calls bench-recognition bench-pipecat bench-turns bench-interruptions help install install-test demo run test test-doors fuzz-doors test-page test-piper test-postgres lint types arrows check docs clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -104,6 +104,9 @@ bench-turns: $(VENV)/.base ## Callers cut off and kept waiting, beside plain sil
 
 bench-interruptions: $(VENV)/.base ## Callers who speak over an answer: silence, whole words, history (needs flite)
 	$(BIN)/python -m benchmarks.interruptions
+
+bench-grounding: $(VENV)/.base ## Invented figures that would be spoken, and honest answers that are stopped
+	$(BIN)/python -m benchmarks.grounding
 
 bench-guard: $(VENV)/.base ## Innocents that the deploy guard blacklists, and calls until it finds a bad one (10 minutes)
 	$(BIN)/python -m benchmarks.guard --figure docs/figures/guard.svg

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable
 
 from apps.llm.numerals import LARGEST, cardinal, cardinal_de, cardinal_en, digits, ordinal, year
+from apps.llm.spelling import SPELLING
 
 _MONTHS = {
     "en": "January|February|March|April|May|June|July|August|September|October|November|December",
@@ -47,7 +48,7 @@ def spoken_form(text: str, language: str) -> str:
     for short, long in _ABBREVIATIONS[language].items():
         text = _abbreviation(short).sub(f" {long} " if short in "&%" else long, text)
     text = _PLUS.sub("plus ", text)
-    for pattern, write in _RULES[language]:
+    for pattern, write in (*SPELLING[language], *_RULES[language]):
         text = pattern.sub(write, text)
     return " ".join(text.split()).replace(" .", ".").replace(" ,", ",").replace(" ?", "?")
 

@@ -23,6 +23,8 @@ from apps.llm.prompt import Prompt
 from benchmarks.grounding.values import CLASSES, Fact, draw, forms
 
 HALVES = ("tuning", "test")
+FRESH = "fresh"
+"""Drawn anew from the templates and entries of the test half, after that had been looked at."""
 PER_HALF = 250
 _EMBEDDED = 100
 _MOVED = {"money": "time", "time": "duration", "duration": "percent", "percent": "money"}
@@ -71,12 +73,12 @@ class Half:
     """One half of both sets.
 
     Args:
-        name: One of `HALVES`.
+        name: One of `HALVES`, or `FRESH`.
     """
 
     def __init__(self, name: str) -> None:
-        self.name = name
-        self._rng = random.Random(f"grounding {name}")
+        self.name = "test" if name == FRESH else name
+        self._rng = random.Random(f"grounding {name}{' 2' if name == FRESH else ''}")
 
     def invented(self) -> Iterator[Answer]:
         """Yield the answers with an invented figure."""

@@ -105,7 +105,8 @@ def test_what_stands_there_may_be_said_in_english(sentence: str) -> None:
     [
         ("€30", "money"), ("$30.60", "money"), ("thirty-one euros sixty", "money"),
         ("about a hundred euros", "money"), ("sixty cents", "money"), ("for free", "money"),
-        ("two days", "number"), ("half an hour", "number"), ("twelve months", "number"),
+        ("two days", "number"), ("one and a half years", "number"),
+        ("half an hour", "number"), ("twelve months", "number"),
         ("a dozen forms", "number"), ("room 101", "number"), ("at 9", "number"),
         ("five p.m.", "time"), ("at noon", "time"), ("half past eight", "time"),
         ("on Sunday", "date"), ("in October", "date"), ("on the 2nd of May", "date"),

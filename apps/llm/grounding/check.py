@@ -125,12 +125,12 @@ def _normal(text: str, language: str) -> str:
     mark = "," if language == "de" else "."
     text = _ONE_OCLOCK.sub("1", text)
     text = _ORDINAL_EN.sub(rf"\1{ORDINAL}", in_digits(text))
+    if "half" in text:
+        text = _AND_A_HALF.sub(lambda m: f"{1 if m[1].isalpha() else m[1]}{mark}5", text)
     text = _SCALED.sub(partial(_scaled, language), text)
     if _DIGIT.search(text) is None:
         return text
     text = _DECIMAL.sub(lambda m: f"{m[1]}{mark}{m[2].replace(' ', '')}", text)
-    if "half" in text:
-        text = _AND_A_HALF.sub(lambda m: f"{1 if m[1].isalpha() else m[1]}{mark}5", text)
     return text
 
 

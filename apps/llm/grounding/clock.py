@@ -29,6 +29,8 @@ def minutes_at(hour: int, minute: int, part: str) -> tuple[tuple[str, ...], tupl
         return (), ()
     at, part = hour % 24 * 60 + minute, part.strip().lower()
     afternoon, halfway = f"time:{(at + 720) % 1440}", 1 <= hour <= 12
+    if hour > 12 and part.startswith(_EARLIER):
+        return ("time:never",), ()  # "18 in the morning"
     if not halfway or not part:
         return (f"time:{at}",), ()
     if part.startswith(_LATER):

@@ -49,10 +49,10 @@ def _date(year: str | None, month: int, day: int) -> Fact | None:
         return None
     at = f"date:{month}-{day}"
     if not year:
-        return Fact(Kind.DATE, "", (at,), (f"month:{month}",))
+        return Fact(Kind.DATE, "", (at,), (f"calendar:{month}",))
     year = year.replace(" ", "")
     year = f"20{year}" if len(year) == 2 else year
-    also = (at, f"month:{month}", f"month:{year}-{month}", f"number:{year}")
+    also = (at, f"calendar:{month}", f"calendar:{year}-{month}", f"number:{year}")
     return Fact(Kind.DATE, "", (f"date:{year}-{month}-{day}",), also)
 
 
@@ -82,9 +82,14 @@ def _month_alone(match: re.Match[str], language: str) -> Sequence[Fact]:
     if year:
         year = year.replace(" ", "")
         return [
-            Fact(Kind.DATE, "", (f"month:{year}-{month}",), (f"month:{month}", f"number:{year}"))
+            Fact(
+                Kind.DATE,
+                "",
+                (f"calendar:{year}-{month}",),
+                (f"calendar:{month}", f"number:{year}"),
+            )
         ]
-    return [Fact(Kind.DATE, "", (f"month:{month}",))]
+    return [Fact(Kind.DATE, "", (f"calendar:{month}",))]
 
 
 def _weekday(match: re.Match[str], language: str) -> Sequence[Fact]:
