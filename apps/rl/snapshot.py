@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
 
 import structlog
 
 from apps.core.errors import StoreError
+from apps.core.files import write_whole
 from apps.rl.policies import OtherSettings, Policy
 from apps.rl.posterior import BanditState, from_json, to_json
 from apps.rl.variants import Prior
@@ -48,30 +48,9 @@ def write_snapshot(path: Path, state: BanditState, prior: Prior) -> None:
         StoreError: It cannot be written; the old one is still there.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", delete=False
-        ) as file:
-            try:
-                file.write(to_json(state, prior))
-                file.flush()
-                os.fsync(file.fileno())
-                os.replace(file.name, path)
-            except BaseException:
-                os.unlink(file.name)
-                raise
-        _sync_folder(path.parent)
+        write_whole(path, to_json(state, prior))
     except OSError as error:
         raise StoreError(
             f"The bandit's snapshot {path} cannot be written: {error.strerror}.",
             hint="Set RL_BANDIT_STATE_PATH to a file in a folder that TOM may write to.",
         ) from error
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the renaming itself last, where the system lets one do that."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import structlog
 
+from apps.core.files import write_whole
 from apps.rl.guard.ledger import Ledger
 from apps.rl.variants import GuardRules
 
@@ -54,15 +53,7 @@ def write_ledger(path: Path, store: str, ledger: Ledger, rules: GuardRules) -> b
     known = ledger.as_dict()
     text = json.dumps({"fits": _fits(store, rules), "digest": _digest(known), "ledger": known})
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text)
-            os.replace(draft, path)
-        except BaseException:
-            os.unlink(draft)
-            raise
+        write_whole(path, text)
     except OSError as error:
         log.warning("guard_snapshot_not_written", path=str(path), error=error.strerror)
         return False

@@ -25,7 +25,8 @@ from apps.rl.off_policy.log import Floats, Ints, Log
 
 Fit = Callable[[Ints], Callable[[Ints], Floats]]
 
-_LOOK_BACK = 100
+LOOK_BACK = 100
+"""Decisions whose mean stands in for one that must not be known yet."""
 
 
 def stabilised_dr(log: Log, target: ArrayLike, model: ArrayLike) -> Terms:
@@ -59,7 +60,7 @@ def stabilising_weights(log: Log, target: ArrayLike) -> Floats:
     ratio = np.divide(policy**2, log.propensities, where=log.propensities > 0, out=policy * 0.0)
     spread = ratio.sum(axis=1)
     if log.contextual:
-        spread = _mean_before(spread)
+        spread = mean_before(spread, first=1.0)
     weights: Floats = 1.0 / np.sqrt(np.where(spread > 0, spread, 1.0))
     return weights
 
@@ -104,11 +105,16 @@ def _before(table: Floats) -> Floats:
     return sums
 
 
-def _mean_before(values: Floats) -> Floats:
-    """Return the mean of up to ``_LOOK_BACK`` values before each; the first gets 1."""
+def mean_before(values: Floats, *, first: float) -> Floats:
+    """Return the mean of up to ``LOOK_BACK`` values before each, shape (n,).
+
+    Args:
+        values: Shape (n,).
+        first: What the first one gets.
+    """
     sums = np.concatenate([[0.0], np.cumsum(values)])
     at = np.arange(len(values))
-    begin = np.maximum(at - _LOOK_BACK, 0)
-    means: Floats = np.ones(len(values))
+    begin = np.maximum(at - LOOK_BACK, 0)
+    means: Floats = np.full(len(values), first)
     means[1:] = ((sums[at] - sums[begin])[1:]) / (at - begin)[1:]
     return means

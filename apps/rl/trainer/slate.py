@@ -26,10 +26,10 @@ import numpy as np
 
 from apps.core.policy import PolicySlots
 from apps.rl.off_policy import Interval, Log, Terms, delta
+from apps.rl.off_policy.adaptive import mean_before
 from apps.rl.off_policy.diagnostics import effective_size
 from apps.rl.trainer.features import Floats, slot_columns
 
-_LOOK_BACK = 100
 _TOLERANCE = 1e-6
 _RANK = 1e-9
 _AT_ONCE = 500  # calls; what is held for each is large
@@ -88,7 +88,8 @@ def against_base(
         if refusal is not None:
             found.append(SlotEstimate(refusal, effective))
             continue
-        steady = 1.0 / np.sqrt(_mean_before(variance[:, j] + variance[:, -1]))
+        spread = variance[:, j] + variance[:, -1]
+        steady = 1.0 / np.sqrt(mean_before(spread, first=float(spread[0])))
         score = predicted[:, j] + difference * residual
         terms = Terms("slot-wise DR", steady * score, steady)
         interval = delta(terms, log.caller, level=level)
@@ -129,12 +130,3 @@ def _refusal(unsupported: float, effective: float, floor: float) -> str | None:
     if effective < floor:
         return f"The log is worth {effective:.0f} calls of it, fewer than {floor:g}."
     return None
-
-
-def _mean_before(values: Floats) -> Floats:
-    sums = np.concatenate([[0.0], np.cumsum(values)])
-    at = np.arange(len(values))
-    begin = np.maximum(at - _LOOK_BACK, 0)
-    means: Floats = np.full(len(values), values[0] if len(values) else 1.0)
-    means[1:] = (sums[at] - sums[begin])[1:] / (at - begin)[1:]
-    return means
