@@ -268,6 +268,11 @@ def learning() -> list[Panel]:
                 Query("max by (alarm) (rl_guard_alarm)", "alarm: {{alarm}}"),
             ],
         ),
+        lines(
+            "Shadow",
+            "Answers of variants in the shadow, which nobody heard.",
+            [Query("sum by (outcome) (increase(rl_shadow_answers_total[1h]))", "{{outcome}}")],
+        ),
     ]
 
 
@@ -291,6 +296,11 @@ def machinery() -> list[Panel]:
             "Restarts and fallbacks",
             "Engine processes restarted, and answers by an engine of second choice.",
             [Query(restarts, "{{engine}} restarted"), Query(fallbacks, "{{role}} fell back")],
+        ),
+        lines(
+            "Figures held back",
+            "What a language model was about to name and no source holds; nobody heard it.",
+            [Query("sum by (kind) (increase(tom_grounding_violations_total[1h]))", "{{kind}}")],
         ),
         lines(
             "Event-loop lag",
