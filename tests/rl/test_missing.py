@@ -302,6 +302,13 @@ def test_the_newest_rating_of_a_call_counts_and_what_does_not_count_is_left_out(
     assert calls.asked.tolist() == [True, True, False]
 
 
+def test_what_a_context_should_not_say_is_not_known() -> None:
+    odd = {"language": 7, "noise_db": "loud", "latency_ms": float("nan"), "time_of_day": None}
+    calls = from_events([event(n, context=odd if n % 2 else {"noise_db": 50.0}) for n in range(8)])
+    assert len(calls) == 8
+    assert np.isfinite(calls.features).all()
+
+
 def test_in_the_simulator_the_corrected_mean_is_nearer_to_the_truth() -> None:
     """A small share of docs/missing-ratings.md's table; what depends on the stars stays biased."""
     found = errors(replace(WORLDS["delayed_missing"], calls=3000), 3)

@@ -131,9 +131,9 @@ def scaled(columns: Mapping[str, Floats], n: int) -> tuple[Floats, tuple[str, ..
 
 def _facts(event: FeedbackRow) -> dict[str, object]:
     signals, context = event.signals, event.context
-    facts: dict[str, object] = {name: context[name] for name in _WORDS if name in context}
+    facts: dict[str, object] = {n: context[n] for n in _WORDS if isinstance(context.get(n), str)}
     facts.setdefault("profile", event.profile)
-    facts |= {name: context[name] for name in _NUMBERS if name in context}
+    facts |= {name: context[name] for name in _NUMBERS if _is_number(context.get(name))}
     resolution, handover, returning = (
         signals.get("resolution"),
         signals.get("handover"),
@@ -147,11 +147,12 @@ def _facts(event: FeedbackRow) -> dict[str, object]:
         facts[name] = min(count, 3) if isinstance(count, int) else None
     length = signals.get("duration_sec")
     facts["duration"] = math.log1p(length) if isinstance(length, int | float) else None
-    return {name: value for name, value in facts.items() if _usable(value)}
+    return facts
 
 
-def _usable(value: object) -> bool:
-    return value is None or isinstance(value, str | int | float)
+def _is_number(value: object) -> bool:
+    """Return whether it can be reckoned with: a context may say anything, as it was given."""
+    return isinstance(value, int | float) and math.isfinite(value)
 
 
 def _rest(event: FeedbackRow) -> float:
