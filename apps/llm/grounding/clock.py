@@ -37,6 +37,8 @@ def minutes_at(hour: int, minute: int, part: str) -> tuple[tuple[str, ...], tupl
         return ((f"time:{at}" if hour == 12 else afternoon),), ()
     if part.startswith(_EARLIER):
         return (f"time:{at % 720}" if part.startswith("a") else f"time:{at}",), ()
+    if hour == 12:  # noon; midnight is called so
+        return (f"time:{at}",), ()
     return (f"time:{at}", afternoon), ()
 
 
@@ -50,7 +52,7 @@ def _hours(part: str) -> Callable[[Decimal], tuple[str, ...]]:
 def _clock(match: re.Match[str], language: str) -> Sequence[Fact]:
     parts = match.groupdict()
     open_end = "?" if language == "en" else ""
-    part = _part(match)
+    part = _part(match, language)
     hour, minute = int(match["h"]), int(parts.get("m") or 0)
     keys, also = minutes_at(hour, minute, part or open_end)
     also += left_out(Decimal(hour))
@@ -67,13 +69,15 @@ def _past(match: re.Match[str], language: str) -> Sequence[Fact]:
         return ()
     elif way in ("vor", "to"):
         hour, minute = hour - 1, 60 - minute
-    keys, also = minutes_at(hour or 12, minute, _part(match) or "?")
+    keys, also = minutes_at(hour or 12, minute, _part(match, language) or "?")
     return [Fact(Kind.TIME, "", keys, also)] if keys else []
 
 
-def _part(match: re.Match[str]) -> str:
+def _part(match: re.Match[str], language: str) -> str:
     """Return what a match says about the half of the day."""
     part = (match["part"] or "") if "part" in match.re.groupindex else ""
+    if language == "de" and part.lower() == "am":  # "16 Uhr am Montag"
+        return ""
     return part.removeprefix("in the ").removeprefix("am ").removeprefix("at ")
 
 
