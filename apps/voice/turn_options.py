@@ -35,6 +35,8 @@ class TurnOptions:
         language: ``de`` or ``en``; what a complete sentence is depends on it.
         voice_on: A window at or above this probability is voice.
         voice_off: A window below this is silence; between the two it is what it was before.
+        lone_word: Taken off both while a rating is awaited in silence: detectors are seldom sure
+            of a single word.
         start_ms: Voice that makes a start; shorter noises are ignored.
         maybe_ms: Silence after which words that do not hang may be all there is.
         complete_ms: Silence that ends a turn whose words are complete (TOM_ENDPOINT_COMPLETE_MS).
@@ -58,6 +60,7 @@ class TurnOptions:
     language: str = "en"
     voice_on: float = 0.5
     voice_off: float = 0.35
+    lone_word: float = 0.2
     start_ms: float = 64.0
     maybe_ms: float = 64.0
     complete_ms: float = 200.0

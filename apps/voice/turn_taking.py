@@ -30,7 +30,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from apps.core.words import words
-from apps.voice.completeness import Completeness, is_backchannel, judge
+from apps.voice.completeness import Completeness, Expecting, is_backchannel, judge
 from apps.voice.turn_events import (
     AllWords,
     Backchannel,
@@ -162,6 +162,8 @@ def _window(floor: Floor, window: Window, options: TurnOptions) -> Result:
 
 def _note_voice(floor: Floor, window: Window, options: TurnOptions) -> Floor:
     threshold = options.voice_off if floor.voiced else options.voice_on
+    if floor.question.expecting is Expecting.RATING and not floor.playback.interruptible:
+        threshold -= options.lone_word
     if window.probability < threshold:
         return replace(floor, voiced=False, run_ms=0.0) if floor.voiced else floor
     began = floor.voice_began_ms if floor.voiced else window.end_ms - window.length_ms

@@ -73,6 +73,17 @@ def end_after_ms(text, language="en", question=None):
 # --- starts and ends
 
 
+def test_a_lone_word_that_the_detector_doubts_counts_where_a_rating_is_awaited():
+    rating = Question(Expecting.RATING)
+    assert CallerStarted in kinds(rating, "____~~~~")
+    assert CallerStarted not in kinds("____~~~~")
+
+
+def test_while_the_rating_question_is_heard_doubtful_voice_is_none():
+    playing = [Question(Expecting.RATING), Playback(interruptible=True, asks=True)]
+    assert kinds(*playing, "____~~~~____") == []
+
+
 def test_a_start_is_told_after_a_little_voice_and_dated_back_to_its_beginning():
     assert signals("____###") == [CallerStarted(128)]
 
