@@ -181,8 +181,7 @@ def load_catalog(path: Path) -> Catalog:
     try:
         file = _File.model_validate(data)
     except ValidationError as error:
-        first = error.errors()[0]
-        raise mistake(path, lines, first["loc"], first["msg"]) from None
+        raise _first(path, lines, error) from None
     return _catalog(path, lines, file)
 
 
@@ -196,9 +195,16 @@ def load_variants(path: Path) -> dict[str, PolicyVariant]:
     try:
         file = _Variants.model_validate(data)
     except ValidationError as error:
-        first = error.errors()[0]
-        raise mistake(path, lines, first["loc"], first["msg"]) from None
+        raise _first(path, lines, error) from None
     return _variants(path, lines, file.variants)
+
+
+def _first(path: Path, lines: Lines, error: ValidationError) -> ConfigError:
+    """Return the first thing that is wrong with a file, in words of the file's own."""
+    first = error.errors()[0]
+    if not first["loc"]:
+        return mistake(path, lines, (), "It must be a mapping that has `variants`.")
+    return mistake(path, lines, first["loc"], first["msg"])
 
 
 def _catalog(path: Path, lines: Lines, file: _File) -> Catalog:

@@ -464,4 +464,5 @@ def test_candidates_are_read_from_a_folder_and_a_damaged_file_stops_nobody(
     assert catalog.variants["v2b"] == parts.catalog.variants["v2b"]
     assert [log["event"] for log in logs] == ["candidates_not_read", "candidate_id_is_taken"]
     assert "b.yaml:2" in logs[0]["error"]
+    assert "factual, warm, lively" in logs[0]["hint"]
     assert with_candidates(parts.catalog, tmp_path / "none") == parts.catalog

@@ -115,6 +115,8 @@ LAUGHS = "\n".join(
         ("x: !!timestamp soon", "cannot be"),
         ("x: " + "9" * 6000, "cannot be"),
         ("# " + "x" * MAX_BYTES, "more than"),
+        ("", "the file: It must be a mapping"),
+        ("- c1", "the file: It must be a mapping"),
         ('variants: {c1: {name: "\\e[2J", parameters: {}}}', r"variants\.c1\.name"),
         (f"variants: {{c1: {{name: {'x' * 2000}, parameters: {{}}}}}}", r"variants\.c1\.name"),
     ],

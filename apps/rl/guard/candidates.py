@@ -33,7 +33,7 @@ def with_candidates(catalog: Catalog, folder: Path) -> Catalog:
         try:
             offered = load_variants(path)
         except ConfigError as error:
-            log.warning("candidates_not_read", file=path.name, error=error.message)
+            log.warning("candidates_not_read", file=path.name, error=error.message, hint=error.hint)
             continue
         for name, variant in offered.items():
             known = catalog.variants.get(name) or found.get(name)
