@@ -8,6 +8,7 @@ and rebuilding give the same numbers to the last bit.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Iterable, Mapping
@@ -19,7 +20,7 @@ from apps.rl.policies import NigPolicy, OtherSettings, Outcome, Policy
 from apps.rl.variants import Prior
 from apps.store.feedback import FeedbackKind, FeedbackRow
 
-SNAPSHOT_VERSION = 2
+SNAPSHOT_VERSION = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +128,8 @@ def to_json(state: BanditState, prior: Prior) -> str:
         }
     head = {"version": SNAPSHOT_VERSION, "store_id": state.store_id, "last_seq": state.last_seq}
     known = {"variants": variants, "policy": state.policy.to_json()}
-    return json.dumps(head | known, indent=2) + "\n"
+    body = head | known
+    return json.dumps(body | {"digest": _digest(body)}, indent=2) + "\n"
 
 
 def from_json(text: str, policy: Policy) -> BanditState:
@@ -145,6 +147,8 @@ def from_json(text: str, policy: Policy) -> BanditState:
         data = json.loads(text)
         if data["version"] != SNAPSHOT_VERSION:
             raise OtherSettings(f"a snapshot of version {data['version']}")
+        if data.pop("digest") != _digest(data):
+            raise ValueError("it is not what was written")
         arms = {str(name): _arm(values) for name, values in data["variants"].items()}
         last_seq = data["last_seq"]
         if not isinstance(last_seq, int) or last_seq < 0:
@@ -157,6 +161,11 @@ def from_json(text: str, policy: Policy) -> BanditState:
         raise StoreError(
             f"The bandit's snapshot cannot be read: {error!r}.", hint="Run `tom rl rebuild`."
         ) from error
+
+
+def _digest(body: Mapping[str, Any]) -> str:
+    """Return what tells a snapshot in which a number was changed from a whole one."""
+    return hashlib.sha256(json.dumps(body).encode()).hexdigest()
 
 
 def _arm(values: Mapping[str, Any]) -> Arm:

@@ -214,12 +214,12 @@ def test_a_new_process_goes_on_from_the_snapshot(parts: Parts) -> None:
         "",
         "{",
         "[]",
-        '{"version": 2}',
-        '{"version": 2, "store_id": "s", "last_seq": -1, "variants": {}}',
-        '{"version": 2, "store_id": "s", "last_seq": 1, "variants": {"v1a": {"pulls": 1}}}',
-        '{"version": 2, "store_id": "s", "last_seq": 1,'
+        '{"version": 3}',
+        '{"version": 3, "store_id": "s", "last_seq": -1, "variants": {}}',
+        '{"version": 3, "store_id": "s", "last_seq": 1, "variants": {"v1a": {"pulls": 1}}}',
+        '{"version": 3, "store_id": "s", "last_seq": 1,'
         ' "variants": {"v1a": {"pulls": 1, "success": 7}}}',
-        '{"version": 2, "store_id": "s", "last_seq": 1,'
+        '{"version": 3, "store_id": "s", "last_seq": 1,'
         ' "variants": {"v1a": {"pulls": 1.5, "success": 0}}}',
         "\udcff",
     ],
@@ -234,6 +234,26 @@ def test_a_damaged_snapshot_is_rebuilt_set_aside_and_said(parts: Parts, damage: 
     assert [entry["event"] for entry in logs] == ["bandit_snapshot_damaged"]
     assert parts.state_path.with_name("bandit_state.json.damaged").exists()
     assert from_json(parts.state_path.read_text(), bandit.state.policy) == bandit.state
+
+
+@pytest.mark.parametrize("half_life", [None, 10.0])
+def test_a_snapshot_in_which_a_number_was_changed_is_not_believed(
+    parts: Parts, half_life: float | None
+) -> None:
+    def bandit() -> PolicyBandit:
+        policy = NigPolicy(half_life)
+        return PolicyBandit(
+            parts.db, catalog=parts.catalog, policy=policy, state_path=parts.state_path
+        )
+
+    whole = bandit()
+    whole.update("v1a", 0.5)
+    written = json.loads(parts.state_path.read_text())
+    for wrong in (0.6, 1e300, 10**9, 10**400):
+        data = json.loads(json.dumps(written))
+        data["policy"]["sums"]["v1a"][3] = data["variants"]["v1a"]["pulls"] = wrong
+        parts.state_path.write_text(json.dumps(data))
+        assert bandit().state == whole.state
 
 
 def test_a_snapshot_of_the_first_version_is_rebuilt_and_said(parts: Parts) -> None:
