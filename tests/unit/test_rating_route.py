@@ -115,6 +115,7 @@ def test_what_is_no_rating_of_a_call_is_refused_before_the_store_is_asked(
 ) -> None:
     selector, (answer,) = post(body)
     assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
+    assert answer.json()["error"]["hint"]
     assert selector.ratings == []
 
 

@@ -16,6 +16,7 @@ from apps.dispatcher.trust import AddressBook, AddressLimits
 
 RATINGS_PER_MINUTE = 30
 """From one address; a household or an office rates its calls seldom at the same time."""
+_HINT = 'Send {"token": the rating_token of the call, "rating": 1 to 5}, and nothing else.'
 
 
 class LateRating(BaseModel):
@@ -46,7 +47,7 @@ def router(reception: Reception) -> APIRouter:
 
 
 async def _answer(reception: Reception, request: Request) -> Response:
-    given = read_as(LateRating, await request.body())
+    given = read_as(LateRating, await request.body(), hint=_HINT)
     stored = await reception.switchboard.services.router.rate(given.token, given.rating)
     return JSONResponse(
         {"rating": given.rating, "stored": stored}, headers={"Cache-Control": "no-store"}
