@@ -328,23 +328,29 @@ def test_trial_calls_and_what_is_set_by_hand_are_let_through_as_they_are(parts: 
             assert Sieve().sift(conn, row) is row
 
 
-def test_a_caller_who_hangs_up_again_and_again_is_counted_no_more_than_another(
+def test_a_caller_who_hangs_up_again_and_again_counts_once_whatever_the_variant(
     parts: Parts,
 ) -> None:
-    def left(n: int, hours: int = 0) -> str | None:
-        row = event(
-            f"c{n}",
-            kind=FeedbackKind.ABANDONED,
-            variant=f"v{n % 8}",
-            reward=None,
-            at_hour=NOON + timedelta(hours=hours),
-        )
-        return put(parts, row).held
+    def left(n: int, subject: str = "anna") -> str | None:
+        changes = {"variant": f"v{n % 3}", "reward": None, "at_hour": NOON + timedelta(hours=n)}
+        kind = FeedbackKind.ABANDONED
+        return put(parts, event(f"c{n}", kind=kind, subject=subject, **changes)).held
 
-    assert [left(n) for n in range(6)] == [None] * 4 + ["burst"] * 2
-    assert left(8, hours=1) == "identical"  # it is v0's turn again
-    assert [left(n, hours=1) for n in (6, 7)] == [None, None]
-    assert left(12, hours=2) == "too_many"
+    assert [left(n) for n in range(4)] == [None] + ["identical"] * 3
+    assert left(4, "ben") is None
+
+
+def test_a_caller_whose_day_is_full_hangs_up_unheard(parts: Parts) -> None:
+    limits = Limits(per_hour=3, per_day=5)
+    for n, hour in enumerate((0, 0, 0, 1, 1)):
+        assert put(parts, event(f"c{n}", at_hour=NOON + timedelta(hours=hour)), limits).held is None
+    gone = {"kind": FeedbackKind.ABANDONED, "reward": None}
+    assert put(parts, event("c6", **gone), limits).held == "burst"
+    later = NOON + timedelta(hours=3)
+    assert put(parts, event("c7", at_hour=later, **gone), limits).held == "too_many"
+
+
+def test_callers_who_cannot_be_told_apart_hang_up_as_often_as_they_do(parts: Parts) -> None:
     anonymous = [
         event(f"c{n}", kind=FeedbackKind.ABANDONED, reward=None, subject=None)
         for n in range(20, 30)

@@ -128,14 +128,12 @@ def regular(event: Told, history: History, limits: Limits) -> bool:
 
 
 def left_before(event: Told, history: History, limits: Limits) -> bool:
-    """Return whether the caller left this variant before its first answer already.
+    """Return whether the caller left before a first answer already, whatever the variant.
 
     A variant's first words tell it from others: who hangs up on one each time is one voice only.
+    Who hangs up on each (a dialling machine) must not count anew for every variant that is new.
     """
-    return any(
-        other.abandoned and other.held is None and other.variant == event.variant
-        for other in calls_of(history.of_subject)
-    )
+    return any(other.abandoned and other.held is None for other in calls_of(history.of_subject))
 
 
 def gaps(lengths: Sequence[float]) -> list[float]:

@@ -28,7 +28,7 @@ class Reason(StrEnum):
     """The caller's share of the variant's latest rewards is used up."""
     IDENTICAL = "identical"
     """The same caller told exactly the same, to the last digit of the duration, before; or left
-    the same variant before its first answer, before."""
+    before a first answer, before."""
     COPIED = "copied"
     """Several other callers told exactly the same of this variant."""
     PARTISAN = "partisan"
