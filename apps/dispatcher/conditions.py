@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from apps.core.events import CallEvent, LogRecord
+from apps.llm.grounding import Kind
 from apps.store.feedback import Flag
 
 NOISE_AT_FULL_SCALE_DB = 90.0
@@ -81,6 +82,8 @@ class Conditions:
                 self._means["stt_confidence"].add(record.data["confidence"])
             case "turn.latency":
                 self._means["latency_ms"].add(record.data["ms"])
+            case "answer.blocked" if any(v["kind"] == Kind.LEAK for v in record.data["violations"]):
+                self.flags.add(Flag.UNSAFE)
             case "ear.windows":
                 self._hear(record.data)
 

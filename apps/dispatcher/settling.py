@@ -84,7 +84,7 @@ async def _tell_reward(session: CallSession, door: Door, router: PolicyRouter) -
     except StoreError as error:
         log.error("outlook_unknown", reason=error.message)
         return
-    told = {
+    told: dict[str, Any] = {
         "value": reward.value if reward else None,
         "components": dict(reward.components) if reward else {},
         "missing": list(reward.missing) if reward else [],

@@ -18,6 +18,7 @@ from apps.dispatcher.conversation import Conversation
 from apps.dispatcher.services import Knowledge
 from apps.llm.base import Generator
 from apps.llm.grounding import Sources, Violation, check
+from apps.llm.leaks import leaks
 from apps.llm.prompt import Exchange, Prompt, assemble
 from apps.llm.rewrite import rewrite, stay_on_topic
 
@@ -158,9 +159,9 @@ class Answers:
     async def sentences(self, prompt: Prompt) -> AsyncGenerator[Sentence, None]:
         """Yield the answer sentence by sentence, each one checked; close it to stop early.
 
-        A figure that stands in no source ends the answer (docs/grounding.md): in its place comes
-        the line that says so, and the generator is stopped. What follows an invented figure rests
-        on it.
+        A figure that stands in no source, or a piece of the prompt, ends the answer
+        (docs/grounding.md): in its place comes the line that says so, and the generator is
+        stopped. What follows an invented figure rests on it.
 
         Raises:
             EngineError: No answer could be made, or it broke off.
@@ -168,7 +169,7 @@ class Answers:
         sources = Sources.of(prompt)
         async with aclosing(self._made(prompt)) as made:
             async for sentence in made:
-                violations = tuple(check(sentence, sources))
+                violations = (*check(sentence, sources), *leaks(sentence, prompt))
                 if violations:
                     lines = split_sentences(prompt.no_detail())
                     yield Sentence(lines[0], sentence, violations)

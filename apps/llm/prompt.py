@@ -91,7 +91,7 @@ class Prompt:
 
     def messages(self) -> list[dict[str, str]]:
         """Return the prompt as messages for an OpenAI-compatible chat."""
-        messages = [{"role": "system", "content": self._instructions()}]
+        messages = [{"role": "system", "content": self.instructions()}]
         for exchange in self.history:
             messages.append({"role": "user", "content": _delimited("caller", exchange.question)})
             messages.append({"role": "assistant", "content": exchange.answer})
@@ -101,7 +101,8 @@ class Prompt:
         messages.append({"role": "user", "content": content})
         return messages
 
-    def _instructions(self) -> str:
+    def instructions(self) -> str:
+        """Return what the model is told to do: the role, the rules, and the policy's manner."""
         words = wording(self.language)
         return "\n".join(
             (

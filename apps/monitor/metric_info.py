@@ -15,9 +15,9 @@ SPECULATION_OUTCOMES = ("used", "went_on", "other_words", "interrupted", "failed
 
 FIGURES = (
     *("number", "time", "date", "money", "phone", "email", "web", "account", "plate", "address"),
-    "section",
+    *("section", "leak", "coaxed"),
 )
-"""What a figure of an answer is that stands in no source (apps/llm/grounding)."""
+"""What of an answer is not said: a figure that stands in no source, or part of the prompt."""
 
 TURN_BUCKETS_S = (
     *(0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.75, 0.9),

@@ -26,7 +26,7 @@ class Flag(StrEnum):
     ENGINE_ERROR = "engine_error"
     """An engine failed in it."""
     UNSAFE = "unsafe"
-    """Something was said that must not be."""
+    """The assistant was about to say what must not be said."""
 
 
 class FeedbackKind(StrEnum):

@@ -11,7 +11,7 @@ from functools import partial
 
 
 class Kind(StrEnum):
-    """What a fact is about; the label of its metric."""
+    """What a fact is about, or that something is none; the label of its metric."""
 
     NUMBER = "number"
     TIME = "time"
@@ -24,6 +24,10 @@ class Kind(StrEnum):
     PLATE = "plate"
     ADDRESS = "address"
     SECTION = "section"
+    LEAK = "leak"
+    """Marks or instructions of the prompt (leaks.py)."""
+    COAXED = "coaxed"
+    """The same, after the caller had asked about them."""
 
 
 @dataclass(frozen=True, slots=True)
