@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from apps.core.errors import StoreError, TomError
+from apps.core.files import EVERYBODYS, write_whole
 
 
 @contextmanager
@@ -37,11 +37,8 @@ def write_page(path: Path, html: str, option: str) -> None:
     Raises:
         StoreError: It cannot be written.
     """
-    draft = path.with_name(f".{path.name}.draft")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft.write_text(html, encoding="utf-8")
-        os.replace(draft, path)
+        write_whole(path, html, mode=EVERYBODYS)
     except OSError as error:
         raise StoreError(
             f"The report {path} cannot be written: {error.strerror}.",

@@ -17,6 +17,7 @@ from apps.core.clock import utc_now
 from apps.core.errors import ConfigError, StoreError
 from apps.rl import defaults
 from apps.rl.guard.candidates import with_candidates
+from apps.rl.pages.drawing import REACH
 from apps.rl.trainer import Known, Rules, TooLittle, Training, export, file_name, read, to_yaml
 from apps.rl.trainer import train as train_on
 from apps.rl.trainer.plots import plots
@@ -154,7 +155,7 @@ def _table(training: Training) -> Table:
         table.add_column(column, justify="right")
     for candidate in training.candidates:
         score, seen = candidate.score, candidate.score.off_policy
-        reach = 1.96 * score.gain_error
+        reach = REACH * score.gain_error
         told = "nothing" if seen is None or seen.value is None else f"{seen.value:+.3f}"
         table.add_row(
             candidate.variant.id,

@@ -211,10 +211,6 @@ class LiveCall:
             self.conditions.flags.add(Flag.HANG_UP)
         return replace(facts, flags=tuple(sorted(self.conditions.flags)))
 
-    def flag(self, flag: Flag) -> None:
-        """Note that something went wrong, for the breakers of learning."""
-        self.conditions.flags.add(flag)
-
     def _is_answering(self) -> bool:
         """Tell whether an answer is sounding; "what else can I do for you?" is none."""
         return self.conditions.answering and isinstance(self._input.reply, Ask | SayAgain)

@@ -56,7 +56,7 @@ def test_an_engine_that_fails_is_told_whatever_comes_of_the_call() -> None:
 
 def test_what_a_check_of_the_answers_finds_is_told_too() -> None:
     call = whole_call()
-    call.call.flag(Flag.UNSAFE)
+    call.call.conditions.flags.add(Flag.UNSAFE)
     assert call.call.facts(EndReason.COMPLETED).flags == (Flag.UNSAFE,)
 
 

@@ -39,25 +39,18 @@ def _address(match: re.Match[str], language: str) -> Sequence[Fact]:
     return [Fact(Kind.ADDRESS, "", (key,), (f"address:{street}",))]
 
 
+def _cues(text: str) -> tuple[str, ...]:
+    """Return what a text must hold, one of them at least, for a rule to be tried."""
+    return tuple(text.split())
+
+
+_CUES_EN = _cues("street road avenue lane square drive boulevard st. rd. ave.")
+
 STREETS = (
     Rule(
         re.compile(rf"\b(?P<street>[\wäöüß-]{{2,}}{_SUFFIX}) {_NO}\b", _I),
         _address,
-        cues=(
-            "str",
-            "gasse",
-            "allee",
-            "chaussee",
-            "weg",
-            "platz",
-            "ring",
-            "damm",
-            "ufer",
-            "markt",
-            "hof",
-            "steig",
-            "park",
-        ),
+        cues=_cues("str gasse allee chaussee weg platz ring damm ufer markt hof steig park"),
     ),
     Rule(
         re.compile(
@@ -65,39 +58,12 @@ STREETS = (
             rf"|{_STREET_EN})) {_NO}\b"
         ),
         _address,
-        cues=(
-            "stra",
-            "str.",
-            "platz",
-            "weg",
-            "allee",
-            "street",
-            "road",
-            "avenue",
-            "lane",
-            "square",
-            "drive",
-            "boulevard",
-            "st.",
-            "rd.",
-            "ave.",
-        ),
+        cues=(*_cues("stra str. platz weg allee"), *_CUES_EN),
     ),
     Rule(
         re.compile(rf"\b{_NO},? (?P<street>[A-Z][\w-]+ {_STREET_EN})(?!\w)"),
         _address,
-        cues=(
-            "street",
-            "road",
-            "avenue",
-            "lane",
-            "square",
-            "drive",
-            "boulevard",
-            "st.",
-            "rd.",
-            "ave.",
-        ),
+        cues=_CUES_EN,
     ),
     Rule(
         re.compile(
@@ -117,17 +83,6 @@ STREETS = (
         re.compile(rf"\b(?P<street>[A-Z][a-z-]+ {_STREET_EN})(?!\w)"),
         _address,
         digits=False,
-        cues=(
-            "street",
-            "road",
-            "avenue",
-            "lane",
-            "square",
-            "drive",
-            "boulevard",
-            "st.",
-            "rd.",
-            "ave.",
-        ),
+        cues=_CUES_EN,
     ),
 )

@@ -8,7 +8,13 @@ from apps.rl.off_policy.adaptive import predict_forward, running_means, stabilis
 from apps.rl.off_policy.diagnostics import Diagnostics, diagnose
 from apps.rl.off_policy.drift import Drift, drift
 from apps.rl.off_policy.estimators import Terms, dm, dr, ips, snips, switch_dr
-from apps.rl.off_policy.evaluation import Estimate, Evaluation, Rules, evaluate
+from apps.rl.off_policy.evaluation import (
+    Estimate,
+    Evaluation,
+    Rules,
+    evaluate,
+    evaluate_supported,
+)
 from apps.rl.off_policy.intervals import Interval, bootstrap, delta
 from apps.rl.off_policy.log import Log, from_decisions, supported
 
@@ -28,6 +34,7 @@ __all__ = [
     "dr",
     "drift",
     "evaluate",
+    "evaluate_supported",
     "from_decisions",
     "ips",
     "predict_forward",

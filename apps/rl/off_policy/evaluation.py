@@ -11,7 +11,7 @@ from apps.rl.off_policy.diagnostics import Diagnostics, diagnose
 from apps.rl.off_policy.drift import Drift, drift
 from apps.rl.off_policy.estimators import Terms, dm, dr, ips, snips, switch_dr
 from apps.rl.off_policy.intervals import Interval, bootstrap, delta, standard_error
-from apps.rl.off_policy.log import Log
+from apps.rl.off_policy.log import Log, supported
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +134,27 @@ def evaluate(
     over_time = drift(best, log.caller, windows=rules.windows)
     doubts = diagnostics.doubts() + ((str(over_time),) if over_time.changed() else ())
     return Evaluation(None, estimates, best.name, diagnostics, over_time, doubts)
+
+
+def evaluate_supported(
+    log: Log, target: ArrayLike, *, model: ArrayLike, rules: Rules | None = None
+) -> Evaluation:
+    """Evaluate a policy on the calls in which all that it would choose had a chance.
+
+    Args:
+        log: As for ``evaluate``, with the probabilities of all arms.
+        target: The same.
+        model: The same.
+        rules: The same.
+
+    Raises:
+        InvalidFeedback: Target or model do not fit the log.
+    """
+    rows = supported(log, target)
+    if not rows.any() or rows.all():
+        return evaluate(log, target, model=model, rules=rules)
+    asked, predicted = log.policy(target)[rows], log.predictions(model)[rows]
+    return evaluate(log.where(rows), asked, model=predicted, rules=rules)
 
 
 def refuse(diagnostics: Diagnostics, rules: Rules) -> str | None:

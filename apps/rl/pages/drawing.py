@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+REACH = 1.96
+"""Half of a 95 % interval, in standard deviations."""
+
 INK, MUTED, PAPER = "#010101", "#020202", "#0b0b0b"
 FIRST, SECOND = "#030303", "#040404"
 SERIES = (FIRST, SECOND, "#050505", "#060606", "#070707", "#080808", "#090909")

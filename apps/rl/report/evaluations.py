@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from apps.rl.missing import fit, from_events, pseudo_rewards
 from apps.rl.missing.calls import described, scaled
-from apps.rl.off_policy import Evaluation, Log, Rules, predict_forward
+from apps.rl.off_policy import Evaluation, Log, Rules, evaluate_supported, predict_forward
 from apps.rl.report.history import History
 from apps.rl.trainer.calls import TrainingCall
-from apps.rl.trainer.evidence import evaluate_supported, log_of, proper
+from apps.rl.trainer.evidence import log_of, proper
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
@@ -214,8 +214,10 @@ def current_target(
 def _judged(
     policy: str, logs: _Logs, target: Floats, rules: Rules, notes: tuple[str, ...]
 ) -> Judged:
-    logged = evaluate_supported(logs.log, target, logs.model, rules)
+    logged = evaluate_supported(logs.log, target, model=logs.model, rules=rules)
     corrected = None
     if logs.corrected is not None and logs.corrected_model is not None:
-        corrected = evaluate_supported(logs.corrected, target, logs.corrected_model, rules)
+        corrected = evaluate_supported(
+            logs.corrected, target, model=logs.corrected_model, rules=rules
+        )
     return Judged(policy, logged, corrected, notes)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from apps.rl.pages.drawing import REACH
 from apps.rl.report.course import Posteriors
 from apps.rl.report.evaluations import Judgement
 
@@ -21,7 +22,6 @@ LEAST_PULLS = 10
 
 _DRAWS = 4000
 _POINTS = 60
-_REACH = 3.92  # a 95 % interval's width in standard deviations
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ def from_posteriors(found: Posteriors) -> dict[str, Believed]:
     for name, estimates in found.estimates.items():
         if found.pulls[name] >= LEAST_PULLS:
             last = estimates[-1]
-            believed[name] = Believed(last.mean, (last.high - last.low) / _REACH)
+            believed[name] = Believed(last.mean, (last.high - last.low) / (2 * REACH))
     return believed
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,6 +12,7 @@ import yaml
 
 from apps.core.clock import utc_hour
 from apps.core.errors import StoreError
+from apps.core.files import EVERYBODYS, write_new
 from apps.core.policy import PolicySlots
 from apps.rl.trainer.calls import Source
 from apps.rl.trainer.grid import Score
@@ -151,35 +150,12 @@ def export(folder: Path, name: str, text: str) -> Path:
         StoreError: It cannot be written.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        handle, draft = tempfile.mkstemp(dir=folder, prefix=".draft-")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                os.fchmod(file.fileno(), 0o644)
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            return _link(Path(draft), folder / name)
-        finally:
-            os.unlink(draft)
+        return write_new(folder / name, text, mode=EVERYBODYS)
     except OSError as error:
         raise StoreError(
             f"The candidates cannot be written to {folder}: {error.strerror}.",
             hint="Set RL_CANDIDATES_PATH, or --out, to a folder that TOM may write to.",
         ) from error
-
-
-def _link(draft: Path, wanted: Path) -> Path:
-    """Give a finished draft its name; linking fails where a name is taken, so nothing is lost."""
-    path, number = wanted, 1
-    while True:
-        try:
-            os.link(draft, path)
-        except FileExistsError:
-            number += 1
-            path = wanted.with_stem(f"{wanted.stem}-{number}")
-        else:
-            return path
 
 
 def _variant(score: Score) -> PolicyVariant:

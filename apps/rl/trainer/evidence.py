@@ -11,10 +11,9 @@ from apps.rl.off_policy import (
     Evaluation,
     Log,
     Rules,
-    evaluate,
+    evaluate_supported,
     from_decisions,
     predict_forward,
-    supported,
 )
 from apps.rl.trainer.calls import TrainingCall
 from apps.rl.trainer.features import Encoder, Floats, Ints, slot_columns
@@ -90,21 +89,14 @@ def policies(
     asked = Rules(ess_floor=floor, level=level, replicates=300, seed=seed)
     targets = {arm: np.eye(len(arms))[j] for j, arm in enumerate(arms) if arm in slots}
     found = {
-        arm: evaluate_supported(log, target, forward, asked) for arm, target in targets.items()
+        arm: evaluate_supported(log, target, model=forward, rules=asked)
+        for arm, target in targets.items()
     }
     assert log.propensities is not None
     open_ = np.where(log.propensities > 0, forward, -np.inf)
-    found[LEADER] = evaluate_supported(log, np.eye(len(arms))[open_.argmax(axis=1)], forward, asked)
+    leader = np.eye(len(arms))[open_.argmax(axis=1)]
+    found[LEADER] = evaluate_supported(log, leader, model=forward, rules=asked)
     return found
-
-
-def evaluate_supported(log: Log, target: Floats, model: Floats, rules: Rules) -> Evaluation:
-    """Evaluate a policy on the calls in which all that it would choose had a chance."""
-    rows = supported(log, target)
-    if not rows.any() or rows.all():
-        return evaluate(log, target, model=model, rules=rules)
-    own = target if target.ndim == 1 else target[rows]
-    return evaluate(log.where(rows), own, model=model[rows], rules=rules)
 
 
 def slot_wise(

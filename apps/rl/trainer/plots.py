@@ -9,16 +9,14 @@ import numpy as np
 
 from apps.rl.pages.drawing import FIRST as _FIRST
 from apps.rl.pages.drawing import MUTED as _MUTED
+from apps.rl.pages.drawing import REACH, Plot
 from apps.rl.pages.drawing import SECOND as _SECOND
-from apps.rl.pages.drawing import Plot
 from apps.rl.pages.drawing import plot as _plot
 from apps.rl.trainer.features import KINDS, contrast
 from apps.rl.trainer.training import Training
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-_REACH = 1.96
 
 
 def plots(training: Training) -> list[Plot]:
@@ -39,7 +37,7 @@ def _variants(training: Training) -> Plot:
         at = np.arange(len(names))
         mean = np.array([scores[v].mean for v in names])
         error = np.array([scores[v].error for v in names])
-        axes.errorbar(mean, at - 0.12, xerr=_REACH * error, fmt="o", color=_FIRST, label="model")
+        axes.errorbar(mean, at - 0.12, xerr=REACH * error, fmt="o", color=_FIRST, label="model")
         for y, name in zip(at, names, strict=True):
             found = training.policies.get(name)
             if found is None or found.best is None:
@@ -65,7 +63,7 @@ def _left_out(training: Training) -> Plot:
 
     def draw(axes: Axes) -> None:
         x, y = np.array([v.predicted for v in left]), np.array([v.observed for v in left])
-        axes.errorbar(x, y, xerr=[_REACH * v.error for v in left], fmt="o", color=_FIRST)
+        axes.errorbar(x, y, xerr=[REACH * v.error for v in left], fmt="o", color=_FIRST)
         for v in left:
             axes.annotate(
                 v.variant, (v.predicted, v.observed), xytext=(4, 4), textcoords="offset points"
@@ -85,7 +83,7 @@ def _calibration(training: Training) -> Plot:
 
     def draw(axes: Axes) -> None:
         x, y = np.array([b.predicted for b in bins]), np.array([b.observed for b in bins])
-        axes.errorbar(x, y, yerr=[_REACH * b.error for b in bins], fmt="o", color=_FIRST)
+        axes.errorbar(x, y, yerr=[REACH * b.error for b in bins], fmt="o", color=_FIRST)
         _diagonal(axes, x, y)
         axes.set_xlabel("predicted reward")
         axes.set_ylabel("observed mean reward")
@@ -108,7 +106,7 @@ def _slot_effects(training: Training) -> Plot:
 
     def draw(axes: Axes) -> None:
         at = np.arange(len(names))
-        reach = _REACH * np.array(errors)
+        reach = REACH * np.array(errors)
         axes.axvline(0.0, color=_MUTED, linewidth=0.8)
         axes.errorbar(effects, at, xerr=reach, fmt="o", color=_FIRST)
         axes.set_yticks(at, names)
@@ -130,7 +128,7 @@ def _preferences(training: Training) -> Plot:
     def draw(axes: Axes) -> None:
         at = np.arange(len(arms))
         axes.axvline(0.0, color=_MUTED, linewidth=0.8)
-        axes.errorbar(strength[order], at, xerr=_REACH * error[order], fmt="o", color=_FIRST)
+        axes.errorbar(strength[order], at, xerr=REACH * error[order], fmt="o", color=_FIRST)
         axes.set_yticks(at, [arms[i] for i in order])
         axes.invert_yaxis()
         axes.set_xlabel("log odds of winning against the base variant")
@@ -146,7 +144,7 @@ def _grid(training: Training) -> Plot:
     def draw(axes: Axes) -> None:
         at = np.arange(len(scores))
         gain = np.array([s.gain for s in scores])
-        reach = _REACH * np.array([s.gain_error for s in scores])
+        reach = REACH * np.array([s.gain_error for s in scores])
         axes.axhline(0.0, color=_MUTED, linewidth=0.8)
         axes.fill_between(at, gain - reach, gain + reach, color=_MUTED, alpha=0.25, linewidth=0)
         axes.plot(at, gain, ".", color=_MUTED, markersize=3)

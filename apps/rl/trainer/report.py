@@ -7,7 +7,7 @@ from datetime import datetime
 from html import escape
 
 from apps.rl.off_policy import Evaluation
-from apps.rl.pages.drawing import Plot
+from apps.rl.pages.drawing import REACH, Plot
 from apps.rl.pages.frame import figure, page
 from apps.rl.pages.frame import table as _table
 from apps.rl.pages.frame import when as _when
@@ -89,7 +89,7 @@ def _candidate(candidate: Candidate) -> list[str]:
         candidate.variant.id,
         _slots(score),
         f"{score.mean:+.3f} ({score.low:+.3f} to {score.high:+.3f})",
-        f"{score.gain:+.3f} ± {1.96 * score.gain_error:.3f}",
+        f"{score.gain:+.3f} ± {REACH * score.gain_error:.3f}",
         f"{score.better:.0%}",
         f"{score.best:.0%}",
         _log_says(score),
@@ -129,7 +129,7 @@ def variants(training: Training) -> str:
     rows = []
     for name, found in training.policies.items():
         score = scores.get(name)
-        expected = "" if score is None else f"{score.mean:+.3f} ± {1.96 * score.error:.3f}"
+        expected = "" if score is None else f"{score.mean:+.3f} ± {REACH * score.error:.3f}"
         worth = f"{found.diagnostics.effective:.0f}"
         rows.append([name, expected, _value(found), worth, found.refusal or " ".join(found.doubts)])
     without = training.not_evaluated
@@ -150,10 +150,10 @@ def grid(training: Training) -> str:
         [
             candidate_id(score.slots),
             _slots(score),
-            f"{score.gain:+.3f} ± {1.96 * score.gain_error:.3f}",
+            f"{score.gain:+.3f} ± {REACH * score.gain_error:.3f}",
             f"{score.better:.0%}",
             _log_says(score),
-            f"{score.preferred:+.2f} ± {1.96 * score.preferred_error:.2f}",
+            f"{score.preferred:+.2f} ± {REACH * score.preferred_error:.2f}",
             "Exported." if candidate_id(score.slots) in offered else _why(score, training),
         ]
         for score in best
