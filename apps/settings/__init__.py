@@ -1,0 +1,82 @@
+"""Every setting of TOM, in one frozen model. Read by main.py, cli and seed 004's functions alone.
+
+Names: a field ``http_port`` is the environment variable ``TOM_HTTP_PORT``; fields that start with
+``rl_`` or ``prometheus_`` keep seed 004's names (``RL_ENABLED``, ``PROMETHEUS_PORT``). The fields
+stand in the groups beside this file.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from apps.core.errors import ConfigError
+from apps.settings.base import env_name
+from apps.settings.calls import CallSettings
+from apps.settings.carriers import CarrierSettings
+from apps.settings.data import DataSettings
+from apps.settings.engines import EngineSettings
+from apps.settings.learning import LearningSettings
+from apps.settings.metrics import MetricsSettings
+from apps.settings.outgoing import OutgoingSettings
+from apps.settings.server import ServerSettings
+from apps.settings.telephony import TelephonySettings
+
+__all__ = ["Settings", "env_name", "load_settings", "read_settings"]
+
+
+# The last base's fields come first.
+class Settings(
+    MetricsSettings,
+    LearningSettings,
+    EngineSettings,
+    TelephonySettings,
+    CallSettings,
+    DataSettings,
+    CarrierSettings,
+    OutgoingSettings,
+    ServerSettings,
+):
+    """All settings; docs/settings.md is generated from their descriptions."""
+
+    @property
+    def store(self) -> Path | str:
+        """Where the database is: its file, or its URL."""
+        return self.store_url or self.rl_feedback_db_path
+
+    @property
+    def cache_folder(self) -> Path:
+        """Where language models and indexes lie."""
+        return self.cache_dir or self.data_dir / "cache"
+
+
+def read_settings(**given: Any) -> Settings:
+    """Return the settings of the environment and ``.env``.
+
+    Args:
+        **given: Fields that win over both, such as a command's options.
+
+    Raises:
+        ConfigError: A value cannot be used.
+    """
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        names = sorted({str(problem["loc"][0]) for problem in error.errors()})
+        raise ConfigError(
+            f"What is set cannot be used: {', '.join(names)}.",
+            hint="`tom config check` says what is wrong with it.",
+        ) from None
+
+
+@cache
+def load_settings() -> Settings:
+    """Return the settings of the environment and ``.env``, read once.
+
+    Raises:
+        ConfigError: A value cannot be used.
+    """
+    return read_settings()
