@@ -31,6 +31,8 @@ class Document:
         mtime_ns: When its file was last changed, as the file system says.
         quality: In [0, 1].
         tenant: Whose it is.
+        recipe: How it was read: a fingerprint of the readers' version and of its space's rules
+            (languages, what is public). A document of another recipe is read again.
     """
 
     id: str
@@ -44,6 +46,7 @@ class Document:
     mtime_ns: int
     quality: float
     tenant: str = DEFAULT_TENANT
+    recipe: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +125,13 @@ class PassageIndex(Protocol):
 
     async def replace(self, document: Document, chunks: Sequence[Chunk], vectors: Vectors) -> None:
         """Put a document in the place of what it was before, all or nothing; durable on return."""
+        ...
+
+    async def touch(self, document: Document) -> None:
+        """Note new facts of a document whose chunks stay, such as when its file was changed.
+
+        One that is not indexed is left alone.
+        """
         ...
 
     async def remove(self, ids: Sequence[str], *, tenant: str = DEFAULT_TENANT) -> int:
