@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 from apps.core.passages import COVERED_SCORE, Passage
 from apps.core.person import ANYBODY, Person
 from apps.core.policy import PolicySlots
 from apps.llm.style import Line, wording
+from apps.llm.usage import Account
 
 _HISTORY_LENGTH = 4
 _INERT = {"<": "\u2039", ">": "\u203a", "[": "(", "]": ")"}
@@ -53,6 +54,8 @@ class Prompt:
         history: What was said before, oldest first.
         covered_score: The best passage's score from which on the question counts as covered.
         person: Who could take the call over now.
+        adapter: The adapter's served name; empty asks for the base model.
+        account: Takes what the answer costs; None where nobody counts.
     """
 
     slots: PolicySlots
@@ -63,6 +66,8 @@ class Prompt:
     history: tuple[Exchange, ...] = ()
     covered_score: float = COVERED_SCORE
     person: Person = ANYBODY
+    adapter: str = ""
+    account: Account | None = field(default=None, compare=False, repr=False)
 
     @property
     def grounding(self) -> Passage | None:
