@@ -17,6 +17,7 @@ SECTIONS = {
     "ice_servers": "WebRTC",
     "sip": "SIP",
     "stt_engine": "Engines",
+    "llm_engine": "Generation",
     "rl_enabled": "Learning",
     "prometheus_enabled": "Metrics",
 }

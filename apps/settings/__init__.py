@@ -19,6 +19,7 @@ from apps.settings.calls import CallSettings
 from apps.settings.carriers import CarrierSettings
 from apps.settings.data import DataSettings
 from apps.settings.engines import EngineSettings
+from apps.settings.generation import GenerationSettings
 from apps.settings.learning import LearningSettings
 from apps.settings.metrics import MetricsSettings
 from apps.settings.outgoing import OutgoingSettings
@@ -32,6 +33,7 @@ __all__ = ["Settings", "env_name", "load_settings", "read_settings"]
 class Settings(
     MetricsSettings,
     LearningSettings,
+    GenerationSettings,
     EngineSettings,
     TelephonySettings,
     CallSettings,

@@ -39,14 +39,3 @@ class EngineSettings(SettingsGroup):
     piper_voice_de: str = Field("de_DE-thorsten-medium", description="Piper's German voice.")
     piper_voice_en: str = Field("en_US-lessac-medium", description="Piper's English voice.")
     models_dir: Path = Field(Path("models"), description="Where weights and voices lie.")
-    llm_engine: Literal["auto", "embedded", "openai"] = Field(
-        "auto", description="Generation; `auto` takes the server where TOM_LLM_URL is set."
-    )
-    llm_url: str = Field("", description="Base URL of vLLM or any OpenAI-compatible server.")
-    llm_model: str = Field("", description="The model's name at that server.")
-    llm_api_key: str = Field(
-        "", description="That server's key, if it wants one.", json_schema_extra={"secret": True}
-    )
-    llm_first_token_s: float = Field(
-        2.0, gt=0, description="Deadline of the first token; then the embedded answerer speaks."
-    )
