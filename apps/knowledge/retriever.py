@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from apps.core.passages import Passage
+from apps.core.passages import ENTRIES_ALONE, Citation, Passage, Within
 from apps.knowledge.entries import Entry, load_entries
 from apps.knowledge.lexical import LexicalIndex
 from apps.knowledge.ranking import EntryRanker
@@ -58,7 +58,13 @@ class Retriever:
         return cls(load_entries(folder), cache_dir)
 
     async def search(
-        self, query: str, *, language: str, profile: str, k: int = 5
+        self,
+        query: str,
+        *,
+        language: str,
+        profile: str,
+        k: int = 5,
+        within: Within = ENTRIES_ALONE,  # it has entries alone
     ) -> tuple[Passage, ...]:
         """Return the k best entries, best first; nothing when nothing is similar.
 
@@ -69,6 +75,7 @@ class Retriever:
             language: ``de`` or ``en``.
             profile: The profile whose entries are searched.
             k: At most so many passages.
+            within: Where documents may be searched; a retriever of entries has none.
         """
         ranker = self._rankers.get((profile, language))
         if ranker is None:
@@ -115,4 +122,5 @@ def _passage(entry: Entry, score: float) -> Passage:
         score=score,
         language=entry.language,
         source=entry.source,
+        citation=Citation(entry.question, entry.source, headings=(entry.topic,), entry_id=entry.id),
     )

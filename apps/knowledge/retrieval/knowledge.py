@@ -1,0 +1,122 @@
+"""Everything that answers: entries, approved insights and documents, behind one search."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from time import perf_counter
+from typing import Protocol
+
+from apps.core.passages import ENTRIES_ALONE, Passage, Within
+from apps.knowledge.index.base import Scope
+from apps.knowledge.retrieval.documents import DocumentSearch
+from apps.knowledge.retrieval.found import FoundDocuments, Outcome, Retrieved
+from apps.knowledge.retrieval.merge import merge
+from apps.knowledge.retriever import Retriever
+
+
+class Graph(Protocol):
+    """What retrieval uses of the knowledge graph."""
+
+    async def near(self, passages: tuple[str, ...], scope: Scope) -> Mapping[str, float]:
+        """Return what stands near passages, by passage or document id, each in [0, 1]."""
+        ...
+
+    async def objections(self, said: str, scope: Scope) -> tuple[Passage, ...]:
+        """Return the approved answers to an objection, best first."""
+        ...
+
+
+Observer = Callable[[str, Within, Retrieved], None]
+"""Told of each retrieval with its question; must return at once."""
+
+
+class KnowledgeBase:
+    """The entries of a knowledge folder, with documents and a graph where there are some.
+
+    Args:
+        entries: Searched first; the rest adds to it.
+        documents: None searches entries alone.
+        graph: None uses no relations.
+        observer: Told of each retrieval; may be None.
+    """
+
+    def __init__(
+        self,
+        entries: Retriever,
+        documents: DocumentSearch | None = None,
+        graph: Graph | None = None,
+        observer: Observer | None = None,
+    ) -> None:
+        self._entries, self._documents = entries, documents
+        self._graph, self._observer = graph, observer
+
+    async def search(
+        self,
+        query: str,
+        *,
+        language: str,
+        profile: str,
+        k: int = 5,
+        within: Within = ENTRIES_ALONE,
+    ) -> tuple[Passage, ...]:
+        """Return the passages that may answer a question, best first.
+
+        Args:
+            query: The question, as it was understood.
+            language: ``de`` or ``en``; only what is in this language is found.
+            profile: The profile whose entries are searched.
+            k: At most so many passages.
+            within: Which documents are searched, and what the question follows.
+        """
+        return (await self.look(query, language, profile, k, within)).passages
+
+    async def look(
+        self, query: str, language: str, profile: str, k: int, within: Within
+    ) -> Retrieved:
+        """Search, and return every stage's findings and times with the passages."""
+        began = perf_counter()
+        scope = Scope(within.spaces, language, within.tenant)
+        others = asyncio.create_task(self._beside_entries(query, scope, within.follows))
+        try:
+            await asyncio.sleep(0)  # their queries run in threads while the entries are ranked here
+            entries_began = perf_counter()
+            entries = await self._entries.search(query, language=language, profile=profile, k=k)
+            entries_ms = _ms_since(entries_began)
+            insights, documents = await others
+        finally:
+            others.cancel()
+        found = Retrieved(
+            merge(entries, insights, [ranked.passage() for ranked in documents.ranked], k),
+            entries,
+            insights,
+            documents,
+            {**documents.ms, "entries": entries_ms, "total": _ms_since(began)},
+        )
+        if self._observer is not None:
+            self._observer(query, within, found)
+        return found
+
+    async def _beside_entries(
+        self, query: str, scope: Scope, follows: tuple[str, ...]
+    ) -> tuple[tuple[Passage, ...], FoundDocuments]:
+        insights: tuple[Passage, ...] = ()
+        near: Mapping[str, float] = {}
+        if self._graph is not None:
+            insights = await self._graph.objections(query, scope)
+            near = await self._graph.near(follows, scope) if follows else {}
+        if self._documents is None or not scope.spaces:
+            return insights, FoundDocuments(Outcome.NONE)
+        return insights, await self._documents.find(query, scope, near=near)
+
+    def vocabulary(self, profile: str, language: str, limit: int = 50) -> tuple[str, ...]:
+        """Return the profile's most telling words, most telling first, as bias words."""
+        return self._entries.vocabulary(profile, language, limit)
+
+    def question(self, profile: str, language: str, entry_id: str) -> str | None:
+        """Return an entry's canonical question, or None when there is no such entry."""
+        return self._entries.question(profile, language, entry_id)
+
+
+def _ms_since(began: float) -> float:
+    return round((perf_counter() - began) * 1000, 2)
