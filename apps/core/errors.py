@@ -124,6 +124,12 @@ class EngineOverloaded(EngineError):
     code = "engine_overloaded"
 
 
+class AdapterError(TomError):
+    """An adapter, or its entry in the registry, that cannot be used."""
+
+    code = "adapter"
+
+
 class StoreError(TomError):
     """The database cannot be used."""
 
@@ -146,3 +152,9 @@ class InvalidFeedback(TomError, ValueError):
     """Feedback, a signal or a reward that cannot be."""
 
     code = "feedback"
+
+
+class TrainingFailed(TomError):
+    """A training that ended without an adapter."""
+
+    code = "training"

@@ -128,6 +128,7 @@ decisions = Table(
     Column("stage", String(16), nullable=False, server_default=""),
     Column("policy", NAME, nullable=False, server_default="beta"),
     Column("adapter", NAME, nullable=True),
+    Column("adapter_chance", Float, nullable=True),
     Column("engines", JSON_VALUE, nullable=False, server_default="{}"),
     Column("propensity", Float, nullable=False),
     Column("propensities", JSON_VALUE, nullable=False),
@@ -233,5 +234,35 @@ outgoing_attempts = Table(
     Column("call_ref", REF, nullable=True),
     Column("at_hour", UtcDateTime, nullable=False, index=True),
     UniqueConstraint("outgoing_ref", "number"),
+    sqlite_autoincrement=True,
+)
+
+adapters = Table(
+    "adapters",
+    metadata,
+    Column("seq", SEQ, primary_key=True, autoincrement=True),
+    _tenant(),
+    Column("adapter_id", NAME, nullable=False, unique=True),
+    Column("served", NAME, nullable=False, unique=True),
+    Column("record", JSON_VALUE, nullable=False),
+    Column("signature", REF, nullable=False),
+    Column("at_hour", UtcDateTime, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+adapter_events = Table(
+    "adapter_events",
+    metadata,
+    Column("seq", SEQ, primary_key=True, autoincrement=True),
+    _tenant(),
+    Column("adapter_id", NAME, ForeignKey("adapters.adapter_id"), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("actor", String(16), nullable=False),
+    Column("action", NAME, nullable=False),
+    Column("why", Text, nullable=False),
+    Column("data", JSON_VALUE, nullable=False),
+    Column("signature", REF, nullable=False),
+    Column("at_hour", UtcDateTime, nullable=False),
+    UniqueConstraint("adapter_id", "number"),
     sqlite_autoincrement=True,
 )
