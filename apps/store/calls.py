@@ -15,6 +15,7 @@ from apps.core.events import LogRecord
 from apps.core.ids import DEFAULT_TENANT
 from apps.store.dialect import insert_new
 from apps.store.letting_go import CUT_LOOSE, Kept, let_go
+from apps.store.llm_usage import sum_up_before
 from apps.store.tables import (
     call_events,
     calls,
@@ -227,6 +228,8 @@ def purge_before(
 ) -> Kept:
     """Let go of every call, decision and feedback from before an hour (retention).
 
+    What their answers cost is summed up by the hour.
+
     Args:
         conn: A connection.
         cutoff: What began before this hour goes.
@@ -252,6 +255,7 @@ def purge_before(
     if tenant is not None:
         attempts = attempts.where(outgoing_attempts.c.tenant == tenant)
     conn.execute(attempts)
+    sum_up_before(conn, cutoff, tenant=tenant)
     ordered = sorted(refs)
     parts = [let_go(conn, ordered[i : i + batch]) for i in range(0, len(ordered), batch)]
     return Kept(sum(p.calls for p in parts), sum(p.feedback for p in parts))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, bindparam, delete, select, update
 
 from apps.store.feedback import RELEASE
-from apps.store.tables import calls, decisions, feedback_events, shadow_results
+from apps.store.tables import calls, decisions, feedback_events, llm_usage, shadow_results
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,9 @@ def let_go(conn: Connection, refs: Sequence[str]) -> Kept:
     removed = conn.execute(delete(calls).where(calls.c.call_ref.in_(refs))).rowcount
     conn.execute(
         update(shadow_results).where(shadow_results.c.call_ref.in_(refs)).values(call_ref=None)
+    )
+    conn.execute(
+        update(llm_usage).where(llm_usage.c.call_ref.in_(refs)).values(call_ref=None, turn_id=None)
     )
     loose = {ref: CUT_LOOSE + secrets.token_hex(12) for ref in refs}
     given = [{"old": ref, "new": new} for ref, new in loose.items()]

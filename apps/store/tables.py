@@ -266,3 +266,59 @@ adapter_events = Table(
     UniqueConstraint("adapter_id", "number"),
     sqlite_autoincrement=True,
 )
+
+llm_usage = Table(
+    "llm_usage",
+    metadata,
+    Column("seq", SEQ, primary_key=True, autoincrement=True),
+    _tenant(),
+    Column("call_ref", REF, nullable=True, index=True),
+    Column("turn_id", Integer, nullable=True),
+    Column("purpose", String(16), nullable=False),
+    Column("provider", NAME, nullable=False),
+    Column("model", NAME, nullable=False),
+    Column("adapter", NAME, nullable=True),
+    Column("adapter_missing", Boolean, nullable=False),
+    Column("outcome", String(16), nullable=False),
+    Column("requests", Integer, nullable=False, server_default="1"),
+    Column("prompt_tokens", BigInteger, nullable=False),
+    Column("completion_tokens", BigInteger, nullable=False),
+    Column("estimated", Boolean, nullable=False),
+    Column("cost_micros", BigInteger, nullable=False),
+    Column("first_token_ms", Float, nullable=True),
+    Column("at_hour", UtcDateTime, nullable=False, index=True),
+    sqlite_autoincrement=True,
+)
+
+adapter_routes = Table(
+    "adapter_routes",
+    metadata,
+    Column("seq", SEQ, primary_key=True, autoincrement=True),
+    Column("decision_id", REF, nullable=False, unique=True),
+    _tenant(),
+    Column("domain", NAME, nullable=False),
+    Column("adapter", NAME, nullable=True),
+    Column("phase", String(16), nullable=False),
+    Column("confidence", Float, nullable=False),
+    Column("propensity", Float, nullable=False),
+    Column("scores", JSON_VALUE, nullable=False),
+    Column("at_hour", UtcDateTime, nullable=False, index=True),
+    sqlite_autoincrement=True,
+)
+
+adapter_route_rewards = Table(
+    "adapter_route_rewards",
+    metadata,
+    Column("seq", SEQ, primary_key=True, autoincrement=True),
+    Column(
+        "decision_id",
+        REF,
+        ForeignKey("adapter_routes.decision_id", ondelete="CASCADE"),
+        nullable=False,
+        unique=True,
+    ),
+    _tenant(),
+    Column("reward", Float, nullable=False),
+    Column("at_hour", UtcDateTime, nullable=False),
+    sqlite_autoincrement=True,
+)
