@@ -102,3 +102,21 @@ class PolicySlots:
             "inquiry_mode": self.inquiry_mode.value,
             "barge_in_sensitivity": self.barge_in_sensitivity.value,
         }
+
+
+@dataclass(frozen=True, slots=True)
+class Treatment:
+    """What is tried on a call: the policy's slots, and the adapter that words its answers.
+
+    Attributes:
+        slots: The policy's.
+        adapter: The name under which a server serves it; None for the base model.
+    """
+
+    slots: PolicySlots = PolicySlots()
+    adapter: str | None = None
+
+    def as_dict(self) -> dict[str, str]:
+        """Return it as plain strings; without an adapter, the slots alone."""
+        adapter = {} if self.adapter is None else {"adapter": self.adapter}
+        return {**self.slots.as_dict(), **adapter}

@@ -264,7 +264,7 @@ class PolicyBandit:
             self.rebuild()
 
     def _slots(self) -> Slots:
-        return {name: variant.slots.as_dict() for name, variant in self._variants.items()}
+        return {name: v.treatment.as_dict() for name, v in self._variants.items()}
 
     def _new_policy(self) -> Policy:
         return self._unlearned.knowing(self._slots())

@@ -10,11 +10,12 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from apps.core.errors import ConfigError
-from apps.core.policy import PolicySlots
+from apps.core.policy import PolicySlots, Treatment
 from apps.rl.yaml_file import Lines, mistake, read_yaml
 
 BlacklistRule = Literal["confidence", "threshold", "both"]
 VariantId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+ServedName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,99}$")]
 _Shown = Annotated[str, Field(max_length=1000, pattern=r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f]*$")]
 """Words for people: no control characters, which could write over an operator's terminal."""
 
@@ -28,12 +29,15 @@ class PolicyVariant:
         name: For people.
         parameters: Values of the policy's slots; one left out has the base variant's value.
         description: What it is for.
+        adapter: The name under which the adapter is served that words its answers; None takes
+            what is on the route of the call's domain. Only calls that it fits get the variant.
     """
 
     id: str
     name: str
     parameters: Mapping[str, str] = field(default_factory=dict)
     description: str = ""
+    adapter: str | None = None
 
     @property
     def slots(self) -> PolicySlots:
@@ -46,6 +50,15 @@ class PolicyVariant:
             return PolicySlots.from_parameters(self.parameters)
         except ConfigError as error:
             raise ConfigError(f"Variant {self.id}: {error.message}", hint=error.hint) from None
+
+    @property
+    def treatment(self) -> Treatment:
+        """Return all that tells this variant from another.
+
+        Raises:
+            ConfigError: As ``slots``.
+        """
+        return Treatment(self.slots, self.adapter)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +141,7 @@ class _Variant(_Strict):
     name: _Shown = Field(min_length=1)
     description: _Shown = ""
     parameters: dict[str, str]
+    adapter: ServedName | None = None
 
 
 class _Bandit(_Strict):
@@ -238,7 +252,8 @@ def _catalog(path: Path, lines: Lines, file: _File) -> Catalog:
 
 def _variants(path: Path, lines: Lines, said: Mapping[str, _Variant]) -> dict[str, PolicyVariant]:
     variants = {
-        name: PolicyVariant(name, v.name, v.parameters, v.description) for name, v in said.items()
+        name: PolicyVariant(name, v.name, v.parameters, v.description, v.adapter)
+        for name, v in said.items()
     }
     for name, variant in variants.items():
         try:

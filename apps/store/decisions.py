@@ -32,6 +32,10 @@ class DecisionRow:
         stage: The chosen variant's own stage: the guard counts its latest decisions by it.
         policy: The kind of policy that chose (``nig``, ``beta``, ``linear``, ...).
         adapter: The adapter that the call was given, part of what is tried; None for none.
+        route: The adapter that was on the route of the call's domain, whether or not the call was
+            given that one or the control's; None where its variant had an adapter of its own, or
+            none was on the route.
+        route_chance: The probability with which the route gave the call its adapter.
         engines: Which engines served (``llm``, ``tts``, ``stt``): the rest of what is tried.
         tenant: Whose call it is.
         at_hour: When, cut to the hour.
@@ -51,6 +55,8 @@ class DecisionRow:
     stage: str = ""
     policy: str = "beta"
     adapter: str | None = None
+    route: str | None = None
+    route_chance: float | None = None
     engines: Mapping[str, str] = field(default_factory=dict)
     tenant: str = DEFAULT_TENANT
     at_hour: datetime | None = None
@@ -83,6 +89,8 @@ def add_decision(conn: Connection, decision: DecisionRow) -> DecisionRow:
         "stage": decision.stage,
         "policy": decision.policy,
         "adapter": decision.adapter,
+        "route": decision.route,
+        "route_chance": decision.route_chance,
         "engines": dict(decision.engines),
         "propensity": decision.propensity,
         "propensities": dict(decision.propensities),
@@ -159,6 +167,8 @@ def _decision(row: Row[tuple[object, ...]]) -> DecisionRow:
         stage=row.stage,
         policy=row.policy,
         adapter=row.adapter,
+        route=row.route,
+        route_chance=row.route_chance,
         engines=row.engines,
         tenant=row.tenant,
         at_hour=row.at_hour,

@@ -37,7 +37,7 @@ def with_candidates(catalog: Catalog, folder: Path) -> Catalog:
             continue
         for name, variant in offered.items():
             known = catalog.variants.get(name) or found.get(name)
-            if known is not None and known.slots != variant.slots:
+            if known is not None and known.treatment != variant.treatment:
                 log.warning("candidate_id_is_taken", file=path.name, variant=name)
             found.setdefault(name, variant)
     fresh = {name: found[name] for name in found if name not in catalog.variants}
@@ -48,10 +48,10 @@ def with_candidates(catalog: Catalog, folder: Path) -> Catalog:
     )
 
 
-def same_slots(variant: PolicyVariant, others: Mapping[str, PolicyVariant]) -> list[str]:
+def same_treatment(variant: PolicyVariant, others: Mapping[str, PolicyVariant]) -> list[str]:
     """Return who else holds a call exactly as this variant does."""
     return [
         name
         for name, other in others.items()
-        if name != variant.id and other.slots == variant.slots
+        if name != variant.id and other.treatment == variant.treatment
     ]

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from apps.core.errors import ConfigError
-from apps.rl.guard.candidates import same_slots
+from apps.rl.guard.candidates import same_treatment
 from apps.rl.guard.stages import Stage
 from apps.rl.guard.state import GuardState
 from apps.rl.variants import GuardRules, PolicyVariant
@@ -101,7 +101,7 @@ def _for_shadow(
     twins = {n: v for n, v in variants.items() if state.stages.get(n) is not Stage.OFFLINE}
     return [
         f"It does the same as {twin}, which is {state.stages[twin].value}."
-        for twin in same_slots(variant, twins)
+        for twin in same_treatment(variant, twins)
     ]
 
 

@@ -138,7 +138,7 @@ class GuardMemory:
         known = self.bandit.variants.get(promoted.id)
         if known is None:
             return True
-        return promoted.id in self.bandit.candidates and known.slots != promoted.slots
+        return promoted.id in self.bandit.candidates and known.treatment != promoted.treatment
 
 
 def log_acts(acts: list[DeploymentRow]) -> None:

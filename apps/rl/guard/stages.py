@@ -182,6 +182,7 @@ def promotion_data(to: Stage, variant: PolicyVariant) -> dict[str, object]:
         "name": variant.name,
         "description": variant.description,
         "parameters": dict(variant.parameters),
+        **({"adapter": variant.adapter} if variant.adapter else {}),
     }
 
 
@@ -191,6 +192,7 @@ def _variant_in(variant: str, data: Mapping[str, Any]) -> PolicyVariant:
         str(data.get("name", variant)),
         {str(k): str(v) for k, v in dict(data.get("parameters", {})).items()},
         str(data.get("description", "")),
+        str(data["adapter"]) if data.get("adapter") else None,
     )
     try:
         _ = found.slots

@@ -1,4 +1,4 @@
-"""Adapters, what became of them, and how probable a call's adapter was.
+"""Adapters, what became of them, and by which route a call got its own.
 
 Revision ID: 0005
 Revises: 0004
@@ -20,7 +20,8 @@ JSON_VALUE = sa.JSON(none_as_null=True).with_variant(
 
 
 def upgrade() -> None:
-    op.add_column("decisions", sa.Column("adapter_chance", sa.Float(), nullable=True))
+    op.add_column("decisions", sa.Column("route", sa.String(length=120), nullable=True))
+    op.add_column("decisions", sa.Column("route_chance", sa.Float(), nullable=True))
     op.create_table(
         "adapters",
         sa.Column("seq", SEQ, autoincrement=True, nullable=False),
@@ -64,4 +65,5 @@ def downgrade() -> None:
     op.drop_table("adapter_events")
     op.drop_table("adapters")
     with op.batch_alter_table("decisions", table_kwargs={"sqlite_autoincrement": True}) as table:
-        table.drop_column("adapter_chance")
+        table.drop_column("route_chance")
+        table.drop_column("route")
