@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from apps.core.events import CallEvent
-from apps.core.passages import Passage
+from apps.core.passages import Citation, Passage
 from apps.core.person import Person
 from apps.core.policy import InquiryMode, PolicySlots
 from apps.llm.answer import AnswerPlan
@@ -43,7 +43,14 @@ class SayLine:
     number: str = ""
 
 
-Reply = Ask | SayAgain | SayLine
+@dataclass(frozen=True, slots=True)
+class SaySource:
+    """The caller asks where the last answer came from."""
+
+    citations: tuple[Citation, ...]
+
+
+Reply = Ask | SayAgain | SayLine | SaySource
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +93,22 @@ class CallerTurn:
 
 @dataclass(slots=True)
 class Answered:
-    """One answer of the call and what became of it."""
+    """One answer of the call and what became of it.
+
+    Attributes:
+        turn_id: The turn that gave it.
+        asked: The caller's words.
+        exchange: What it was, as later questions depend on it.
+        grounded: Whether it comes from what is known.
+        rests_on: The passages that its sentences so far were made from.
+        said: Its sentences so far.
+    """
 
     turn_id: int
     asked: str
     exchange: Exchange
     grounded: bool
-    sources: tuple[str, ...] = ()
+    rests_on: tuple[Passage, ...] = ()
     said: str = ""
 
 
@@ -127,14 +143,10 @@ class Conversation:
         self.said[line] += 1
         return before
 
-    def note_answer(
-        self, turn_id: int, asked: str, question: str, plan: AnswerPlan, passages: Sequence[Passage]
-    ) -> None:
+    def note_answer(self, turn_id: int, asked: str, question: str, plan: AnswerPlan) -> None:
         """Remember an answer that is about to be spoken; nothing of it has been heard yet."""
         exchange = Exchange(question, "", plan.entry_id, plan.entry_question, plan.offer)
-        grounds = [p for p in passages if p.entry_id == plan.entry_id]
-        sources = tuple(p.source for p in grounds)
-        self.answers.append(Answered(turn_id, asked, exchange, plan.grounded, sources))
+        self.answers.append(Answered(turn_id, asked, exchange, plan.grounded))
 
     def note_ungrounded(self, turn_id: int) -> None:
         """Remember that an answer says, after all, that it does not know."""
@@ -143,15 +155,12 @@ class Conversation:
                 answer.grounded = False
                 answer.exchange = replace(answer.exchange, offer="")
 
-    def note_said(self, turn_id: int, sentence: str) -> None:
-        """Remember a sentence of an answer as it is about to be spoken."""
+    def note_said(self, turn_id: int, sentence: str, rests_on: Sequence[Passage] = ()) -> None:
+        """Remember a sentence of an answer, and its passages, as it is about to be spoken."""
         for answer in self.answers:
             if answer.turn_id == turn_id:
                 answer.said = f"{answer.said} {sentence}".strip()
-
-    def sources(self, turn_id: int) -> tuple[str, ...]:
-        """Return the passages that a turn's answer rests on."""
-        return next((a.sources for a in self.answers if a.turn_id == turn_id), ())
+                answer.rests_on = tuple(dict.fromkeys((*answer.rests_on, *rests_on)))
 
     def note_heard(self, turn_id: int, heard: str) -> None:
         """Remember how much of a turn's answer the caller heard."""
@@ -216,6 +225,8 @@ class Conversation:
             return self._hand_over(person)
         if intent is Intent.REPEAT:
             return self._repeat()
+        if intent is Intent.SOURCE:
+            return self._source()
         if last is not None and intent is Intent.YES:
             return self._yes(last, person)
         if last is not None and intent is Intent.NO:
@@ -235,6 +246,15 @@ class Conversation:
     def _repeat(self) -> Meaning:
         reply: Reply = SayAgain() if self.answers else SayLine(Line.NOTHING_TO_REPEAT)
         return Meaning(CallEvent.TRANSCRIPT, reply, repeats=bool(self.answers))
+
+    def _source(self) -> Meaning:
+        last = self.last
+        if last is None:
+            return Meaning(CallEvent.TRANSCRIPT, SayLine(Line.NOTHING_TO_REPEAT))
+        if not last.rests_on:
+            return Meaning(CallEvent.TRANSCRIPT, SayLine(Line.NO_SOURCE))
+        cited = tuple(passage.cited for passage in last.rests_on)
+        return Meaning(CallEvent.TRANSCRIPT, SaySource(cited))
 
     def _yes(self, last: Answered, person: Person) -> Meaning:
         if not last.grounded:  # "Shall I put you through?"

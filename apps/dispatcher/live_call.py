@@ -36,12 +36,13 @@ from apps.dispatcher.call_state import (
 from apps.dispatcher.caller_input import CallerInput, Input, key_menu
 from apps.dispatcher.conditions import Conditions
 from apps.dispatcher.conversation import Ask, Conversation, SayAgain
+from apps.dispatcher.metering import Meter
 from apps.dispatcher.rt_fsm import CallSession
 from apps.dispatcher.services import CallOptions, Services
 from apps.dispatcher.speculation import Speculator
 from apps.dispatcher.speech import Speech
 from apps.dispatcher.timers import Timers
-from apps.dispatcher.turn import Answers
+from apps.dispatcher.turn import Answers, NameSources
 from apps.dispatcher.turns import Played, Turns
 from apps.rl.signals import CallFacts, is_abandoned
 from apps.store.feedback import Flag
@@ -124,11 +125,15 @@ class LiveCall:
                 options.profile.space,
                 options.office,
                 self._input.person,
+                options.profile.spaces,
+                session.call_ref,
+                NameSources(options.profile.name_sources),
             ),
             self._speech.audio if door.capabilities.audio else None,
             self.log,
             services.metrics,
             enabled=services.limits.speculate,
+            new_account=Meter(self.log, services.put_usage).account,
         )
         self._ear = CallEar(self._stt, options, session.slots, services, self.log)
         self._turns = Turns(

@@ -95,6 +95,7 @@ class CallingHours(OpeningHours):
 TIMES_OF_DAY = ("night", "morning", "afternoon", "evening")
 """Six hours each, from midnight on; learning knows a call's time by nothing finer."""
 
+SpaceName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
 PurposeName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
 
 
@@ -113,6 +114,8 @@ class Profile(_Model):
     office: Mapping[Language, str]
     greeting: Mapping[Language, Mapping[Greeting, str]] = {}
     knowledge: str = Field("", pattern=r"^[a-z0-9-]{0,40}$")
+    documents: tuple[SpaceName, ...] = ()
+    name_sources: Literal["never", "documents", "always"] = "never"
     voice: Mapping[Language, str] = {}
     handover: HandoverTarget | None = None
     opening_hours: OpeningHours = OpeningHours()
@@ -153,6 +156,11 @@ class Profile(_Model):
     def space(self) -> str:
         """The knowledge that it answers from: its own unless it names another profile's."""
         return self.knowledge or self.id
+
+    @property
+    def spaces(self) -> tuple[str, ...]:
+        """The knowledge spaces whose documents it answers from: its own unless it names others."""
+        return self.documents or (self.space,)
 
     def language(self, asked: str) -> Language | None:
         """Return the language of a call: the one asked for, the profile's own, or None."""

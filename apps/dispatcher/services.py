@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Protocol
 
 from apps.core.clock import utc_now
-from apps.core.passages import Passage
+from apps.core.passages import ENTRIES_ALONE, Passage, Within
 from apps.dispatcher.call_log import LogSink
 from apps.dispatcher.profile import Language, Profile
 from apps.dispatcher.rt_fsm import PolicyRouter
 from apps.dispatcher.shadow import Shadow
 from apps.llm.base import Generator
 from apps.monitor.metrics import Metrics
+from apps.store.llm_usage import UsageRow
 from apps.voice.sealed import SealingKey
 from apps.voice.stt.base import SpeechToText
 from apps.voice.tts.base import TextToSpeech
@@ -28,7 +29,13 @@ class Knowledge(Protocol):
     """What a call needs of the knowledge base."""
 
     async def search(
-        self, query: str, *, language: str, profile: str, k: int = 5
+        self,
+        query: str,
+        *,
+        language: str,
+        profile: str,
+        k: int = 5,
+        within: Within = ENTRIES_ALONE,
     ) -> tuple[Passage, ...]:
         """Return the passages that may answer a question, best first."""
         ...
@@ -86,6 +93,7 @@ class Services:
         recording_disk: The thread that writes them; None writes at once.
         clock: Tells the time of day (opening hours).
         shadow: Answers turns in the place of variants that no caller hears yet; may be None.
+        put_usage: Takes what answers cost; None where nobody keeps it.
     """
 
     profiles: Mapping[str, Profile]
@@ -104,6 +112,7 @@ class Services:
     recording_disk: ThreadPoolExecutor | None = None
     clock: Callable[[], datetime] = utc_now
     shadow: Shadow | None = None
+    put_usage: Callable[[UsageRow], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import aclosing, suppress
 
 from apps.core.clock import loop_ms
 from apps.core.errors import EngineDied, EngineError, EngineUnavailable
+from apps.core.passages import Citation
 from apps.core.sentences import split_sentences
 from apps.dispatcher.call_log import CallLog
 from apps.dispatcher.call_state import Act, EndReason
-from apps.dispatcher.conversation import Ask, Conversation, Reply, SayLine
+from apps.dispatcher.conversation import Ask, Conversation, Reply, SayLine, SaySource
 from apps.dispatcher.draft import Draft
+from apps.dispatcher.fixed_lines import CLOSINGS, LINES
 from apps.dispatcher.services import CallOptions, Services
 from apps.dispatcher.speculation import Speculator, Waste
 from apps.dispatcher.turn import Sentence, Stages
+from apps.llm.citing import spoken_source
 from apps.llm.spoken import spoken_form
 from apps.llm.style import Line, voice_style, wording
 from apps.voice.doors.base import Door
@@ -122,13 +125,13 @@ class Speech:
             if not self._can_hear:
                 await self._say_line(Line.NO_EAR)
             return
-        if act in (Act.RATING_QUESTION, Act.FAREWELL) and not asked and closing in _CLOSINGS:
-            await self._say_line(_CLOSINGS[closing])
+        if act in (Act.RATING_QUESTION, Act.FAREWELL) and not asked and closing in CLOSINGS:
+            await self._say_line(CLOSINGS[closing])
         if act is Act.FAREWELL:
             thanks = Line.RATING_THANKS if rating is not None else Line.RATING_NONE
             await self._say_line(thanks if asked else Line.GOODBYE)
             return
-        await self._say_line(_LINES[act])
+        await self._say_line(LINES[act])
 
     def _opening(self) -> list[str]:
         """Return the greeting's sentences; that the call is recorded stands before the question."""
@@ -150,12 +153,14 @@ class Speech:
     async def answer(self, reply: Reply, drafts: Speculator) -> None:
         """Say the reply to what the caller said."""
         if isinstance(reply, Ask):
-            async with drafts.answering(reply.question) as draft:
+            async with drafts.answering(reply.question, self._turn_id) as draft:
                 await self._say_answer(reply.question, draft, drafts)
             return
         drafts.drop(Waste.OTHER_WORDS)
         if isinstance(reply, SayLine):
             await self._say_line(reply.line, reply.number)
+        elif isinstance(reply, SaySource):
+            await self._say_text(spoken_source(reply.citations, self._options.language))
         else:
             last = self._conversation.last
             await self._say_text(last.said if last else "")
@@ -165,13 +170,13 @@ class Speech:
         await draft.ready()
         drafts.use(draft, self._turn_id, self._stages or Stages())
         prompt, plan = draft.prompt, draft.plan
-        self._conversation.note_answer(self._turn_id, asked, prompt.question, plan, prompt.passages)
+        self._conversation.note_answer(self._turn_id, asked, prompt.question, plan)
         async with aclosing(draft.sentences()) as sentences:
             async for sentence, audio in sentences:
                 if sentence.violations:
                     self._note_blocked(sentence)
-                self._conversation.note_said(self._turn_id, sentence.text)
-                await self._say(sentence.text, audio)
+                self._conversation.note_said(self._turn_id, sentence.text, sentence.rests_on)
+                await self._say(sentence.text, audio, sentence.citations)
         self._services.metrics.question_asked(covered=plan.grounded)
         if self._services.shadow is not None:
             self._services.shadow.offer(self._log.call_ref, self._turn_id, prompt)
@@ -211,7 +216,7 @@ class Speech:
                 if not begun:
                     begun = True
                     self._services.metrics.filler()
-                    await self._tell(text, [])
+                    await self._tell(text)
                 yield piece
 
     async def _say_line(self, line: Line, number: str = "") -> None:
@@ -223,19 +228,24 @@ class Speech:
         for sentence in split_sentences(text):
             await self._say(sentence)
 
-    async def _say(self, sentence: str, audio: SpeechAudio | None = None) -> None:
+    async def _say(
+        self, sentence: str, audio: SpeechAudio | None = None, cited: Sequence[Citation] = ()
+    ) -> None:
         """Say one sentence, whose audio may be there already: returns when all of it is queued."""
-        await self._tell(sentence, list(self._conversation.sources(self._turn_id)))
+        await self._tell(sentence, cited)
         if self._aloud:
             await self._play(sentence, self._noticed(audio or self.audio(sentence)))
         else:
             self._typed.append(sentence)
             self._first_audio()
 
-    async def _tell(self, sentence: str, sources: list[str]) -> None:
+    async def _tell(self, sentence: str, cited: Sequence[Citation] = ()) -> None:
+        rests_on: dict[str, object] = {"sources": [citation.source for citation in cited]}
+        if cited:
+            rests_on["citations"] = [citation.as_dict() for citation in cited]
         told = {"role": "assistant", "text": sentence, "turn_id": self._turn_id}
-        await self._door.tell("transcript.final", {**told, "sources": sources})
-        self._log.note("assistant", self._turn_id, text=sentence, sources=sources)
+        await self._door.tell("transcript.final", {**told, **rests_on})
+        self._log.note("assistant", self._turn_id, text=sentence, **rests_on)
 
     async def _play(self, sentence: str, audio: SpeechAudio) -> None:
         language = self._style.language
@@ -280,19 +290,3 @@ class Speech:
         if self._on_audio is not None:
             on_audio, self._on_audio = self._on_audio, None
             on_audio()
-
-
-_LINES = {
-    Act.NO_INPUT: Line.NO_INPUT,
-    Act.REPEAT_PLEASE: Line.REPEAT_PLEASE,
-    Act.APOLOGY: Line.APOLOGY,
-    Act.HANDOVER: Line.HANDOVER,
-    Act.NOT_TRANSFERRED: Line.NOT_TRANSFERRED,
-    Act.RATING_QUESTION: Line.RATING_QUESTION,
-}
-_CLOSINGS = {
-    EndReason.TIME_LIMIT: Line.TOO_LONG,
-    EndReason.SHUTDOWN: Line.GOING_AWAY,
-    EndReason.OPTED_OUT: Line.NO_MORE_CALLS,
-}
-"""What a caller is told who did not ask for the end."""

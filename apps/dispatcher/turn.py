@@ -10,17 +10,20 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
+from enum import StrEnum
 
+from apps.core.passages import Citation, Passage, Within
 from apps.core.person import ANYBODY, Person
 from apps.core.sentences import SentenceSplitter, split_sentences
 from apps.core.words import words
 from apps.dispatcher.conversation import Conversation
 from apps.dispatcher.services import Knowledge
 from apps.llm.base import Generator
+from apps.llm.citing import rests_on, spoken_source, without_marks
 from apps.llm.grounding import Sources, Violation, check
 from apps.llm.leaks import leaks
 from apps.llm.prompt import Exchange, Prompt, assemble
-from apps.llm.rewrite import rewrite, stay_on_topic
+from apps.llm.rewrite import follows_up, rewrite, stay_on_topic
 
 PASSAGES = 5
 
@@ -108,11 +111,30 @@ class Sentence:
         text: The sentence.
         blocked: The sentence that it stands in the place of; empty for one that was sound.
         violations: What was wrong with that.
+        rests_on: The passages that it was made from.
     """
 
     text: str
     blocked: str = ""
     violations: tuple[Violation, ...] = ()
+    rests_on: tuple[Passage, ...] = ()
+
+    @property
+    def citations(self) -> tuple[Citation, ...]:
+        """What its passages are cited by."""
+        return tuple(passage.cited for passage in self.rests_on)
+
+
+class NameSources(StrEnum):
+    """When an answer names its source without being asked to."""
+
+    NEVER = "never"
+    DOCUMENTS = "documents"
+    ALWAYS = "always"
+
+    def names(self, passage: Passage) -> bool:
+        """Tell whether the source of a passage is named."""
+        return self is NameSources.ALWAYS or (self is NameSources.DOCUMENTS and passage.of_document)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,9 +145,12 @@ class Answers:
         conversation: The call's memory.
         knowledge: The knowledge base.
         generator: Words the answers.
-        profile: The profile's knowledge space.
+        profile: The profile's knowledge folder.
         office: Its name in the call's language.
         person: Who could take the call over now.
+        spaces: The knowledge spaces whose documents are searched.
+        call_ref: Keyed hash of the call's id.
+        name_sources: When an answer names its source without being asked to.
     """
 
     conversation: Conversation
@@ -134,6 +159,9 @@ class Answers:
     profile: str
     office: str
     person: Person = ANYBODY
+    spaces: tuple[str, ...] = ()
+    call_ref: str = ""
+    name_sources: NameSources = NameSources.NEVER
 
     def question(self, asked: str) -> Question:
         """Return what the caller's words ask at this point of the dialogue."""
@@ -144,7 +172,11 @@ class Answers:
         """Find the passages that may answer a question, and assemble the prompt."""
         language = self.conversation.language
         found = await self.knowledge.search(
-            question.full, language=language, profile=self.profile, k=PASSAGES
+            question.full,
+            language=language,
+            profile=self.profile,
+            k=PASSAGES,
+            within=self._within(question),
         )
         return assemble(
             self.conversation.slots,
@@ -156,8 +188,43 @@ class Answers:
             person=self.person,
         )
 
+    def _within(self, question: Question) -> Within:
+        """Return what may be searched; a follow-up looks near what the last answer was made of."""
+        last = self.conversation.last
+        follows: tuple[str, ...] = ()
+        if last is not None and follows_up(
+            question.asked, question.full, question.history, self.conversation.language
+        ):
+            follows = tuple(passage.entry_id for passage in last.rests_on)
+        return Within(self.spaces, follows=follows, call_ref=self.call_ref)
+
     async def sentences(self, prompt: Prompt) -> AsyncGenerator[Sentence, None]:
-        """Yield the answer sentence by sentence, each one checked; close it to stop early.
+        """Yield the answer sentence by sentence, its source among them; close it to stop early.
+
+        A source that is named stands behind what it is of, before a question that ends the answer.
+
+        Raises:
+            EngineError: No answer could be made, or it broke off.
+        """
+        unnamed: list[Passage] = []
+        async with aclosing(self._checked(prompt)) as checked:
+            async for sentence in checked:
+                if unnamed and not sentence.rests_on and sentence.text.endswith("?"):
+                    yield self._source(unnamed)
+                    unnamed = []
+                unnamed += filter(self.name_sources.names, sentence.rests_on)
+                yield sentence
+        if unnamed:
+            yield self._source(unnamed)
+
+    def _source(self, passages: list[Passage]) -> Sentence:
+        cited = [passage.cited for passage in passages]
+        return Sentence(spoken_source(cited, self.conversation.language))
+
+    async def _checked(self, prompt: Prompt) -> AsyncGenerator[Sentence, None]:
+        """Yield the answer's sentences, each one checked.
+
+        Where nothing covers the question no generator is asked: it could only invent.
 
         A figure that stands in no source, or a piece of the prompt, ends the answer
         (docs/grounding.md): in its place comes the line that says so, and the generator is
@@ -166,6 +233,10 @@ class Answers:
         Raises:
             EngineError: No answer could be made, or it broke off.
         """
+        if prompt.grounding is None:
+            for line in split_sentences(prompt.dont_know()):
+                yield Sentence(line)
+            return
         sources = Sources.of(prompt)
         async with aclosing(self._made(prompt)) as made:
             async for sentence in made:
@@ -176,7 +247,7 @@ class Answers:
                     for line in lines[1:]:
                         yield Sentence(line)
                     return
-                yield Sentence(sentence)
+                yield Sentence(sentence, rests_on=rests_on(sentence, prompt.facts))
 
     async def _made(self, prompt: Prompt) -> AsyncGenerator[str, None]:
         """Yield the generator's sentences as they are complete."""
@@ -184,6 +255,6 @@ class Answers:
         async with aclosing(self.generator.stream(prompt)) as pieces:
             async for piece in pieces:
                 for sentence in splitter.push(piece):
-                    yield sentence.strip()
+                    yield without_marks(sentence)
         for sentence in splitter.flush():
-            yield sentence.strip()
+            yield without_marks(sentence)

@@ -26,6 +26,7 @@ class Intent(StrEnum):
     GOODBYE = "goodbye"
     HANDOVER = "handover"
     REPEAT = "repeat"
+    SOURCE = "source"
     YES = "yes"
     NO = "no"
     THANKS = "thanks"
@@ -36,6 +37,7 @@ class Intent(StrEnum):
 _ORDER = (
     Intent.HANDOVER,
     Intent.GOODBYE,
+    Intent.SOURCE,
     Intent.REPEAT,
     Intent.NO,
     Intent.YES,

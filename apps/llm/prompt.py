@@ -76,6 +76,11 @@ class Prompt:
             return self.passages[0]
         return None
 
+    @property
+    def facts(self) -> tuple[Passage, ...]:
+        """The passages that the answer may rest on: those that cover the question, best first."""
+        return tuple(p for p in self.passages if p.score >= self.covered_score)
+
     def dont_know(self) -> str:
         """Return what a question gets that nothing covers: it offers a person where one is."""
         return self._refusal("dont_know")
@@ -100,8 +105,10 @@ class Prompt:
         for exchange in self.history:
             messages.append({"role": "user", "content": _delimited("caller", exchange.question)})
             messages.append({"role": "assistant", "content": exchange.answer})
-        facts = [p for p in self.passages if p.score >= self.covered_score]
-        passages = "\n".join(f"[{p.entry_id}] {_as_data(f'{p.question} {p.text}')}" for p in facts)
+        passages = "\n".join(
+            f"[{number}] {_as_data(_with_title(passage))}"
+            for number, passage in enumerate(self.facts, start=1)
+        )
         content = f"<passages>\n{passages}\n</passages>\n{_delimited('caller', self.question)}"
         messages.append({"role": "user", "content": content})
         return messages
@@ -143,6 +150,14 @@ def assemble(
         covered_score=covered_score,
         person=person,
     )
+
+
+def _with_title(passage: Passage) -> str:
+    """Return a passage with what stands above it; of a document, its title first."""
+    if not passage.of_document:
+        return f"{passage.question} {passage.text}"
+    above = dict.fromkeys((passage.cited.title, passage.question))
+    return f"{', '.join(above)}: {passage.text}"
 
 
 def _as_data(text: str) -> str:

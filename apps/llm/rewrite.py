@@ -53,6 +53,22 @@ def rewrite(question: str, history: Sequence[Exchange], language: str) -> str:
     return _resolved(said, said != text, previous, language) or question
 
 
+def follows_up(asked: str, full: str, history: Sequence[Exchange], language: str) -> bool:
+    """Tell whether a question depends on the dialogue: it was rewritten, or says little by itself.
+
+    Args:
+        asked: The caller's words.
+        full: The question that they mean.
+        history: The dialogue so far.
+        language: ``de`` or ``en``.
+    """
+    if not history:
+        return False
+    said = _WORD.findall(asked.lower())
+    own = [word for word in said if word not in grammar(language).light]
+    return full != asked or len(own) <= _OWN_WORDS
+
+
 def stay_on_topic(
     passages: Sequence[Passage], question: str, history: Sequence[Exchange], language: str
 ) -> tuple[Passage, ...]:

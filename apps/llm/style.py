@@ -67,6 +67,7 @@ class Line(StrEnum):
     GOING_AWAY = "going_away"
     RECORDED = "recorded"
     ONE_MOMENT = "one_moment"
+    NO_SOURCE = "no_source"
     NO_MORE_CALLS = "no_more_calls"
 
 
@@ -156,6 +157,10 @@ class Wording:
     def offer(self, aspect: str) -> str:
         """Return the offer to tell another aspect of the same subject."""
         return str(self._data["offer"][aspect])
+
+    def source(self, name: str, value: str) -> str:
+        """Return a part of the sentence that names an answer's source."""
+        return str(self._data["source"][name]).replace("{}", value)
 
     def instruction(self, name: str, value: str = "") -> str:
         """Return a part of the prompt for a language model."""

@@ -6,7 +6,7 @@ from apps.core.events import CallEvent
 from apps.core.passages import Passage
 from apps.core.person import ANYBODY, Person, telephone_number
 from apps.core.policy import InquiryMode, PolicySlots
-from apps.dispatcher.conversation import Ask, Conversation, SayAgain, SayLine
+from apps.dispatcher.conversation import Ask, Conversation, SayAgain, SayLine, SaySource
 from apps.llm.answer import AnswerPlan
 from apps.llm.prompt import assemble
 from apps.llm.style import Line, wording
@@ -24,7 +24,7 @@ def dialogue(*, grounded=None, offer="", inquiry=InquiryMode.DIRECT, language="e
         entry = "fee" if grounded else None
         said = ("It costs 12 euros.",)
         plan = AnswerPlan(grounded, entry, "What does it cost?", said, offer)
-        talk.note_answer(2, "what does it cost", "What does it cost?", plan, ())
+        talk.note_answer(2, "what does it cost", "What does it cost?", plan)
         talk.note_answered(2)
         talk.note_heard(2, "It costs 12 euros.")
     return talk
@@ -121,15 +121,30 @@ def test_an_answer_of_which_nothing_was_heard_is_forgotten_with_its_question():
     assert (talk.history, talk.facts()) == ((), ())
 
 
-def test_an_answer_names_the_passages_of_its_entry_alone():
+def asked_for_the_source(*said: tuple[Passage, ...]):
     talk = Conversation("en", PolicySlots())
-    passages = [
-        Passage(name, "", "", 1.0, "en", source=f"kfz/en/a.md#{name}") for name in ("fee", "other")
-    ]
-    plan = AnswerPlan(True, "fee", "", ("12 euros.",))
-    talk.note_answer(2, "cost", "cost", plan, passages)
-    assert talk.sources(2) == ("kfz/en/a.md#fee",)
-    assert talk.sources(3) == ()
+    talk.note_answer(2, "cost", "cost", AnswerPlan(True, "fee", "", ()))
+    for passages in said:
+        talk.note_said(2, "12 euros.", passages)
+    return talk.understand("where did you get that from", person=ANYBODY).reply
+
+
+def test_who_asks_for_the_source_gets_what_the_last_answer_was_made_of_once_each():
+    fee, other = (
+        Passage(name, name, "", 1.0, "en", source=f"kfz/en/a.md#{name}")
+        for name in ("fee", "other")
+    )
+    reply = asked_for_the_source((fee,), (), (other,), (fee,))
+    assert reply == SaySource((fee.cited, other.cited))
+
+
+def test_who_asks_for_the_source_of_an_answer_without_one_is_told_so():
+    assert asked_for_the_source(()) == SayLine(Line.NO_SOURCE)
+
+
+def test_who_asks_for_the_source_before_any_answer_is_asked_for_a_question():
+    reply = Conversation("de", PolicySlots()).understand("woher wissen Sie das", person=ANYBODY)
+    assert reply.reply == SayLine(Line.NOTHING_TO_REPEAT)
 
 
 def test_an_agent_gets_the_questions_and_where_their_answers_came_from():

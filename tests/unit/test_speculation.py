@@ -394,7 +394,7 @@ class Desk:
         """Note in the dialogue that a question was answered."""
         prompt = await self.answers.prompt(self.answers.question(asked))
         plan = self.generator.plan(prompt)
-        self.talk.note_answer(2, asked, prompt.question, plan, prompt.passages)
+        self.talk.note_answer(2, asked, prompt.question, plan)
 
 
 def at_a_desk(work, **options):

@@ -107,7 +107,8 @@ def facts(text: str, language: str) -> list[Fact]:
 
 
 def _text(passage: Passage) -> str:
-    return f"{passage.question} {passage.text}"
+    title = passage.cited.title if passage.of_document else ""
+    return f"{title} {passage.question} {passage.text}".strip()
 
 
 def _parts(text: str) -> Iterable[str]:
