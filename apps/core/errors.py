@@ -136,6 +136,12 @@ class StoreError(TomError):
     code = "store"
 
 
+class DocumentError(TomError):
+    """A document that cannot be read, or is not what it says; docs/ingestion.md lists its codes."""
+
+    code = "document"
+
+
 class AudioError(TomError):
     """Audio that cannot be read or does not fit what was declared."""
 

@@ -45,3 +45,18 @@ def notebook(name: str) -> Path:
         f"The packaged notebook {name} is missing.",
         hint="Reinstall TOM: pip install --force-reinstall tom-voice, or run from a checkout.",
     )
+
+
+def training_profiles() -> Path:
+    """Return the folder of the adapters' training profiles, ``configs/`` in a checkout.
+
+    Raises:
+        ConfigError: It is missing.
+    """
+    for base in (_APPS.parent / "configs", _APPS / "_resources" / "configs"):
+        if (base / "lora.yaml").exists():
+            return base
+    raise ConfigError(
+        "The packaged training profiles are missing.",
+        hint="Reinstall TOM: pip install --force-reinstall tom-voice, or run from a checkout.",
+    )

@@ -1,0 +1,1 @@
+"""The half that needs torch, transformers, PEFT and TRL: the ``train`` extra."""
