@@ -7,12 +7,13 @@ PAGE_VENV ?= .venv-page
 DOORS_VENV ?= .venv-doors
 PIPECAT_VENV := .venv-pipecat
 RL_VENV := .venv-rl
+VLLM_VENV ?= .venv-vllm
 BIN := $(VENV)/bin
 # A file's tests share servers and models, so one worker runs them; the longest files come first.
 PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: bench-grounding bench-spoken-loop bench-kb bench-trainer bench-guard coverage bench-rl bench-store bench-doors bench-network bench-latency bench-calls bench-recognition bench-pipecat bench-turns bench-interruptions help install install-test demo run test test-doors fuzz-doors test-page test-piper test-postgres lint types arrows check docs clean
+.PHONY: bench-grounding bench-spoken-loop bench-kb bench-trainer bench-guard coverage bench-rl bench-store bench-doors bench-network bench-latency bench-calls bench-recognition bench-pipecat bench-turns bench-interruptions help install install-test demo run test test-doors fuzz-doors test-page test-piper test-postgres test-vllm lint types arrows check docs clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -82,6 +83,19 @@ $(DOORS_VENV)/.peers: | $(BIN)/python
 	$(DOORS_VENV)/bin/python -m pip install --quiet playwright==1.65.2 twilio==9.13.0
 	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
 	  > $$($(DOORS_VENV)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/tom.pth
+	@touch $@
+
+test-vllm: $(VENV)/.test $(VLLM_VENV)/.server ## Generation and adapters on vLLM itself, on the processor (3.5 GB; 15 minutes)
+	VLLM_PYTHON=$(VLLM_VENV)/bin/python $(BIN)/python -m pytest tests/vllm
+
+# Its CPU build, PEFT for the training of adapters, and TOM's packages after them. The builds of
+# torchvision and its like that come along do not fit this torch, and break what imports them.
+$(VLLM_VENV)/.server: tests/vllm/requirements.txt | $(BIN)/python
+	$(PYTHON) -m venv $(VLLM_VENV)
+	$(VLLM_VENV)/bin/python -m pip install --quiet --requirement tests/vllm/requirements.txt
+	$(VLLM_VENV)/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
+	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
+	  > $$($(VLLM_VENV)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/tom.pth
 	@touch $@
 
 fuzz-doors: $(VENV)/.test ## 100,000 damaged messages of every protocol, with a call beside them
@@ -169,4 +183,4 @@ docs: $(VENV)/.test ## Write what the docs take from the code
 	$(BIN)/python deploy/grafana/generate.py
 
 clean: ## Remove the environment and caches (never data/)
-	rm -rf $(VENV) $(PIPER_VENV) $(POSTGRES_VENV) $(PAGE_VENV) $(DOORS_VENV) $(PIPECAT_VENV) $(RL_VENV) .mypy_cache .ruff_cache .pytest_cache .coverage*
+	rm -rf $(VENV) $(PIPER_VENV) $(POSTGRES_VENV) $(PAGE_VENV) $(DOORS_VENV) $(PIPECAT_VENV) $(RL_VENV) $(VLLM_VENV) .mypy_cache .ruff_cache .pytest_cache .coverage*

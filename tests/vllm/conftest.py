@@ -1,0 +1,168 @@
+"""A tiny model and a real vLLM server for the tests beside this file: make test-vllm.
+
+They are not among the tests of `make test`: VLLM_PYTHON names the Python that has vLLM, and without
+it nothing here is collected.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import os
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from apps.core.resources import resource
+from apps.knowledge.entries import load_entries
+from apps.knowledge.retriever import Retriever
+from apps.llm.lora import LoraClient
+from apps.rl.adapters.examples import write_examples
+from tests.vllm import serving
+from tests.vllm.serving import Vllm
+from tests.vllm.turns import Turns, make_turns
+
+PYTHON = os.environ.get("VLLM_PYTHON", "")
+HERE = Path(__file__).parent
+PRETRAINING_STEPS = 240
+TEST_S = 900
+collect_ignore_glob = [] if PYTHON else ["test_*.py"]
+
+_figures: dict[str, str] = {}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A server takes minutes to start, more than a test may take elsewhere."""
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.timeout(TEST_S))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what was measured; docs/vllm.md has the figures of one machine."""
+    if _figures:
+        terminalreporter.section("figures")
+        for name, value in _figures.items():
+            terminalreporter.line(f"{name}: {value}")
+
+
+@pytest.fixture(scope="session")
+def figures() -> dict[str, str]:
+    """What the tests measure, by its name; printed at the end."""
+    return _figures
+
+
+@pytest.fixture(scope="session")
+def python() -> Path:
+    """The Python that has vLLM and torch."""
+    found = Path(PYTHON).absolute()
+    assert found.exists(), f"{found} is missing; `make test-vllm` makes it"
+    return found
+
+
+@pytest.fixture(scope="session")
+def turns() -> Turns:
+    """What the base model, the adapters and neither have seen."""
+    return asyncio.run(make_turns())
+
+
+@dataclass(frozen=True)
+class TinyModel:
+    """The base model.
+
+    Attributes:
+        folder: Its files.
+        made: What its making said: parameters, steps, loss.
+    """
+
+    folder: Path
+    made: dict[str, float]
+
+
+@pytest.fixture(scope="session")
+def tiny(python: Path, turns: Turns, figures: dict[str, str]) -> TinyModel:
+    """The base model, kept beside vLLM until the knowledge base or its making changes."""
+    kept = python.parent.parent / "tiny-models"
+    kept.mkdir(exist_ok=True)
+    chats = kept / "chats.jsonl"
+    write_examples(chats, turns.pretraining)
+    recipe = chats.read_bytes() + (HERE / "tiny_llama.py").read_bytes()
+    folder = kept / f"{hashlib.sha256(recipe).hexdigest()[:12]}-{PRETRAINING_STEPS}"
+    if not (folder / "made.json").exists():
+        command = [python, HERE / "tiny_llama.py", chats, folder, "--steps", str(PRETRAINING_STEPS)]
+        subprocess.run(command, check=True, env={**os.environ, **serving.ENVIRONMENT})
+    made = json.loads((folder / "made.json").read_text())
+    figures["base model"] = (
+        f"{made['parameters']:,} weights, {made['steps']} steps in {made['seconds']} s on"
+        f" {made['chats']} chats, training loss {made['loss']}"
+    )
+    return TinyModel(folder, made)
+
+
+class Servers:
+    """The one server of a session; a test that has killed it leaves the next one another."""
+
+    def __init__(self, python: Path, model: TinyModel, logs: Path, figures: dict[str, str]) -> None:
+        self._python, self._model, self._logs, self._figures = python, model, logs, figures
+        self._server: Vllm | None = None
+        self._started = 0
+
+    def one(self) -> Vllm:
+        """Return a server that runs."""
+        if self._server is None or not self._server.alive:
+            self.stop()
+            self._started += 1
+            log = self._logs / f"vllm-{self._started}.log"
+            self._server = serving.start(self._python, self._model.folder, log)
+            self._figures[f"start of server {self._started}"] = f"{self._server.start_s:.0f} s"
+        return self._server
+
+    def stop(self) -> None:
+        """Leave none behind."""
+        if self._server is not None:
+            self._server.stop()
+            self._server = None
+
+
+@pytest.fixture(scope="session")
+def servers(
+    python: Path,
+    tiny: TinyModel,
+    figures: dict[str, str],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Servers]:
+    """The session's servers, one at a time."""
+    found = Servers(python, tiny, tmp_path_factory.mktemp("vllm"), figures)
+    try:
+        yield found
+    finally:
+        found.stop()
+
+
+@pytest.fixture
+def vllm(servers: Servers) -> Vllm:
+    """A vLLM server that serves the tiny model."""
+    return servers.one()
+
+
+@pytest.fixture
+async def lora(vllm: Vllm) -> AsyncIterator[LoraClient]:
+    """TOM's way to the server's adapters; what a test has loaded is gone afterwards."""
+    client = LoraClient(vllm.url)
+    try:
+        yield client
+        if vllm.alive:
+            for name in await client.served():
+                await client.unload(name)
+    finally:
+        await client.close()
+
+
+@pytest.fixture(scope="session")
+def retriever() -> Retriever:
+    """The English half of the sample knowledge base."""
+    return Retriever([e for e in load_entries(resource("knowledge")) if e.language == "en"])
