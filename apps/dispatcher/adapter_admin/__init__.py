@@ -1,0 +1,1 @@
+"""The adapters' own listener: what may be asked of adapters without a call."""

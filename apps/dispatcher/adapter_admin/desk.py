@@ -1,0 +1,166 @@
+"""What the adapters' listener does: a thin shell around registry, language server and router."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from apps.core.errors import AdapterError, EngineUnavailable
+from apps.dispatcher.adapter_admin.bodies import Generate
+from apps.rl.adapters.record import AdapterRecord, AdapterState
+from apps.rl.adapters.registry import AdapterRegistry
+from apps.rl.adapters.rollout.machine import Happening, What
+from apps.rl.adapters.rollout.server import LoraServer
+from apps.rl.adapters.routing.audit import AuditLog
+from apps.rl.adapters.routing.decide import BASE
+from apps.rl.adapters.routing.router import AdapterRouter, Routed
+
+AUTO = "auto"
+
+
+class Answerer(Protocol):
+    """Answers a prompt as a call would: from the knowledge base, each sentence checked."""
+
+    def __call__(
+        self, prompt: str, *, profile: str, language: str, adapter: str
+    ) -> AsyncGenerator[str, None]:
+        """Yield the answer sentence by sentence.
+
+        Raises:
+            ConfigError: There is no such profile, or it does not speak the language.
+            EngineError: No answer could be made.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class AdapterDesk:
+    """Everything the listener's routes do.
+
+    Attributes:
+        registry: What adapters there are.
+        server: The language server; None where none that takes adapters is set.
+        router: Decides which adapter answers.
+        answer: Answers prompts.
+        active: The served name of a domain's active adapter, or an empty one.
+        audit: Gets a line for each act.
+        base_model: The base model's name.
+    """
+
+    registry: AdapterRegistry
+    server: LoraServer | None
+    router: AdapterRouter
+    answer: Answerer
+    active: Callable[[str], str]
+    audit: AuditLog
+    base_model: str
+
+    async def status(self) -> dict[str, Any]:
+        """Return the base model, every adapter and where it stands, and what the router knows."""
+        known = await self.registry.db.query(self.registry.read)
+        loaded = await self._loaded()
+        return {
+            "base_model": self.base_model,
+            "server": "none" if self.server is None else "away" if loaded is None else "up",
+            "adapters": [_told(record, loaded, self.active) for record in known.records.values()],
+            "damaged": dict(known.damaged),
+            "routing": {
+                name: {"mean_reward": mean, "rewards": count}
+                for name, (mean, count) in self.router.estimates().items()
+            },
+        }
+
+    async def load(self, name: str) -> dict[str, Any]:
+        """Let the language server load an adapter; no caller gets it by that.
+
+        Raises:
+            AdapterError: There is none, or the hash gate refuses it.
+            EngineUnavailable: There is no server, or it cannot be reached.
+            EngineError: The server refuses it.
+        """
+        record = self.registry.record(name)
+        folder = self.registry.admit(record)
+        await self._server().load(record.served, folder)
+        self.audit.append("load", adapter=record.served)
+        return {"adapter": record.id, "served": record.served, "loaded": True}
+
+    async def activate(self, name: str, why: str) -> dict[str, Any]:
+        """Begin an adapter's roll-out: smoke test, shadow, canary, and only then the route.
+
+        Raises:
+            AdapterError: There is none, or it is damaged.
+            IllegalEvent: It was not evaluated yet, or is on its way already.
+        """
+        return self._happened(name, What.PROMOTED, why or "It was activated by an operator.")
+
+    async def deactivate(self, name: str, why: str) -> dict[str, Any]:
+        """Take an adapter back: no new call gets it, those under way keep it to their end.
+
+        Raises:
+            AdapterError: There is none, or it is damaged.
+            IllegalEvent: It is not rolled out.
+        """
+        record = self.registry.record(name)
+        over = record.state in (AdapterState.TRAINED, AdapterState.EVALUATED)
+        what = What.RETIRED if over else What.ROLLED_BACK
+        return self._happened(name, what, why or "It was deactivated by an operator.")
+
+    async def generate(self, asked: Generate) -> tuple[Routed | None, str]:
+        """Return the routing decision, where there was one, and the adapter that will answer.
+
+        Raises:
+            AdapterError: The adapter that was named is not loaded.
+        """
+        if asked.adapter == AUTO:
+            routed = await self.router.route(asked.prompt)
+            return routed, routed.adapter
+        if asked.adapter == BASE:
+            return None, ""
+        record = self.registry.record(asked.adapter)
+        if record.served not in (await self._loaded() or ()):
+            raise AdapterError(
+                f"{record.id} is not loaded.", hint="POST /load_adapter first.", code="not_loaded"
+            )
+        return None, record.served
+
+    def _happened(self, name: str, what: What, why: str) -> dict[str, Any]:
+        record = self.registry.record(name)
+        self.registry.happened(record.id, Happening(what, why, "operator"))
+        after = self.registry.record(record.id)
+        self.audit.append(what.value, adapter=record.served, state=after.state.value, why=why)
+        return {"adapter": after.id, "served": after.served, "state": after.state.value}
+
+    async def _loaded(self) -> frozenset[str] | None:
+        """Return what the server serves; None where it cannot be asked."""
+        if self.server is None:
+            return None
+        try:
+            return frozenset(await self.server.served())
+        except EngineUnavailable:
+            return None
+
+    def _server(self) -> LoraServer:
+        if self.server is None:
+            raise EngineUnavailable(
+                "There is no language server that takes adapters.",
+                hint="Set TOM_LLM_URL, or a provider of kind vllm in TOM_LLM_PROVIDERS.",
+            )
+        return self.server
+
+
+def _told(
+    record: AdapterRecord, loaded: frozenset[str] | None, active: Callable[[str], str]
+) -> Mapping[str, object]:
+    return {
+        "id": record.id,
+        "served": record.served,
+        "domain": list(record.domain),
+        "method": record.method,
+        "rank": record.rank,
+        "state": record.state.value,
+        "why": record.why,
+        "loaded": None if loaded is None else record.served in loaded,
+        "active_for": [name for name in record.domain if active(name) == record.served],
+        "metrics": record.metrics,
+    }

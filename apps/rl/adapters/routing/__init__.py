@@ -1,0 +1,1 @@
+"""Which adapter answers a prompt: keywords first, then likeness, then a bandit where both doubt."""
