@@ -65,7 +65,11 @@ class Conditions:
     flags: set[Flag] = field(default_factory=set)
     _means: Mapping[str, _Mean] = field(
         default_factory=lambda: {
-            name: _Mean() for name in ("stt_confidence", "latency_ms", "noise_db")
+            name: _Mean()
+            for name in (
+                *("stt_confidence", "latency_ms", "noise_db"),
+                *("answer_quality", "answer_confidence"),
+            )
         }
     )
 
@@ -82,6 +86,9 @@ class Conditions:
                 self._means["stt_confidence"].add(record.data["confidence"])
             case "turn.latency":
                 self._means["latency_ms"].add(record.data["ms"])
+            case "answer.scored":
+                self._means["answer_quality"].add(float(record.data["passed"]))
+                self._means["answer_confidence"].add(record.data["substance"])
             case "answer.blocked" if any(v["kind"] == Kind.LEAK for v in record.data["violations"]):
                 self.flags.add(Flag.UNSAFE)
             case "ear.windows":

@@ -111,6 +111,7 @@ class LiveCall:
             self._mouth,
             can_hear=self._stt is not None or not door.capabilities.audio,
             recorded=recorder is not None,
+            scored=session.decision.watched,
         )
         self._input = CallerInput(
             self.conversation,
@@ -128,6 +129,7 @@ class LiveCall:
                 options.profile.spaces,
                 session.call_ref,
                 NameSources(options.profile.name_sources),
+                session.decision.adapter or "",
             ),
             self._speech.audio if door.capabilities.audio else None,
             self.log,

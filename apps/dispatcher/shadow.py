@@ -17,7 +17,7 @@ import structlog
 
 from apps.core.clock import loop_ms
 from apps.core.errors import EngineError, StoreError
-from apps.core.policy import PolicySlots
+from apps.core.policy import Treatment
 from apps.core.sentences import SentenceSplitter
 from apps.llm.base import Generator
 from apps.llm.prompt import Prompt
@@ -35,11 +35,12 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ShadowTurn:
-    """A turn that has been answered: which one, and what the generator was asked."""
+    """A turn that has been answered: which one, what the generator was asked, whose call."""
 
     call_ref: str
     turn_id: int
     prompt: Prompt
+    profile: str = ""
 
 
 class Shadow:
@@ -47,7 +48,7 @@ class Shadow:
 
     Args:
         generator: Words the answers, as it does the callers'.
-        variants: Which variants are in the shadow now, with their slots.
+        variants: Which variants are in the shadow of a profile's calls now, with what they try.
         db: Where results go.
         share: Of the turns, how many are answered in the shadow.
         rng: Source of randomness.
@@ -57,7 +58,7 @@ class Shadow:
     def __init__(
         self,
         generator: Generator,
-        variants: Callable[[], Mapping[str, PolicySlots]],
+        variants: Callable[[str], Mapping[str, Treatment]],
         db: Database,
         *,
         share: float,
@@ -69,17 +70,23 @@ class Shadow:
         self._observer = observer
         self._waiting: asyncio.Queue[tuple[ShadowTurn, str]] = asyncio.Queue(MAX_WAITING)
 
-    def offer(self, call_ref: str, turn_id: int, prompt: Prompt) -> bool:
+    def offer(self, call_ref: str, turn_id: int, prompt: Prompt, profile: str = "") -> bool:
         """Offer a turn whose answer has been said; returns at once.
+
+        Args:
+            call_ref: Keyed hash of the call's id.
+            turn_id: The turn.
+            prompt: What the generator was asked.
+            profile: The call's, for which a variant's adapter may not be.
 
         Returns:
             Whether some variant will answer it.
         """
-        variants = sorted(self._variants())
+        variants = sorted(self._variants(profile))
         if not variants or self._rng.random() >= self._share or self._waiting.full():
             return False
         variant = variants[int(self._rng.integers(len(variants)))]
-        self._waiting.put_nowait((ShadowTurn(call_ref, turn_id, prompt), variant))
+        self._waiting.put_nowait((ShadowTurn(call_ref, turn_id, prompt, profile), variant))
         return True
 
     async def run(self) -> None:
@@ -101,10 +108,14 @@ class Shadow:
         await self._waiting.join()
 
     async def _answer(self, turn: ShadowTurn, variant: str) -> None:
-        slots = self._variants().get(variant)
-        if slots is None:  # it has left the shadow meanwhile
+        tried = self._variants(turn.profile).get(variant)
+        if tried is None:  # it has left the shadow meanwhile
             return
-        found = await self._scored(replace(turn.prompt, slots=slots))
+        adapter = tried.adapter if tried.adapter is not None else turn.prompt.adapter
+        account = turn.prompt.account and turn.prompt.account.shadow()
+        found = await self._scored(
+            replace(turn.prompt, slots=tried.slots, adapter=adapter, account=account)
+        )
         row = ShadowRow(
             variant, turn.call_ref, turn.turn_id, found.score, found.passed, found.checks
         )

@@ -19,6 +19,7 @@ from apps.dispatcher.services import CallOptions, Services
 from apps.dispatcher.speculation import Speculator, Waste
 from apps.dispatcher.turn import Sentence, Stages
 from apps.llm.citing import spoken_source
+from apps.llm.scoring import score_answer
 from apps.llm.spoken import spoken_form
 from apps.llm.style import Line, voice_style, wording
 from apps.voice.doors.base import Door
@@ -43,6 +44,7 @@ class Speech:
         mouth: Plays what is said; unused in a typed call.
         can_hear: Whether a recogniser serves the call's language.
         recorded: Whether the call is recorded, which its greeting says.
+        scored: Whether its answers are scored by rules, since adapters are compared on them.
     """
 
     def __init__(
@@ -56,10 +58,11 @@ class Speech:
         *,
         can_hear: bool,
         recorded: bool = False,
+        scored: bool = False,
     ) -> None:
         self._door, self._options, self._services = door, options, services
         self._conversation, self._log, self._mouth = conversation, log, mouth
-        self._can_hear, self._recorded = can_hear, recorded
+        self._can_hear, self._recorded, self._scored = can_hear, recorded, scored
         self._aloud = door.capabilities.audio
         self._outgoing = door.request.direction == "outgoing"
         self._words = wording(options.language)
@@ -171,15 +174,21 @@ class Speech:
         drafts.use(draft, self._turn_id, self._stages or Stages())
         prompt, plan = draft.prompt, draft.plan
         self._conversation.note_answer(self._turn_id, asked, prompt.question, plan)
+        worded: list[str] = []
         async with aclosing(draft.sentences()) as sentences:
             async for sentence, audio in sentences:
+                worded.append(sentence.blocked or sentence.text)
                 if sentence.violations:
                     self._note_blocked(sentence)
                 self._conversation.note_said(self._turn_id, sentence.text, sentence.rests_on)
                 await self._say(sentence.text, audio, sentence.citations)
         self._services.metrics.question_asked(covered=plan.grounded)
+        if self._scored:
+            found = score_answer(prompt, worded, 0.0)
+            self._log.note("answer.scored", self._turn_id, passed=found.passed, **found.marks)
         if self._services.shadow is not None:
-            self._services.shadow.offer(self._log.call_ref, self._turn_id, prompt)
+            profile = self._options.profile.id
+            self._services.shadow.offer(self._log.call_ref, self._turn_id, prompt, profile)
 
     def _note_blocked(self, sentence: Sentence) -> None:
         """Note that another sentence is said in the place of one with invented figures."""

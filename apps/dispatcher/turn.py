@@ -151,6 +151,7 @@ class Answers:
         spaces: The knowledge spaces whose documents are searched.
         call_ref: Keyed hash of the call's id.
         name_sources: When an answer names its source without being asked to.
+        adapter: Served name of the adapter that words the answers; empty for the base model.
     """
 
     conversation: Conversation
@@ -162,6 +163,7 @@ class Answers:
     spaces: tuple[str, ...] = ()
     call_ref: str = ""
     name_sources: NameSources = NameSources.NEVER
+    adapter: str = ""
 
     def question(self, asked: str) -> Question:
         """Return what the caller's words ask at this point of the dialogue."""
@@ -186,6 +188,7 @@ class Answers:
             language=language,
             office=self.office,
             person=self.person,
+            adapter=self.adapter,
         )
 
     def _within(self, question: Question) -> Within:

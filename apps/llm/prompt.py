@@ -138,6 +138,7 @@ def assemble(
     office: str,
     covered_score: float = COVERED_SCORE,
     person: Person = ANYBODY,
+    adapter: str = "",
 ) -> Prompt:
     """Return the prompt for one question; of the history only the last few exchanges count."""
     return Prompt(
@@ -149,6 +150,7 @@ def assemble(
         history=tuple(history[-_HISTORY_LENGTH:]),
         covered_score=covered_score,
         person=person,
+        adapter=adapter,
     )
 
 

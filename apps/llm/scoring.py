@@ -37,6 +37,11 @@ class AnswerScore:
     score: float
     checks: Mapping[str, bool | float]
 
+    @property
+    def marks(self) -> dict[str, float]:
+        """Return the marks alone."""
+        return {name: mark for name, mark in self.checks.items() if not isinstance(mark, bool)}
+
 
 def score_answer(prompt: Prompt, sentences: Sequence[str], first_ms: float) -> AnswerScore:
     """Judge an answer.

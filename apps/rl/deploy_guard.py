@@ -80,12 +80,14 @@ class DeployGuard(GuardMemory):
         context: Mapping[str, object] | None = None,
         *,
         full: Collection[Stage] = (),
+        barred: Collection[str] = (),
     ) -> Allocation:
         """Return the probabilities of the next choice, of what is known here.
 
         Args:
             context: What is known of the call.
             full: Stages without a free seat (``full_stages``).
+            barred: Variants that this call cannot get: their adapter is not for it, or not there.
         """
         state = self.state
         probabilities = allocate(
@@ -94,6 +96,7 @@ class DeployGuard(GuardMemory):
             self.rules,
             base_only=state.base_only,
             full=full,
+            barred=barred,
         )
         reasons = {name: reason(name, state, self.rules) for name in state.stages}
         return Allocation(probabilities, state.stages, reasons)
@@ -107,10 +110,14 @@ class DeployGuard(GuardMemory):
 
     def draw(self, allocation: Allocation) -> str:
         """Draw a variant from exactly this distribution."""
-        return allocation.draw(float(self._rng.random()))
+        return allocation.draw(self.random())
+
+    def random(self) -> float:
+        """Return the next random number in [0, 1) of the guard's source."""
+        return float(self._rng.random())
 
     def select_variant(self, context: Mapping[str, object] | None = None) -> str:
-        """Choose a variant for a call, as of now.
+        """Choose a variant for a call, as of now; none with an adapter, which takes a server.
 
         Args:
             context: What is known of the call.
@@ -118,7 +125,8 @@ class DeployGuard(GuardMemory):
         self.catch_up()
         with self.bandit.db.reading() as conn:
             full = self.full_stages(conn)
-        return self.draw(self.allocation(context, full=full))
+        barred = [name for name, v in self.bandit.variants.items() if v.adapter is not None]
+        return self.draw(self.allocation(context, full=full, barred=barred))
 
     def add_variant_to_deployment(self, variant: str, why: str = BY_HAND) -> str:
         """Let a variant take part (again); every variant of the policy file does from the start.

@@ -58,6 +58,7 @@ def allocate(
     *,
     base_only: bool = False,
     full: Collection[Stage] = (),
+    barred: Collection[str] = (),
 ) -> dict[str, float]:
     """Return the probabilities of all variants after the guard; they sum to 1.
 
@@ -67,6 +68,7 @@ def allocate(
         rules: The guard's.
         base_only: Everything is rolled back to the base variant, or no regret is left to spend.
         full: Stages without a free seat in the window.
+        barred: Variants that this call cannot get, whatever their stage is; never the base.
 
     Raises:
         ValueError: The base variant is missing.
@@ -75,7 +77,11 @@ def allocate(
     if stages.get(base) is not Stage.BASE:
         raise ValueError("the base variant must be among the variants")
     probabilities = dict.fromkeys(stages, 0.0)
-    eligible = [name for name, stage in stages.items() if stage in SERVING and stage not in full]
+    eligible = [
+        name
+        for name, stage in stages.items()
+        if stage in SERVING and stage not in full and (name not in barred or name == base)
+    ]
     if base_only or len(eligible) == 1:
         return probabilities | {base: 1.0}
     free = _with_floor(chances(eligible), eligible, rules.exploration_rate)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 
 import structlog
@@ -18,47 +17,24 @@ from apps.core.clock import utc_now
 from apps.core.coalesce import Coalesced
 from apps.core.errors import StoreError
 from apps.core.ids import DEFAULT_TENANT
-from apps.core.policy import PolicySlots
+from apps.core.policy import Treatment
 from apps.rl.abuse import Limits, Sieve
+from apps.rl.adapters.rollout.assignment import NO_ADAPTERS, Assignments
+from apps.rl.adapters.rollout.desk import AdapterDesk
+from apps.rl.decision import Decision
 from apps.rl.deploy_guard import DeployGuard
 from apps.rl.guard.memory import log_acts
 from apps.rl.observer import LearningObserver, tell_state
 from apps.rl.propensity import Allocation, Stage
 from apps.rl.reward_calc import RewardCalculator
 from apps.rl.settle import CallFeedback, Learned, Settler
+from apps.rl.variants import PolicyVariant
 from apps.store.calls import has_called
 from apps.store.decisions import DecisionRow, add_decision, load_decision
 
 __all__ = ["CallFeedback", "Decision", "Learned", "PolicySelector"]
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """The variant of one call.
-
-    Attributes:
-        variant: Its id.
-        propensity: The probability with which it was chosen, after the guard.
-        propensities: The same of every variant.
-        stages: Every variant's stage (``base``, ``new``, ...).
-        why: Why it was chosen, in a sentence.
-        learns: Whether this call's reward counts.
-        state_version: The last feedback event that the choice knew of.
-        slots: What the variant sets.
-        adapter: The adapter that goes with it; None for none.
-    """
-
-    variant: str
-    propensity: float
-    propensities: Mapping[str, float]
-    stages: Mapping[str, str]
-    why: str
-    learns: bool
-    state_version: int
-    slots: PolicySlots
-    adapter: str | None = None
 
 
 class PolicySelector:
@@ -73,6 +49,7 @@ class PolicySelector:
         engines: Which engines serve, by role (``llm``, ``stt.en``, ``tts.en``, ...): part of
             what is tried, and stored with each choice.
         limits: What is too much of one caller; see ``abuse.Limits``.
+        adapters: Knows which adapters there are; None where no server serves any.
         clock: Tells the present.
     """
 
@@ -86,6 +63,7 @@ class PolicySelector:
         observer: LearningObserver | None = None,
         engines: Mapping[str, str] | None = None,
         limits: Limits | None = None,
+        adapters: AdapterDesk | None = None,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
         self._guard, self._db = guard, guard.bandit.db
@@ -95,6 +73,8 @@ class PolicySelector:
         self._observer = observer
         self._fold = Coalesced(self._fold_once)
         self._engines = dict(engines or {})
+        self._adapters = adapters
+        self._assignments = NO_ADAPTERS
         self._tell_state()
 
     async def choose(
@@ -163,12 +143,17 @@ class PolicySelector:
                 self._observer.feedback_held(learned.held)
         return learned
 
-    def in_shadow(self) -> dict[str, PolicySlots]:
-        """Return the variants that answer real turns unheard, with their slots."""
+    def in_shadow(self, profile: str = "") -> dict[str, Treatment]:
+        """Return the variants that answer a profile's turns unheard, with what they try.
+
+        One whose adapter is not loaded waits: the base model's answers would say nothing of it.
+        """
         if not self._learns:
             return {}
         stages = self._guard.state.stages
-        return {name: self._slots(name) for name, s in stages.items() if s is Stage.SHADOW}
+        found = {n: self._variant(n).treatment for n, s in stages.items() if s is Stage.SHADOW}
+        can = self._assignments.can_try
+        return {n: t for n, t in found.items() if t.adapter is None or can(t.adapter, profile)}
 
     async def _fold_once(self) -> None:
         # Only what is committed is folded: hence a look of its own.
@@ -193,7 +178,15 @@ class PolicySelector:
     async def outlook(self) -> Allocation:
         """Return the probabilities of the next call's choice, with all that is stored by now."""
         await self._db.query(self._guard.refresh)
+        if self._adapters is not None:
+            await self._db.query(self.look_at_adapters)
         return self._allocation()
+
+    def look_at_adapters(self, conn: Connection) -> Assignments:
+        """Return which adapters calls may get now; for ``Database.query`` too."""
+        if self._adapters is not None:
+            self._assignments = self._adapters.current(conn)
+        return self._assignments
 
     def decide(
         self,
@@ -211,8 +204,14 @@ class PolicySelector:
         if subject is not None and "returning" not in context:
             context["returning"] = has_called(conn, subject, tenant=tenant)
         # The seats are counted in the transaction that takes one, so that none is taken twice.
+        adapters = self.look_at_adapters(conn)
         now = self._allocation(context, self._guard.full_stages(conn))
         variant = self._guard.draw(now)
+        own, profile = self._variant(variant).adapter, context.get("profile")
+        if self._adapters is not None:
+            self._adapters.asked_for(adapters.wanted(profile))
+        # Without learning nobody would look at the control's calls.
+        given = adapters.give(own, profile, self._guard.random if self._learns else None)
         row = DecisionRow(
             call_ref=call_ref,
             variant=variant,
@@ -226,6 +225,9 @@ class PolicySelector:
             subject=subject,
             stage=now.stages[variant].value,
             policy=self._guard.bandit.state.policy.kind,
+            adapter=given.adapter,
+            route=given.route,
+            route_chance=given.chance,
             engines=self._engines_of(context.get("language")),
             tenant=tenant,
             at_hour=self._clock(),
@@ -240,7 +242,10 @@ class PolicySelector:
     def _allocation(
         self, context: Mapping[str, object] | None = None, full: Collection[Stage] = ()
     ) -> Allocation:
-        now = self._guard.allocation(context, full=full)
+        barred = self._assignments.barred(
+            self._guard.bandit.variants, (context or {}).get("profile")
+        )
+        now = self._guard.allocation(context, full=full, barred=barred)
         if self._enabled:
             return now
         base = self._guard.rules.base_variant
@@ -263,7 +268,7 @@ class PolicySelector:
             why=why,
             learns=False,
             state_version=bandit.state.last_seq,
-            slots=self._slots(base),
+            slots=self._variant(base).slots,
         )
 
     def _decision(self, row: DecisionRow) -> Decision:
@@ -275,14 +280,20 @@ class PolicySelector:
             why=row.why,
             learns=row.learns,
             state_version=row.state_version,
-            slots=self._slots(row.variant),
+            slots=self._variant(row.variant).slots,
             adapter=row.adapter,
+            watched=row.route is not None or self._compares(row.propensities),
         )
 
-    def _slots(self, variant: str) -> PolicySlots:
-        """Return a variant's slots; the base variant's for one no longer in the policy file."""
+    def _compares(self, propensities: Mapping[str, float]) -> bool:
+        """Return whether a variant with an adapter of its own had a chance of the call."""
+        chances = propensities.items()
+        return any(p > 0.0 and self._variant(name).adapter is not None for name, p in chances)
+
+    def _variant(self, variant: str) -> PolicyVariant:
+        """Return a variant; the base variant for one no longer in the policy file."""
         variants = self._guard.bandit.variants
-        return variants.get(variant, variants[self._guard.rules.base_variant]).slots
+        return variants.get(variant, variants[self._guard.rules.base_variant])
 
     def _tell(self, learned: Learned) -> None:
         if self._observer is None:

@@ -13,6 +13,8 @@ from apps.core.ids import DEFAULT_TENANT
 from apps.store.dialect import insert_new
 from apps.store.tables import adapter_events, adapters, calls, decisions
 
+_LAST = select(func.coalesce(func.max(adapter_events.c.seq), 0))
+
 
 @dataclass(frozen=True, slots=True)
 class AdapterRow:
@@ -138,6 +140,11 @@ def load_adapter_events(
         )
         for r in rows
     ]
+
+
+def last_adapter_event(conn: Connection) -> int:
+    """Return the ``seq`` of what happened last to any adapter; 0 before anything did."""
+    return int(conn.execute(_LAST).scalar_one())
 
 
 def open_calls_with(conn: Connection, served: str, since: datetime) -> int:

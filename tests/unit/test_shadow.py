@@ -10,7 +10,7 @@ import numpy as np
 from structlog.testing import capture_logs
 
 from apps.core.errors import EngineUnavailable
-from apps.core.policy import Length, PolicySlots
+from apps.core.policy import Length, PolicySlots, Treatment
 from apps.dispatcher.shadow import MAX_WAITING, Shadow
 from apps.llm.answer import GroundedAnswerer
 from apps.llm.base import Generator
@@ -19,7 +19,8 @@ from apps.store.database import Database, open_database
 from apps.store.shadow import ShadowRow, shadow_of
 from tests.unit.test_llm_scoring import PROMPT
 
-C1, C2 = {"c1": PolicySlots(length=Length.SHORT)}, {"c2": PolicySlots(length=Length.LONG)}
+C1 = {"c1": Treatment(PolicySlots(length=Length.SHORT))}
+C2 = {"c2": Treatment(PolicySlots(length=Length.LONG))}
 
 
 class Broken(GroundedAnswerer):
@@ -33,7 +34,7 @@ class Broken(GroundedAnswerer):
 @asynccontextmanager
 async def shadow(
     folder: Path,
-    variants: dict[str, PolicySlots],
+    variants: dict[str, Treatment],
     *,
     generator: Generator | None = None,
     share: float = 1.0,
@@ -41,7 +42,7 @@ async def shadow(
     db, told = open_database(folder / "tom.db"), list[bool]()
     made = Shadow(
         generator or GroundedAnswerer(),
-        lambda: variants,
+        lambda _profile: variants,
         db,
         share=share,
         rng=np.random.default_rng(1),
@@ -82,7 +83,7 @@ async def test_it_answers_by_its_own_slots(tmp_path: Path) -> None:
     async with shadow(tmp_path, C1, generator=Watched()) as (made, _, _):
         made.offer("call", 1, PROMPT)
         await made.settled()
-    assert seen == [replace(PROMPT, slots=C1["c1"])]
+    assert seen == [replace(PROMPT, slots=C1["c1"].slots)]
 
 
 async def test_a_turn_counts_once_for_a_variant(tmp_path: Path) -> None:

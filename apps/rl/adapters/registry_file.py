@@ -13,7 +13,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 import structlog
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -27,7 +27,7 @@ from apps.rl.adapters.signing import Signer
 log = structlog.get_logger(__name__)
 
 FILE_NAME = "adapter_registry.json"
-VERSION = 1
+VERSION: Final = 1
 
 
 class RegistryFile(BaseModel):
