@@ -16,7 +16,17 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, StreamingResponse
 from starlette.responses import Response
 
-from apps.core.errors import ProtocolError, TomError
+from apps.core.errors import (
+    AdapterError,
+    ConfigError,
+    EngineError,
+    EngineUnavailable,
+    IllegalEvent,
+    InvalidFeedback,
+    ProtocolError,
+    StoreError,
+    TomError,
+)
 from apps.dispatcher.adapter_admin.bodies import (
     ChangeAdapter,
     Generate,
@@ -32,20 +42,18 @@ from apps.rl.adapters.routing.router import Routed
 log = structlog.get_logger(__name__)
 
 MAX_BODY_BYTES = 32_768
-_STATUS = {
-    "forbidden": 401,
-    "bad_message": 400,
-    "config": 400,
-    "feedback": 400,
-    "adapter_unknown": 404,
-    "adapter": 409,
-    "adapter_damaged": 409,
-    "illegal_event": 409,
-    "not_loaded": 409,
-    "engine": 502,
-    "engine_unavailable": 503,
-    "store": 503,
-}
+_BY_CODE = {"forbidden": 401, "adapter_unknown": 404}
+_BY_KIND: tuple[tuple[type[TomError], int], ...] = (
+    (ProtocolError, 400),
+    (InvalidFeedback, 400),
+    (ConfigError, 400),
+    (AdapterError, 409),
+    (IllegalEvent, 409),
+    (EngineUnavailable, 503),
+    (EngineError, 502),
+    (StoreError, 503),
+)
+"""The status of each kind of error; the first that fits counts."""
 _HINT = "docs/adapter-routing.md shows what each endpoint takes."
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -100,7 +108,8 @@ def _check(request: Request, token: str) -> None:
 
 
 def _refusal(error: TomError) -> JSONResponse:
-    return JSONResponse(error.as_dict(), status_code=_STATUS.get(error.code, 500))
+    kind = next((status for kind, status in _BY_KIND if isinstance(error, kind)), 500)
+    return JSONResponse(error.as_dict(), status_code=_BY_CODE.get(error.code, kind))
 
 
 async def _health(_: Request) -> Response:
