@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from apps.core.errors import ConfigError
+from apps.language_servers import make_gateway
 from apps.llm.answer import GroundedAnswerer
 from apps.llm.base import Generator
-from apps.llm.fallback import FallbackGenerator
-from apps.llm.openai import OpenAiGenerator
+from apps.llm.gateway.gateway import Observer
 from apps.settings import Settings
 from apps.voice.models import english_only, find_piper, find_whisper, multilingual
 from apps.voice.stt.base import SpeechToText
@@ -120,10 +120,11 @@ def _choose_tts(language: str, settings: Settings, present: Present) -> Choice:
 
 
 def _choose_llm(settings: Settings) -> Choice:
-    if settings.llm_engine == "embedded" or (
-        settings.llm_engine == "auto" and not settings.llm_url
-    ):
+    has_server = settings.llm_url or settings.llm_providers
+    if settings.llm_engine == "embedded" or (settings.llm_engine == "auto" and not has_server):
         return Choice("llm", "embedded", "Answers come from the knowledge base alone.")
+    if settings.llm_providers:
+        return Choice("llm", "openai", "TOM_LLM_PROVIDERS is set; see `tom llm providers`.")
     return Choice("llm", "openai", f"TOM_LLM_URL is set; the model is {settings.llm_model!r}.")
 
 
@@ -184,18 +185,18 @@ def make_tts(name: str, settings: Settings, on_restart: OnRestart) -> TextToSpee
             return FakeTts()
 
 
-def make_generator(name: str, settings: Settings, on_fallback: Callable[[], None]) -> Generator:
-    """Return the generator; a server's has the embedded one behind it."""
-    embedded = GroundedAnswerer()
-    if name == "embedded":
-        return embedded
-    server = OpenAiGenerator(
-        _url("TOM_LLM_URL", settings.llm_url),
-        model=settings.llm_model,
-        api_key=settings.llm_api_key,
-        first_token_s=settings.llm_first_token_s,
-    )
-    return FallbackGenerator(server, embedded, on_fallback=on_fallback)
+def make_generator(name: str, settings: Settings, observer: Observer | None = None) -> Generator:
+    """Return the generator: the embedded one, or a gateway with that one behind its servers.
+
+    Args:
+        name: As a `Choice` names it.
+        settings: All settings.
+        observer: Watches the gateway.
+
+    Raises:
+        ConfigError: The list of providers cannot be used.
+    """
+    return GroundedAnswerer() if name == "embedded" else make_gateway(settings, observer)
 
 
 def _url(name: str, value: str) -> str:

@@ -18,7 +18,9 @@ from apps.core.errors import ConfigError
 from apps.core.resources import resource
 from apps.dispatcher.call_state import EndReason
 from apps.dispatcher.profile import Profile, check_policies, load_profiles
+from apps.dispatcher.providers import ProviderDesk
 from apps.dispatcher.recordings import RECORDINGS
+from apps.dispatcher.routes.providers import router as provider_routes
 from apps.dispatcher.routes.reception import REFUSALS
 from apps.dispatcher.rt_fsm import PolicyRouter
 from apps.dispatcher.server import create_app
@@ -29,6 +31,7 @@ from apps.dispatcher.upkeep import Background, keep_retention
 from apps.doors import DOORS, door_max_calls, make_reception, open_doors
 from apps.engines import LANGUAGES, Choice
 from apps.knowledge.retriever import Retriever
+from apps.llm.gateway.watch import watch
 from apps.llm.rehearsal import rehearse
 from apps.monitor.lag import watch_lag
 from apps.monitor.metrics import Metrics
@@ -37,12 +40,13 @@ from apps.rl.deploy_guard import DeployGuard
 from apps.rl.guard.review import ACTS
 from apps.rl.policy_bandit import PolicyBandit
 from apps.rl.selector import PolicySelector
-from apps.running_engines import start_engines
+from apps.running_engines import RunningEngines, start_engines
 from apps.settings import Settings
 from apps.store.calls import CallOrigin
 from apps.store.database import Database, open_database
 from apps.store.event_writer import EventWriter
 from apps.store.purpose import refuse_sandbox
+from apps.store.usage_writer import UsageWriter
 from apps.voice.completeness import judge
 from apps.voice.sealed import SealingKey
 from apps.voice.silero import silero_network
@@ -99,7 +103,9 @@ async def run_tom(settings: Settings) -> AsyncGenerator[Tom, None]:
         )
         stack.callback(retriever.close)
         writer = await stack.enter_async_context(EventWriter(db))
+        usage = await stack.enter_async_context(UsageWriter(db))
         engines = await start_engines(settings, _corpora(profiles, retriever), metrics, stack)
+        desk = await _provider_desk(engines, db, settings)
         router = PolicyRouter(
             _selector(settings, db, metrics, engines.names),
             keys.hash_key,
@@ -129,6 +135,7 @@ async def run_tom(settings: Settings) -> AsyncGenerator[Tom, None]:
             recording_key=_recording_key(settings),
             recording_disk=stack.enter_context(ThreadPoolExecutor(1, "recordings")),
             shadow=shadow,
+            put_usage=usage.put,
         )
         switchboard = Switchboard(
             services,
@@ -147,18 +154,36 @@ async def run_tom(settings: Settings) -> AsyncGenerator[Tom, None]:
         tasks.start(watch_lag(metrics.loop_lag))
         tasks.start(shadow.run())
         tasks.start(keep_retention(db, settings.retention_days, settings.data_dir / RECORDINGS))
+        if engines.gateway is not None and desk is not None:
+            tasks.start(watch(engines.gateway, settings.llm_probe_s))
+            tasks.start(desk.follow())
         engines.show_in(metrics)
         reception = make_reception(settings, switchboard, keys.operator_token)
         app = create_app(
             reception,
-            routers=await open_doors(settings, reception, stack),
+            routers=[
+                *await open_doors(settings, reception, stack),
+                provider_routes(reception, desk),
+            ],
             metrics=metrics,
             metrics_enabled=settings.prometheus_enabled,
             engines=engines.status,
+            providers=desk.status if desk is not None else None,
         )
         for choice in engines.choices.values():
             log.info("engine", role=choice.role, engine=choice.engine or "none", why=choice.why)
         yield Tom(app, switchboard, metrics, engines.choices, keys.operator_token)
+
+
+async def _provider_desk(
+    engines: RunningEngines, db: Database, settings: Settings
+) -> ProviderDesk | None:
+    """Return the operator's hand on the providers, as it was left; None where there is none."""
+    if engines.gateway is None:
+        return None
+    desk = ProviderDesk(engines.gateway, db, settings.llm_currency)
+    await desk.take_over()
+    return desk
 
 
 def _recording_key(settings: Settings) -> SealingKey | None:

@@ -10,7 +10,9 @@ from functools import partial
 
 from apps.dispatcher.server import EngineStatus
 from apps.engines import LANGUAGES, Choice, choose, look, make_generator, make_stt, make_tts
+from apps.language_servers import GatewayMetrics
 from apps.llm.base import Generator
+from apps.llm.gateway.gateway import Gateway
 from apps.monitor.metrics import Metrics
 from apps.settings import Settings
 from apps.voice.stt.base import SpeechToText
@@ -32,6 +34,11 @@ class RunningEngines:
         """Why nothing recognises the languages that have no recogniser."""
         choices = self.choices
         return {lang: choices[f"stt.{lang}"].why for lang in LANGUAGES if lang not in self.stt}
+
+    @property
+    def gateway(self) -> Gateway | None:
+        """The way to the language servers; None where the embedded answerer speaks alone."""
+        return self.generator if isinstance(self.generator, Gateway) else None
 
     @property
     def names(self) -> dict[str, str]:
@@ -89,7 +96,10 @@ async def start_engines(
     }
     tts = {name: make_tts(name, settings, restarted) for name in _chosen(choices, "tts").values()}
     llm = choices["llm"].engine or "embedded"
-    generator = make_generator(llm, settings, lambda: metrics.fell_back("llm"))
+    watching = GatewayMetrics(metrics)
+    generator = make_generator(llm, settings, watching)
+    if isinstance(generator, Gateway):
+        watching.show(generator)
     stack.push_async_callback(generator.close)
     engines: list[SpeechToText | TextToSpeech] = [*stt.values(), *tts.values()]
     for engine in engines:

@@ -12,6 +12,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, aclosing
+from dataclasses import replace
 
 from apps.core.audio import SAMPLE_BYTES, SAMPLE_RATE_HZ
 from apps.core.clock import loop_ms
@@ -19,6 +20,7 @@ from apps.core.errors import EngineError
 from apps.dispatcher.turn import Answers, Question, Sentence, Stages
 from apps.llm.answer import AnswerPlan, plan_answer
 from apps.llm.prompt import Prompt
+from apps.llm.usage import Account
 from apps.voice.tts.base import Speech, WordMark
 
 HELD_BYTES = 3 * SAMPLE_RATE_HZ * SAMPLE_BYTES
@@ -40,6 +42,7 @@ class Draft:
         tasks: The call's task group.
         on_failed: Called when it fails while it is only a guess; None for one that is wanted.
             A guess that failed is made anew when it is taken.
+        account: What it costs is put down to this.
 
     Attributes:
         began_ms: Loop time at which it was begun.
@@ -58,9 +61,11 @@ class Draft:
         voice: Voice | None,
         tasks: asyncio.TaskGroup,
         on_failed: Callable[[], None] | None = None,
+        account: Account | None = None,
     ) -> None:
         self.question, self.began_ms, self.stages = question, loop_ms(), Stages()
         self._answers, self._voice, self._on_failed = answers, voice, on_failed
+        self._account = account
         self._first = NOTHING
         self._speech: Speech | None = None
         self._rest: AsyncGenerator[Sentence, None] | None = None
@@ -81,12 +86,20 @@ class Draft:
         """Say that it was put to use."""
         self._on_failed = None
 
-    def take(self) -> None:
-        """Say that it is wanted: it is now its taker's, who closes it."""
+    def take(self, turn_id: int | None = None) -> None:
+        """Say that it is wanted: it is now its taker's, who closes it.
+
+        Args:
+            turn_id: The turn that it answers.
+        """
+        if self._account is not None:
+            self._account.settle(turn_id)
         self._taken.set()
 
     def drop(self) -> None:
         """Say that it is not wanted; its task closes what it has open, and ends."""
+        if self._account is not None:
+            self._account.settle(None)
         self._task.cancel()
 
     async def ready(self) -> None:
@@ -161,7 +174,7 @@ class Draft:
         return True
 
     async def _open(self, streams: AsyncExitStack) -> None:
-        self.prompt = await self._answers.prompt(self.question)
+        self.prompt = replace(await self._answers.prompt(self.question), account=self._account)
         self.plan = plan_answer(self.prompt)
         self.stages.retrieved = loop_ms()
         self._rest = self._answers.sentences(self.prompt)

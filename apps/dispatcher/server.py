@@ -60,6 +60,7 @@ def create_app(
     metrics: Metrics,
     metrics_enabled: bool,
     engines: Callable[[], Mapping[str, EngineStatus]],
+    providers: Callable[[], Mapping[str, object]] | None = None,
 ) -> FastAPI:
     """Return the web application.
 
@@ -69,6 +70,7 @@ def create_app(
         metrics: What /metrics shows.
         metrics_enabled: Whether it does.
         engines: Tells which engine serves each role now.
+        providers: Tells how the language servers are; None where there is none.
     """
     app = FastAPI(title="TOM", docs_url=None, redoc_url=None, openapi_url=None)
     app.add_middleware(LimitBody, most=MAX_BODY_BYTES)
@@ -104,6 +106,8 @@ def create_app(
                     for role, s in roles.items()
                 },
             }
+            if providers is not None:
+                body["llm"] = providers()
         return JSONResponse(body, status_code=200 if ready else 503)
 
     @app.get("/metrics")

@@ -10,7 +10,7 @@ handover, a rating) is never drafted: only questions are.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from enum import StrEnum
 from functools import partial
@@ -19,7 +19,8 @@ from apps.core.clock import loop_ms
 from apps.dispatcher.call_log import CallLog
 from apps.dispatcher.conversation import Ask
 from apps.dispatcher.draft import Draft, Voice
-from apps.dispatcher.turn import Answers, Stages
+from apps.dispatcher.turn import Answers, Question, Stages
+from apps.llm.usage import Account
 from apps.monitor.metrics import Metrics
 
 TRIES = 3
@@ -47,6 +48,7 @@ class Speculator:
         log: The call's event log.
         metrics: The server's metrics.
         enabled: False makes no guesses; answers are then begun when they are wanted.
+        new_account: Opens an account for what one answer costs; None where nobody counts.
     """
 
     def __init__(
@@ -57,9 +59,11 @@ class Speculator:
         metrics: Metrics,
         *,
         enabled: bool = True,
+        new_account: Callable[[], Account] | None = None,
     ) -> None:
         self._answers, self._voice = answers, voice
         self._log, self._metrics, self._enabled = log, metrics, enabled
+        self._new_account = new_account
         self._tasks: asyncio.TaskGroup | None = None
         self._guess: Draft | None = None
         self._utterance: int | None = None
@@ -91,7 +95,7 @@ class Speculator:
         self._tries += 1
         self._log.note("speculation.started", text=question.asked)
         failed = partial(self._wasted, Waste.FAILED)
-        self._guess = Draft(self._answers, question, self._voice, self._tasks, failed)
+        self._guess = self._draft(question, self._tasks, failed)
 
     def drop(self, why: Waste = Waste.WENT_ON) -> None:
         """Throw the guess away, if there is one."""
@@ -107,15 +111,19 @@ class Speculator:
         self._tasks = None
 
     @asynccontextmanager
-    async def answering(self, asked: str) -> AsyncGenerator[Draft, None]:
+    async def answering(
+        self, asked: str, turn_id: int | None = None
+    ) -> AsyncGenerator[Draft, None]:
         """Give the draft of a question that was really asked, and close it afterwards.
 
         It is the guess where that was right, else one that is begun now.
 
         Args:
             asked: The question, in the caller's words.
+            turn_id: The turn that answers it.
         """
         draft = self._taken(asked)
+        draft.take(turn_id)
         try:
             yield draft
         finally:
@@ -150,10 +158,18 @@ class Speculator:
         guess, self._tries = self._guess, 0
         if guess is None or not guess.question.same_as(question):
             self.drop(Waste.OTHER_WORDS)
-            return Draft(self._answers, question, self._voice, self._tasks)
+            return self._draft(question, self._tasks)
         self._guess = None
-        guess.take()
         return guess
+
+    def _draft(
+        self,
+        question: Question,
+        tasks: asyncio.TaskGroup,
+        on_failed: Callable[[], None] | None = None,
+    ) -> Draft:
+        account = self._new_account() if self._new_account is not None else None
+        return Draft(self._answers, question, self._voice, tasks, on_failed, account)
 
     def _asked(self, text: str) -> str | None:
         """Return the question that words are, or None when they are none."""

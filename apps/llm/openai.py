@@ -1,6 +1,8 @@
 """A streaming chat client for vLLM, Ollama and any other OpenAI-compatible server.
 
-Closing the stream closes the HTTP connection, which is how vLLM learns to stop generating.
+Closing the stream closes the HTTP connection, which is how vLLM learns to stop generating. A
+server is not trusted: redirects are not followed (a key would follow them), nothing is
+decompressed, and what it sends is bounded in size and in time.
 """
 
 from __future__ import annotations
@@ -8,85 +10,77 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
 
 import httpx
 
 from apps.core.errors import EngineError, EngineUnavailable
+from apps.llm.chat_stream import Chunk, EventReader, no_event_stream, read_chunk
 from apps.llm.prompt import Prompt
+from apps.llm.refusals import refused
 
-_MAX_TOKENS = {"short": 80, "medium": 200, "long": 350}
-# A server that sends no line end is not speaking the protocol; nothing is kept without bound.
-_MAX_LINE_CHARS = 1_000_000
+TEMPERATURE = 0.2
+TOP_P = 1.0
+"""An answer is to keep to its passages; some warmth lets it be worded for the ear. Both are sent
+with each request, because servers take other defaults from the model's own files."""
+MAX_TOKENS = {"short": 80, "medium": 200, "long": 350}
+"""By the policy's length; a cut answer is better than one that does not end."""
+MAX_ANSWER_CHARS = 20_000
+_MAX_LIST_BYTES = 2_000_000
+_CONNECTIONS = httpx.Limits(max_connections=None, max_keepalive_connections=64)
+_USAGE: tuple[dict[str, Any], ...] = (
+    {"stream_options": {"include_usage": True, "continuous_usage_stats": True}},
+    {"stream_options": {"include_usage": True}},
+    {},
+)
+"""How a server is asked to count its tokens, the best way first; one that refuses gets the next."""
 
 
-class SseParser:
-    """Cuts a stream of server-sent events into the data of each event.
+@dataclass(slots=True)
+class Tally:
+    """What is known of an answer while it streams.
 
-    The rules are the WHATWG's (HTML standard, 9.2.6), as far as chat completions use them: lines
-    end in LF, CRLF or CR, ``data:`` lines of one event are joined, comments and other fields are
-    ignored.
+    Attributes:
+        model: The model that answers, once the server has taken the request; else empty.
+        adapter_missing: Whether the adapter was asked for and is not there.
+        prompt_tokens: As the server counts, or None.
+        completion_tokens: The same.
+        prompt_bytes: Size of the prompt's text as UTF-8.
+        answer_bytes: Size of the answer's.
+        first_token_ms: How long the server took for the first text; None before that.
     """
 
-    def __init__(self) -> None:
-        self._rest = ""
-        self._data: list[str] = []
+    model: str = ""
+    adapter_missing: bool = False
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    prompt_bytes: int = 0
+    answer_bytes: int = 0
+    first_token_ms: float | None = None
 
-    def push(self, text: str) -> list[str]:
-        """Add text and return the data of the events that are now complete.
-
-        Raises:
-            EngineError: A line does not end.
-        """
-        self._rest += text
-        found: list[str] = []
-        # A CR at the very end may be half of a CRLF, so it waits for what follows.
-        body = self._rest[:-1] if self._rest.endswith("\r") else self._rest
-        *lines, rest = body.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-        self._rest = rest + self._rest[len(body) :]
-        if len(self._rest) > _MAX_LINE_CHARS:
-            raise EngineError("The language server sends no event stream.", code="llm_protocol")
-        for line in lines:
-            if line.startswith("data:"):
-                self._data.append(line[5:].removeprefix(" "))
-            elif not line and self._data:
-                found.append("\n".join(self._data))
-                self._data = []
-        return found
-
-
-def delta_text(data: str) -> str | None:
-    """Return the text of one chat completion event, or None when it ends the stream.
-
-    Raises:
-        EngineError: The event is an error, or no chat completion chunk.
-    """
-    if data.strip() == "[DONE]":
-        return None
-    try:
-        event = json.loads(data)
-        if "error" in event:
-            # The server's words may repeat the prompt, so they are not passed on.
-            raise EngineError("The language server reported an error.", code="llm_error")
-        choices = event["choices"]
-        return str(choices[0]["delta"].get("content") or "") if choices else ""
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
-        raise EngineError(
-            "The language server sent what is no chat completion.",
-            hint="Check that TOM_LLM_URL is an OpenAI-compatible server's base URL.",
-            code="llm_protocol",
-        ) from error
+    def add(self, chunk: Chunk) -> None:
+        """Count one event."""
+        self.answer_bytes += len(chunk.text.encode("utf-8", "replace"))
+        if chunk.prompt_tokens is not None:
+            self.prompt_tokens = chunk.prompt_tokens
+        if chunk.completion_tokens is not None:
+            self.completion_tokens = chunk.completion_tokens
 
 
 class OpenAiGenerator:
-    """Answers by an OpenAI-compatible server.
+    """Answers by one OpenAI-compatible server.
 
     Args:
         url: The base URL, with or without ``/v1``.
-        model: The model's name at that server; an adapter's name serves the adapter.
+        model: The base model's name at that server.
         api_key: Sent as a bearer token when not empty.
         first_token_s: Deadline of the first piece of text.
         total_s: Deadline of the whole answer.
+        adapters: Whether a prompt's adapter is asked for, as a model of its name.
+        running_usage: Whether the server is asked to count tokens with every event (vLLM's own
+            option), so that an answer that is stopped is counted, too.
         transport: Replaces the network, in tests.
     """
 
@@ -100,111 +94,210 @@ class OpenAiGenerator:
         api_key: str = "",
         first_token_s: float = 2.0,
         total_s: float = 30.0,
+        adapters: bool = True,
+        running_usage: bool = False,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        base = url.rstrip("/")
-        self._url = base if base.endswith("/v1") else f"{base}/v1"
-        self._model = model
+        self._root = url.rstrip("/").removesuffix("/v1")
+        self._model, self._adapters = model, adapters
         self._first_token_s = first_token_s
         self._total_s = total_s
+        self._usage = 0 if running_usage else 1
+        key = {"Authorization": f"Bearer {api_key}"} if api_key else {}
         self._client = httpx.AsyncClient(
-            headers={"Authorization": f"Bearer {api_key}"} if api_key else {},
+            headers={"Accept-Encoding": "identity", **key},
             timeout=httpx.Timeout(total_s, connect=first_token_s),
+            follow_redirects=False,
+            limits=_CONNECTIONS,
             transport=transport,
         )
 
-    async def models(self) -> tuple[str, ...]:
+    async def models(self, path: str = "/v1/models") -> tuple[str, ...]:
         """Return the names of the models that the server offers.
 
+        Args:
+            path: Where it lists them; Ollama also does at ``/api/tags``.
+
         Raises:
-            EngineUnavailable: The server cannot be reached, or it refuses.
+            EngineUnavailable: The server cannot be reached, or its list cannot be read.
+            EngineError: It refuses; see `refused`.
         """
         try:
-            response = await self._client.get(f"{self._url}/models", timeout=self._first_token_s)
-            response.raise_for_status()
-            return tuple(str(model["id"]) for model in response.json()["data"])
+            async with (
+                asyncio.timeout(self._first_token_s),
+                self._client.stream("GET", f"{self._root}{path}") as response,
+            ):
+                if not response.is_success:
+                    raise refused(response)
+                listed = await _read_list(response)
+        except TimeoutError as error:
+            raise _unreachable() from error
         except httpx.HTTPError as error:
-            raise _unavailable(error) from error
-        except (ValueError, KeyError, TypeError) as error:
-            raise EngineUnavailable(
-                "The language server's list of models cannot be read.",
-                hint="Check that TOM_LLM_URL is an OpenAI-compatible server's base URL.",
-            ) from error
+            raise _unreachable() from error
+        return listed
 
-    async def stream(self, prompt: Prompt) -> AsyncGenerator[str, None]:
+    async def probe(self, path: str = "/v1/models") -> str:
+        """Ask whether the server is well.
+
+        Args:
+            path: Where it lists its models; a server that lists none there is well.
+
+        Returns:
+            Why it is not, as an error's code; empty when it is.
+        """
+        try:
+            async with (
+                asyncio.timeout(self._first_token_s),
+                self._client.stream("GET", f"{self._root}{path}") as response,
+            ):
+                if response.is_success or response.status_code in _WELL:
+                    return ""
+                return refused(response).code
+        except (TimeoutError, httpx.HTTPError):
+            return _unreachable().code
+
+    async def stream(self, prompt: Prompt, tally: Tally | None = None) -> AsyncGenerator[str, None]:
         """Yield the answer as the server sends it; see Generator.
 
+        Args:
+            prompt: What is asked.
+            tally: Filled as the answer comes.
+
         Raises:
-            EngineUnavailable: The server cannot be reached, or it refuses.
-            EngineError: A deadline passed, the stream broke off, or the answer is empty.
+            EngineUnavailable: The server cannot be reached.
+            EngineError: It refuses (see `refused`), a deadline passed, the stream broke off, is
+                none, or the answer is empty.
         """
+        tally = tally or Tally()
         loop = asyncio.get_running_loop()
         # What counts is the time that the server takes, not the time that the caller listens.
-        left_s, waited_s = self._first_token_s, 0.0
-        spoke = False
-        async with aclosing(self._pieces(prompt)) as pieces:
+        left_s, waited_s, length = self._first_token_s, 0.0, 0
+        async with aclosing(self._chunks(prompt, tally)) as chunks:
             while True:
                 asked_s = loop.time()
                 try:
                     async with asyncio.timeout(left_s - waited_s):
-                        piece = await anext(pieces, None)
+                        chunk = await anext(chunks, None)
                 except TimeoutError as error:
-                    raise _late(spoke) from error
+                    raise _late(length > 0) from error
                 waited_s += loop.time() - asked_s
-                if piece is None:
+                if chunk is None:
                     break
-                if piece:
-                    spoke = True
-                    left_s = self._total_s
-                    yield piece
-        if not spoke:
+                tally.add(chunk)
+                if chunk.text:
+                    if not length:
+                        tally.first_token_ms, left_s = waited_s * 1000, self._total_s
+                    length += len(chunk.text)
+                    if length > MAX_ANSWER_CHARS:
+                        raise no_event_stream()
+                    yield chunk.text
+        if not length:
             raise EngineError("The language server answered nothing.", code="llm_empty")
 
-    async def _pieces(self, prompt: Prompt) -> AsyncGenerator[str, None]:
-        """Yield each event's text; closing it closes the connection."""
-        parser = SseParser()
+    async def _chunks(self, prompt: Prompt, tally: Tally) -> AsyncGenerator[Chunk, None]:
+        """Yield each event; closing it closes the connection."""
+        reader = EventReader()
         try:
-            async with self._client.stream(
-                "POST", f"{self._url}/chat/completions", json=self._body(prompt)
-            ) as response:
-                response.raise_for_status()
-                async for text in response.aiter_text():
-                    for data in parser.push(text):
-                        piece = delta_text(data)
-                        if piece is None:
+            async with self._response(prompt, tally) as response:
+                _check_stream(response)
+                async for raw in response.aiter_raw():
+                    for data in reader.push(raw):
+                        chunk = read_chunk(data)
+                        if chunk is None:
                             return
-                        yield piece
+                        yield chunk
         except httpx.HTTPError as error:
-            raise _unavailable(error) from error
-        raise EngineError("The language server broke off.", code="llm_broke_off")
+            if tally.model:
+                raise _broke_off() from error
+            raise _unreachable() from error
+        raise _broke_off()
 
-    def _body(self, prompt: Prompt) -> dict[str, object]:
-        return {
-            "model": self._model,
-            "messages": prompt.messages(),
-            "stream": True,
-            "temperature": 0.2,
-            "max_tokens": _MAX_TOKENS[prompt.slots.length.value],
-        }
+    @asynccontextmanager
+    async def _response(self, prompt: Prompt, tally: Tally) -> AsyncGenerator[httpx.Response, None]:
+        """Ask, and yield the response of a server that took the request.
+
+        A server that does not know the adapter is asked for the base model, and one that does not
+        know how its tokens are to be counted is asked without.
+        """
+        messages = prompt.messages()
+        tally.prompt_bytes = sum(len(m["content"].encode("utf-8", "replace")) for m in messages)
+        model = prompt.adapter if prompt.adapter and self._adapters else self._model
+        usage = self._usage
+        while True:
+            body = {
+                "model": model,
+                "messages": messages,
+                "stream": True,
+                "temperature": TEMPERATURE,
+                "top_p": TOP_P,
+                "max_tokens": MAX_TOKENS[prompt.slots.length.value],
+                **_USAGE[usage],
+            }
+            url = f"{self._root}/v1/chat/completions"
+            async with self._client.stream("POST", url, json=body) as response:
+                if response.is_success:
+                    self._usage, tally.model = usage, model
+                    tally.adapter_missing = bool(prompt.adapter) and model != prompt.adapter
+                    yield response
+                    return
+            if response.status_code == httpx.codes.NOT_FOUND and model != self._model:
+                model = self._model
+            elif response.status_code in _ARGUES and usage + 1 < len(_USAGE):
+                usage += 1
+            else:
+                raise refused(response)
 
     async def close(self) -> None:
         """Close all connections."""
         await self._client.aclose()
 
 
-def _unavailable(error: httpx.HTTPError) -> EngineUnavailable:
-    if isinstance(error, httpx.HTTPStatusError):
-        status = error.response.status_code
-        return EngineUnavailable(
-            f"The language server answered with HTTP {status}.",
-            hint="Check TOM_LLM_URL, TOM_LLM_MODEL and TOM_LLM_API_KEY.",
-            code="llm_refused",
-        )
+_WELL = (404, 405, 429)
+_ARGUES = (httpx.codes.BAD_REQUEST, httpx.codes.UNPROCESSABLE_ENTITY)
+
+
+def _check_stream(response: httpx.Response) -> None:
+    kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "text/event-stream" or not _is_plain(response):
+        raise no_event_stream()
+
+
+def _is_plain(response: httpx.Response) -> bool:
+    """Tell whether a body is as it was asked for: what is compressed may grow without bound."""
+    encoding: str = response.headers.get("content-encoding", "identity")
+    return encoding.strip().lower() == "identity"
+
+
+async def _read_list(response: httpx.Response) -> tuple[str, ...]:
+    body = b""
+    try:
+        if not _is_plain(response):
+            raise ValueError("compressed")
+        async for raw in response.aiter_raw():
+            body += raw
+            if len(body) > _MAX_LIST_BYTES:
+                raise ValueError("too long")
+        found = json.loads(body)
+        models = found["models"] if "models" in found else found["data"]
+        return tuple(str(model.get("id") or model["name"]) for model in models)
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        raise EngineUnavailable(
+            "The language server's list of models cannot be read.",
+            hint="Check that the provider's URL is an OpenAI-compatible server's base URL.",
+            code="llm_protocol",
+        ) from None
+
+
+def _unreachable() -> EngineUnavailable:
     return EngineUnavailable(
         "The language server cannot be reached.",
-        hint="Check TOM_LLM_URL and that the server runs.",
+        hint="Check the provider's URL and that the server runs.",
         code="llm_unreachable",
     )
+
+
+def _broke_off() -> EngineError:
+    return EngineError("The language server broke off.", code="llm_broke_off")
 
 
 def _late(spoke: bool) -> EngineError:

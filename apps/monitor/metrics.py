@@ -23,6 +23,7 @@ from prometheus_client import (
 )
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
+from apps.monitor.llm_metrics import LlmMetrics
 from apps.monitor.metric_info import (
     FIGURES,
     LAG_BUCKETS_S,
@@ -52,6 +53,7 @@ class Metrics:
         self._declare_learning()
         self._declare_calls()
         self._declare_machinery()
+        self.llm = LlmMetrics(self._counter, self._gauge, self._histogram)
         ProcessCollector(registry=self.registry)
         for stage in STAGES:
             self._turn_latency.labels(stage)

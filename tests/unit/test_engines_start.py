@@ -64,9 +64,9 @@ def test_every_synthesiser_is_made_from_the_settings_and_not_yet_started(name, v
 
 
 def test_a_language_server_has_the_embedded_answers_behind_it():
-    assert make_generator("embedded", settings(), quiet).name == "embedded"
+    assert make_generator("embedded", settings()).name == "embedded"
     server = make_generator(
-        "openai", settings(TOM_LLM_URL="http://127.0.0.1:9/v1", TOM_LLM_MODEL="m"), quiet
+        "openai", settings(TOM_LLM_URL="http://127.0.0.1:9/v1", TOM_LLM_MODEL="m")
     )
     assert server.name != "embedded"
     asyncio.run(server.close())

@@ -19,10 +19,9 @@ from hypothesis import strategies as st
 from apps.core.errors import EngineError, EngineUnavailable
 from apps.core.passages import Passage
 from apps.core.policy import PolicySlots
-from apps.llm.answer import GroundedAnswerer
 from apps.llm.base import Generator
-from apps.llm.fallback import FallbackGenerator, Verdict, on_failure
-from apps.llm.openai import OpenAiGenerator, SseParser, delta_text
+from apps.llm.chat_stream import Chunk, SseParser, read_chunk
+from apps.llm.openai import OpenAiGenerator
 from apps.llm.prompt import Prompt, assemble
 
 PASSAGE = Passage("reg-new", "What do I need?", "Bring your identity card.", 0.9, "en", "s")
@@ -217,58 +216,6 @@ def test_a_line_without_end_is_refused() -> None:
 
 
 def test_a_chunk_without_text_is_empty() -> None:
-    assert delta_text('{"choices": [{"delta": {"role": "assistant"}}]}') == ""
-    assert delta_text('{"choices": []}') == ""
-    assert delta_text("[DONE]") is None
-
-
-# --- falling back
-
-
-@dataclass
-class Failing:
-    """Says some words and fails."""
-
-    says: tuple[str, ...] = ()
-    name: str = "failing"
-    closed: bool = False
-
-    async def stream(self, prompt: Prompt) -> AsyncGenerator[str, None]:
-        for word in self.says:
-            yield word
-        raise EngineError("It broke.", code="broke")
-
-    async def close(self) -> None:
-        self.closed = True
-
-
-@pytest.mark.parametrize("says", [(), ("", " \n")])
-async def test_before_the_first_word_another_generator_answers(says: tuple[str, ...]) -> None:
-    fell: list[int] = []
-    first = Failing(says)
-    generator = FallbackGenerator(first, GroundedAnswerer(), on_fallback=lambda: fell.append(1))
-    assert (await text_of(generator)).strip() == "Bring your identity card."
-    assert fell == [1]
-    await generator.close()
-    assert first.closed
-
-
-async def test_after_the_first_word_the_failure_is_told() -> None:
-    fell: list[int] = []
-    generator = FallbackGenerator(
-        Failing(("You ", "need ")), GroundedAnswerer(), on_fallback=lambda: fell.append(1)
-    )
-    with pytest.raises(EngineError, match="It broke"):
-        await text_of(generator)
-    assert fell == []
-
-
-async def test_a_generator_that_answers_is_left_alone() -> None:
-    generator = FallbackGenerator(GroundedAnswerer(), Failing())
-    assert generator.name == "embedded"
-    assert await text_of(generator) == "Bring your identity card."
-
-
-def test_the_verdict_depends_on_what_was_spoken() -> None:
-    assert on_failure("") is on_failure(" \n") is Verdict.FALL_BACK
-    assert on_failure("You need") is Verdict.GIVE_UP
+    assert read_chunk('{"choices": [{"delta": {"role": "assistant"}}]}') == Chunk()
+    assert read_chunk('{"choices": []}') == Chunk()
+    assert read_chunk("[DONE]") is None
