@@ -20,6 +20,7 @@ from apps.settings.carriers import CarrierSettings
 from apps.settings.data import DataSettings
 from apps.settings.engines import EngineSettings
 from apps.settings.generation import GenerationSettings
+from apps.settings.knowledge import KnowledgeSettings
 from apps.settings.learning import LearningSettings
 from apps.settings.metrics import MetricsSettings
 from apps.settings.outgoing import OutgoingSettings
@@ -34,7 +35,9 @@ class Settings(
     MetricsSettings,
     LearningSettings,
     GenerationSettings,
+    KnowledgeSettings,
     EngineSettings,
+    KnowledgeSettings,
     TelephonySettings,
     CallSettings,
     DataSettings,
@@ -48,6 +51,16 @@ class Settings(
     def store(self) -> Path | str:
         """Where the database is: its file, or its URL."""
         return self.store_url or self.rl_feedback_db_path
+
+    @property
+    def documents_folder(self) -> Path:
+        """Where documents lie, a folder a knowledge space in it."""
+        return self.kb_dir or (self.profile_dir or self.data_dir) / "documents"
+
+    @property
+    def knowledge_store(self) -> Path | str:
+        """Where documents' passages are: with all else on a server, else in a file of their own."""
+        return self.store_url or self.data_dir / "knowledge" / "knowledge.db"
 
     @property
     def cache_folder(self) -> Path:

@@ -1,0 +1,318 @@
+"""Brings the index to what lies in the folder, document by document.
+
+The folder is the truth and the index a fold of it: there is no third place that could disagree.
+Each document is put in whole or not at all, so that whoever is killed goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from pathlib import Path
+
+import numpy as np
+
+from apps.core.errors import ConfigError, DocumentError
+from apps.core.ids import DEFAULT_TENANT
+from apps.knowledge.documents.folder import Look, Problem, SeenFile, scan
+from apps.knowledge.documents.limits import MIB, Limits
+from apps.knowledge.documents.parsing import Parsed, Parser
+from apps.knowledge.documents.plan import Plan, plan
+from apps.knowledge.documents.reading import Task, open_regular
+from apps.knowledge.documents.rules import SpaceRules, load_rules
+from apps.knowledge.index.base import Chunk, Document, Embedder, PassageIndex, Vectors
+
+_EMBEDDED_AT_ONCE = 128
+_REMOVED_AT_ONCE = 200
+
+
+class Result(StrEnum):
+    """What became of a document."""
+
+    NEW = "new"
+    CHANGED = "changed"
+    TOUCHED = "touched"  # another date, the same bytes
+    GONE = "gone"
+    DUPLICATE = "duplicate"
+    POOR = "poor"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a document.
+
+    Attributes:
+        id: The document's.
+        result: What was done.
+        passages: How many it has in the index now.
+        quality: In [0, 1], where it was read.
+        redacted: How often each kind of personal data was taken out.
+        error: Why it failed.
+        same_as: Whose duplicate it is.
+    """
+
+    id: str
+    result: Result
+    passages: int = 0
+    quality: float | None = None
+    redacted: Mapping[str, int] = field(default_factory=dict)
+    error: DocumentError | None = None
+    same_as: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """A plan, and what is needed to do it.
+
+    Attributes:
+        plan: What is to be done.
+        rules: Of each space.
+        held: Which document holds which bytes, by space and SHA-256.
+    """
+
+    plan: Plan
+    rules: Mapping[str, SpaceRules]
+    held: Mapping[tuple[str, str], str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """A document that was read; an outcome alone where nothing is to be put into the index."""
+
+    outcome: Outcome
+    document: Document | None = None
+    parsed: Parsed | None = None
+
+
+class Ingester:
+    """Keeps an index at what lies in a folder.
+
+    Args:
+        index: Where passages go.
+        embedder: Makes their vectors.
+        parser: Reads files.
+        root: The folder of all documents, a folder a space in it.
+        limits: What a document may take.
+        quality_floor: Documents below it are left out.
+        language: Of texts whose words do not tell.
+        domain: Returns the words that a space's documents should speak of, beside its own.
+        tenant: Whose documents they are.
+    """
+
+    def __init__(
+        self,
+        index: PassageIndex,
+        embedder: Embedder,
+        parser: Parser,
+        *,
+        root: Path,
+        limits: Limits,
+        quality_floor: float = 0.0,
+        language: str = "de",
+        domain: Callable[[str], frozenset[str]] = lambda _: frozenset(),
+        tenant: str = DEFAULT_TENANT,
+    ) -> None:
+        self._index, self._embedder, self._parser = index, embedder, parser
+        self._root, self._limits = root, limits
+        self._floor, self._language = quality_floor, language
+        self._domain, self._tenant = domain, tenant
+
+    async def look(self, under: str = "", *, again: bool = False) -> Work:
+        """Compare the folder with the index; changes nothing.
+
+        Args:
+            under: A space, or a path below the folder, to see that alone.
+            again: Whether all is to be read again, changed or not.
+
+        Raises:
+            DocumentError: ``no_folder``, or ``folder_empty`` where all would be lost by that.
+        """
+        if not self._root.is_dir():
+            raise DocumentError(
+                f"There is no folder {self._root}.",
+                hint="Make it, or say where it is: TOM_KB_DIR.",
+                code="no_folder",
+            )
+        looks = await asyncio.to_thread(lambda: tuple(scan(self._root, self._limits, under)))
+        space = under.partition("/")[0] or None
+        indexed = await self._index.documents(tenant=self._tenant, space=space)
+        if not under and indexed and not looks:
+            raise DocumentError(
+                f"{self._root} is empty, and {len(indexed)} documents are indexed of it.",
+                hint="Is it mounted? To empty the index: tom kb remove --all.",
+                code="folder_empty",
+            )
+        rules, looks = self._rules(looks)
+        known = [d for d in indexed if not under or _is_under(d.id, under)]
+        done = plan(known, looks, lambda space: rules[space].recipe, again=again)
+        away = {d.id for d in done.gone} | {d.id for _, d in done.changed}
+        held = {(d.space, d.sha256): d.id for d in indexed if d.id not in away}
+        return Work(done, rules, held)
+
+    def _rules(self, looks: Sequence[Look]) -> tuple[dict[str, SpaceRules], tuple[Look, ...]]:
+        """Return the spaces' rules; a space whose rules are broken is a problem as a whole."""
+        rules: dict[str, SpaceRules] = {}
+        problems: list[Look] = []
+        for space in sorted({look.space for look in looks if isinstance(look, SeenFile)}):
+            try:
+                rules[space] = load_rules(self._root / space)
+            except ConfigError as error:
+                told = DocumentError(error.message, hint=error.hint, code="rules")
+                problems.append(Problem(space, told))
+        kept = (one for one in looks if isinstance(one, Problem) or one.space in rules)
+        return rules, (*problems, *kept)
+
+    async def run(self, work: Work) -> AsyncGenerator[Outcome, None]:
+        """Do what was planned; yields an outcome a document as soon as it is done.
+
+        One document is read while the one before it is put into the index.
+        """
+        for problem in work.plan.problems:
+            yield Outcome(problem.id, Result.FAILED, error=problem.error)
+        async with aclosing(self._ready(work)) as ready:
+            async for one in ready:
+                yield await self._finish(one)
+        gone = [document.id for document in work.plan.gone]
+        for at in range(0, len(gone), _REMOVED_AT_ONCE):
+            batch = gone[at : at + _REMOVED_AT_ONCE]
+            await self._index.remove(batch, tenant=self._tenant)
+            for document_id in batch:
+                yield Outcome(document_id, Result.GONE)
+
+    async def _ready(self, work: Work) -> AsyncGenerator[_Ready, None]:
+        """Yield what was read, one ahead of who asks."""
+        ahead: asyncio.Queue[_Ready | None] = asyncio.Queue(maxsize=1)
+
+        async def read_all() -> None:
+            try:
+                held = dict(work.held)
+                for file, document in work.plan.changed:
+                    await ahead.put(await self._prepare(file, document, work.rules, held))
+                for file in work.plan.new:
+                    await ahead.put(await self._prepare(file, None, work.rules, held))
+            finally:
+                await ahead.put(None)
+
+        reading = asyncio.create_task(read_all())
+        try:
+            while (one := await ahead.get()) is not None:
+                yield one
+            await reading
+        finally:
+            reading.cancel()
+            await asyncio.gather(reading, return_exceptions=True)
+
+    async def _prepare(
+        self,
+        file: SeenFile,
+        known: Document | None,
+        rules: Mapping[str, SpaceRules],
+        held: dict[tuple[str, str], str],
+    ) -> _Ready:
+        """Read a file as far as that is needed."""
+        own = rules[file.space]
+        try:
+            sha256 = await asyncio.to_thread(_sha256, file.path, self._limits)
+            same = known is not None and (known.sha256, known.recipe) == (sha256, own.recipe)
+            if known is not None and same and known.mtime_ns != file.mtime_ns:
+                held[file.space, sha256] = file.id
+                touched = replace(known, mtime_ns=file.mtime_ns)
+                return _Ready(Outcome(file.id, Result.TOUCHED), touched)
+            holder = held.get((file.space, sha256), file.id)
+            if holder != file.id:
+                return _Ready(Outcome(file.id, Result.DUPLICATE, same_as=holder))
+            parsed = await self._parser.parse(self._task(file, own))
+        except DocumentError as error:
+            return _Ready(Outcome(file.id, Result.FAILED, error=error))
+        told = parsed.summary
+        result = Result.NEW if known is None else Result.CHANGED
+        if not parsed.passages or told.quality < self._floor:
+            result = Result.POOR
+        outcome = Outcome(file.id, result, len(parsed.passages), told.quality, dict(told.redacted))
+        if result is Result.POOR:
+            return _Ready(replace(outcome, passages=0))
+        held[file.space, sha256] = file.id
+        return _Ready(outcome, self._document(file, sha256, own, parsed), parsed)
+
+    def _task(self, file: SeenFile, rules: SpaceRules) -> Task:
+        domain = {word.lower() for word in rules.domain} | self._domain(file.space)
+        return Task(
+            path=file.path,
+            public=rules.public,
+            language=rules.language_of(file.id),
+            fallback_language=self._language,
+            domain=tuple(sorted(domain)),
+            limits=self._limits,
+        )
+
+    def _document(self, file: SeenFile, sha256: str, rules: SpaceRules, parsed: Parsed) -> Document:
+        told = parsed.summary
+        return Document(
+            id=file.id,
+            space=file.space,
+            title=told.title,
+            source=file.id,
+            media_type=told.media_type,
+            language=told.language,
+            sha256=sha256,
+            size=file.size,
+            mtime_ns=file.mtime_ns,
+            quality=told.quality,
+            tenant=self._tenant,
+            recipe=rules.recipe,
+        )
+
+    async def _finish(self, ready: _Ready) -> Outcome:
+        """Put what was read into the index, or take what is no more out of it."""
+        outcome = ready.outcome
+        if ready.document is None:
+            if outcome.result in (Result.POOR, Result.DUPLICATE):  # its old text is not there now
+                await self._index.remove([outcome.id], tenant=self._tenant)
+        elif ready.parsed is None:
+            await self._index.touch(ready.document)
+        else:
+            chunks = _chunks(ready.parsed)
+            await self._index.replace(ready.document, chunks, await self._vectors(chunks))
+        return outcome
+
+    async def _vectors(self, chunks: Sequence[Chunk]) -> Vectors:
+        """Embed passages with the headings above them, which often name what they speak of."""
+        vectors = np.empty((len(chunks), self._embedder.dimensions), np.float32)
+        for at in range(0, len(chunks), _EMBEDDED_AT_ONCE):
+            batch = chunks[at : at + _EMBEDDED_AT_ONCE]
+            texts = ["\n".join((*chunk.headings, chunk.text)) for chunk in batch]
+            vectors[at : at + len(batch)] = await self._embedder.embed(texts)
+        return vectors
+
+
+def _is_under(document_id: str, under: str) -> bool:
+    return document_id == under or document_id.startswith(f"{under}/")
+
+
+def _chunks(parsed: Parsed) -> tuple[Chunk, ...]:
+    language = parsed.summary.language
+    return tuple(
+        Chunk(position, p.text, p.headings, p.page, p.language or language)
+        for position, p in enumerate(parsed.passages)
+    )
+
+
+def _sha256(path: str, limits: Limits) -> str:
+    digest = hashlib.sha256()
+    with open_regular(path, limits) as (file, _):
+        while block := file.read(MIB):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def counted(outcomes: Iterable[Outcome]) -> dict[Result, int]:
+    """Return how many documents had each outcome."""
+    found = dict.fromkeys(Result, 0)
+    for outcome in outcomes:
+        found[outcome.result] += 1
+    return found

@@ -1,0 +1,213 @@
+"""One document from its file to passages: open, check, parse, redact, cut. Runs in the worker.
+
+Personal data is taken out here, before anything leaves the process that read the file.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import PurePath
+from typing import Any, BinaryIO
+
+from apps.core import redaction
+from apps.core.errors import DocumentError
+from apps.core.redaction import PublicFacts
+from apps.knowledge.documents import sniff
+from apps.knowledge.documents.blocks import Block, shortened
+from apps.knowledge.documents.chunking import cut, target_chars
+from apps.knowledge.documents.language import LanguageTally
+from apps.knowledge.documents.limits import MIB, Limits
+from apps.knowledge.documents.quality import QualityTally
+from apps.knowledge.documents.readers import reader_of
+
+_WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
+_LONGEST_TITLE = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A document that is to be read.
+
+    Attributes:
+        path: Where it lies, links resolved.
+        public: What may stay of what looks personal, as in ``PublicFacts.of``.
+        language: ``de`` or ``en`` where that is certain; None to find out.
+        fallback_language: Of a text whose words do not tell.
+        domain: Words of its space's domain, in lower case.
+        limits: What it may take.
+    """
+
+    path: str
+    public: tuple[str, ...] = ()
+    language: str | None = None
+    fallback_language: str = "de"
+    domain: tuple[str, ...] = ()
+    limits: Limits = field(default_factory=Limits)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON takes it."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, told: dict[str, Any]) -> Task:
+        """Read what ``to_dict`` returned."""
+        limits = Limits(**told.pop("limits"))
+        public, domain = tuple(told.pop("public")), tuple(told.pop("domain"))
+        return cls(**told, public=public, domain=domain, limits=limits)
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A passage as it goes to the index; its language is None where it is its document's."""
+
+    text: str
+    headings: tuple[str, ...]
+    page: int | None
+    language: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What is known of a document when all of it was read.
+
+    Attributes:
+        title: Its first heading, or its file's name.
+        media_type: As its bytes say.
+        language: ``de`` or ``en``.
+        quality: In [0, 1].
+        redacted: How often each kind of personal data was found.
+    """
+
+    title: str
+    media_type: str
+    language: str
+    quality: float
+    redacted: dict[str, int]
+
+
+def read(task: Task) -> Iterator[Passage | Summary]:
+    """Yield a document's passages, and its summary last.
+
+    Raises:
+        DocumentError: It cannot be read; its code says why.
+    """
+    with open_regular(task.path, task.limits) as (file, size):
+        media_type = sniff.media_type(task.path, file.read(sniff.HEAD_BYTES))
+        file.seek(0)
+        reading = _Reading(task)
+        blocks = reading.clean(reader_of(media_type)(file, task.limits))
+        for number, piece in enumerate(cut(blocks, target_chars(size))):
+            if number >= task.limits.chunks:
+                raise DocumentError(
+                    f"The document gives more than {task.limits.chunks} passages.",
+                    hint="Divide it, or raise TOM_KB_MAX_PASSAGES.",
+                    code="too_long",
+                )
+            language = reading.count(piece.text)
+            yield Passage(piece.text, piece.headings, piece.page, language)
+    yield reading.summary(media_type)
+
+
+class _Opened:
+    """A file that is open, and its size."""
+
+    def __init__(self, file: BinaryIO, size: int) -> None:
+        self._file, self._size = file, size
+
+    def __enter__(self) -> tuple[BinaryIO, int]:
+        return self._file, self._size
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+
+def open_regular(path: str, limits: Limits) -> _Opened:
+    """Open a file that is one: no link, no pipe, not too large.
+
+    Raises:
+        DocumentError: ``unreadable``, ``no_file`` or ``too_big``.
+    """
+    try:
+        # A pipe would be waited for without O_NONBLOCK.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        raise DocumentError(
+            f"The file cannot be opened: {error.strerror}.",
+            hint="Let the user that TOM runs as read it.",
+            code="unreadable",
+        ) from None
+    facts = os.fstat(descriptor)
+    if not stat.S_ISREG(facts.st_mode) or facts.st_size > limits.file_bytes:
+        os.close(descriptor)
+        raise too_big(facts.st_size, limits) if stat.S_ISREG(facts.st_mode) else no_file()
+    return _Opened(os.fdopen(descriptor, "rb"), facts.st_size)
+
+
+def too_big(size: int, limits: Limits) -> DocumentError:
+    """Return the error of a file of more bytes than are read."""
+    return DocumentError(
+        f"The file has {size // MIB} MiB; {limits.file_bytes // MIB} MiB are read at most.",
+        hint="Divide it, or raise TOM_KB_MAX_FILE_MB.",
+        code="too_big",
+    )
+
+
+def no_file() -> DocumentError:
+    """Return the error of a pipe, a socket or a device."""
+    return DocumentError("It is no regular file.", hint="Remove it.", code="no_file")
+
+
+class _Reading:
+    """What is gathered while a document goes by."""
+
+    def __init__(self, task: Task) -> None:
+        self._task = task
+        self._public = PublicFacts.of(task.public)
+        self._domain = frozenset(task.domain)
+        self._redacted: Counter[str] = Counter()
+        self._language = LanguageTally()
+        self._quality = QualityTally()
+        self._headings: dict[tuple[str, ...], tuple[str, ...]] = {}
+        self._title = ""
+
+    def clean(self, blocks: Iterator[Block]) -> Iterator[Block]:
+        """Take personal data out of blocks and their headings."""
+        for block in blocks:
+            headings = self._clean_headings(block.headings)
+            self._title = self._title or (headings[0] if headings else "")
+            yield Block(self._clean_text(block.text), headings, block.page, block.whole)
+
+    def _clean_text(self, text: str) -> str:
+        found = redaction.redact(text, self._public)
+        self._redacted.update(redaction.counts(found.findings))
+        return found.text
+
+    def _clean_headings(self, headings: tuple[str, ...]) -> tuple[str, ...]:
+        if headings not in self._headings:  # those of the block before, mostly
+            self._headings = {headings: tuple(map(self._clean_text, headings))}
+        return self._headings[headings]
+
+    def count(self, text: str) -> str | None:
+        """Count a passage; returns its language where its words tell it."""
+        words = [word.lower() for word in _WORD.findall(text)]
+        self._quality.add(text, words, self._domain)
+        tally = LanguageTally()
+        tally.add(words)
+        self._language.merge(tally)
+        return self._task.language or tally.language
+
+    def summary(self, media_type: str) -> Summary:
+        """Return what is known at the end."""
+        name = self._clean_text(PurePath(self._task.path).stem.replace("_", " "))
+        return Summary(
+            title=shortened(self._title or name, _LONGEST_TITLE),
+            media_type=media_type,
+            language=self._task.language or self._language.language or self._task.fallback_language,
+            quality=self._quality.quality(has_domain=bool(self._domain)),
+            redacted=dict(self._redacted),
+        )
