@@ -18,7 +18,6 @@ SECTIONS = {
     "sip": "SIP",
     "kb_dir": "Knowledge",
     "stt_engine": "Engines",
-    "knowledge_documents": "Knowledge",
     "llm_engine": "Generation",
     "rl_enabled": "Learning",
     "prometheus_enabled": "Metrics",

@@ -35,7 +35,6 @@ class Settings(
     MetricsSettings,
     LearningSettings,
     GenerationSettings,
-    KnowledgeSettings,
     EngineSettings,
     KnowledgeSettings,
     TelephonySettings,
