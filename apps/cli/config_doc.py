@@ -20,6 +20,7 @@ SECTIONS = {
     "stt_engine": "Engines",
     "llm_engine": "Generation",
     "rl_enabled": "Learning",
+    "adapter_routes": "Adapters",
     "prometheus_enabled": "Metrics",
 }
 """The field that begins a section, and its heading."""

@@ -23,6 +23,7 @@ from prometheus_client import (
 )
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
+from apps.monitor.adapter_metrics import AdapterMetrics
 from apps.monitor.llm_metrics import LlmMetrics
 from apps.monitor.metric_info import (
     FIGURES,
@@ -54,6 +55,7 @@ class Metrics:
         self._declare_calls()
         self._declare_machinery()
         self.llm = LlmMetrics(self._counter, self._gauge, self._histogram)
+        self.adapters = AdapterMetrics(self._counter, self._histogram)
         ProcessCollector(registry=self.registry)
         for stage in STAGES:
             self._turn_latency.labels(stage)

@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from apps.core.errors import ConfigError
+from apps.settings.adapters import AdapterSettings
 from apps.settings.base import env_name
 from apps.settings.calls import CallSettings
 from apps.settings.carriers import CarrierSettings
@@ -33,6 +34,7 @@ __all__ = ["Settings", "env_name", "load_settings", "read_settings"]
 # The last base's fields come first.
 class Settings(
     MetricsSettings,
+    AdapterSettings,
     LearningSettings,
     GenerationSettings,
     EngineSettings,

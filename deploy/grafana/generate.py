@@ -276,6 +276,29 @@ def learning() -> list[Panel]:
     ]
 
 
+def adapters() -> list[Panel]:
+    """Return the panels about adapters."""
+    routes = "sum by (phase, domain) (increase(tom_adapter_routes_total[1h]))"
+    return [
+        lines(
+            "Routes",
+            "Prompts by the domain that they were sent to, and by what decided.",
+            [Query(routes, "{{domain}}: {{phase}}")],
+        ),
+        lines(
+            "Confidence of routes",
+            "How sure the adapter router was; a slide is drift.",
+            quantiles("tom_adapter_route_confidence"),
+        ),
+        lines(
+            "Time of a routing decision",
+            "Its row in the store included.",
+            quantiles("tom_adapter_route_seconds"),
+            unit="s",
+        ),
+    ]
+
+
 def machinery() -> list[Panel]:
     """Return the panels about engines and the process."""
     restarts = "sum by (engine) (increase(tom_engine_restarts_total[$__rate_interval]))"
@@ -344,7 +367,13 @@ def dashboard() -> str:
             board.DatasourceVariable("datasource").label("Prometheus").type("prometheus")
         )
     )
-    sections = {"Calls": calls, "Latency": latency, "Learning": learning, "Machinery": machinery}
+    sections = {
+        "Calls": calls,
+        "Latency": latency,
+        "Learning": learning,
+        "Adapters": adapters,
+        "Machinery": machinery,
+    }
     panel_id = 0
     for title, panels in sections.items():
         panel_id += 1

@@ -1,0 +1,41 @@
+"""The metrics of adapters; the file of adapter routes bounds the label of domains."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from prometheus_client import Counter, Histogram
+
+CONFIDENCE_BUCKETS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+ROUTING_BUCKETS_S = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1.0)
+PHASES = ("heuristic", "likeness", "bandit", "none")
+
+
+class AdapterMetrics:
+    """What becomes of adapters and of the prompts that are routed to them.
+
+    Args:
+        counter: Makes a counter of a name, a text and labels.
+        histogram: The same for a histogram, with its buckets before the labels.
+    """
+
+    def __init__(
+        self, counter: Callable[..., Counter], histogram: Callable[..., Histogram]
+    ) -> None:
+        self._routes = counter(
+            "tom_adapter_routes_total", "Prompts routed, by what decided.", "phase", "domain"
+        )
+        self._confidence = histogram(
+            "tom_adapter_route_confidence", "How sure the route was.", CONFIDENCE_BUCKETS, "phase"
+        )
+        self._seconds = histogram(
+            "tom_adapter_route_seconds", "Time of a routing decision.", ROUTING_BUCKETS_S
+        )
+        for phase in PHASES:
+            self._confidence.labels(phase)
+
+    def adapter_routed(self, phase: str, domain: str, confidence: float, seconds: float) -> None:
+        """Count a routing decision."""
+        self._routes.labels(phase, domain).inc()
+        self._confidence.labels(phase).observe(confidence)
+        self._seconds.observe(seconds)
