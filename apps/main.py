@@ -15,6 +15,7 @@ from fastapi import FastAPI
 
 from apps.core import secrets
 from apps.core.errors import ConfigError
+from apps.core.passages import Within
 from apps.core.resources import resource
 from apps.dispatcher.call_state import EndReason
 from apps.dispatcher.profile import Profile, check_policies, load_profiles
@@ -30,6 +31,7 @@ from apps.dispatcher.switchboard import Switchboard
 from apps.dispatcher.upkeep import Background, keep_retention
 from apps.doors import DOORS, door_max_calls, make_reception, open_doors
 from apps.engines import LANGUAGES, Choice
+from apps.knowledge.retrieval.knowledge import KnowledgeBase
 from apps.knowledge.retriever import Retriever
 from apps.llm.gateway.watch import watch
 from apps.llm.rehearsal import rehearse
@@ -41,6 +43,7 @@ from apps.rl.guard.review import ACTS
 from apps.rl.policy_bandit import PolicyBandit
 from apps.rl.selector import PolicySelector
 from apps.running_engines import RunningEngines, start_engines
+from apps.running_knowledge import open_entries, open_knowledge
 from apps.settings import Settings
 from apps.store.calls import CallOrigin
 from apps.store.database import Database, open_database
@@ -98,10 +101,8 @@ async def run_tom(settings: Settings) -> AsyncGenerator[Tom, None]:
         db = open_database(settings.store)
         stack.push_async_callback(db.aclose)
         refuse_sandbox(db)
-        retriever = Retriever.from_folder(
-            _folder(settings, "knowledge"), settings.cache_folder / "knowledge"
-        )
-        stack.callback(retriever.close)
+        retriever = open_entries(settings, stack)
+        knowledge = await open_knowledge(settings, retriever, stack)
         writer = await stack.enter_async_context(EventWriter(db))
         usage = await stack.enter_async_context(UsageWriter(db))
         engines = await start_engines(settings, _corpora(profiles, retriever), metrics, stack)
@@ -111,7 +112,7 @@ async def run_tom(settings: Settings) -> AsyncGenerator[Tom, None]:
             keys.hash_key,
             reward_window_s=settings.rl_reward_window_s,
         )
-        await _rehearse(profiles, retriever)
+        await _rehearse(profiles, knowledge)
         shadow = Shadow(
             engines.generator,
             router.selector.in_shadow,
@@ -122,7 +123,7 @@ async def run_tom(settings: Settings) -> AsyncGenerator[Tom, None]:
         services = Services(
             profiles=profiles,
             router=router,
-            knowledge=retriever,
+            knowledge=knowledge,
             generator=engines.generator,
             stt=engines.stt,
             tts=engines.tts,
@@ -231,13 +232,18 @@ def _corpora(profiles: Mapping[str, Profile], retriever: Retriever) -> dict[str,
     return corpora
 
 
-async def _rehearse(profiles: Mapping[str, Profile], retriever: Retriever) -> None:
+async def _rehearse(profiles: Mapping[str, Profile], knowledge: KnowledgeBase) -> None:
     """Do once what is slow the first time, so that the first caller does not wait for it."""
     for language in LANGUAGES:
         rehearse(language)
         judge("hello", language)
         for profile in profiles.values():
-            await retriever.search("hello", language=language, profile=profile.space)
+            await knowledge.search(
+                "hello",
+                language=language,
+                profile=profile.space,
+                within=Within(profile.spaces),
+            )
 
 
 def _limits(settings: Settings) -> Limits:

@@ -1,0 +1,75 @@
+"""Opens what a server knows, from the settings: entries, documents and the graph between them."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+
+from apps.core.resources import resource
+from apps.knowledge.index.base import Embedder, PassageIndex
+from apps.knowledge.index.hashing import HashingEmbedder
+from apps.knowledge.index.opening import open_index
+from apps.knowledge.retrieval.documents import DocumentSearch
+from apps.knowledge.retrieval.knowledge import KnowledgeBase, Observer
+from apps.knowledge.retrieval.second_stage import CoveredCosine
+from apps.knowledge.retriever import Retriever
+from apps.settings import Settings
+
+
+def open_entries(settings: Settings, stack: AsyncExitStack) -> Retriever:
+    """Read and index the knowledge folder: the operator's own, or the sample's.
+
+    Raises:
+        ConfigError: The folder or a file in it cannot be used.
+    """
+    own = settings.profile_dir
+    folder = own / "knowledge" if own else resource("knowledge")
+    entries = Retriever.from_folder(folder, settings.cache_folder / "knowledge")
+    stack.callback(entries.close)
+    return entries
+
+
+async def open_documents(
+    settings: Settings, stack: AsyncExitStack
+) -> tuple[PassageIndex, Embedder]:
+    """Open the index of documents, with the embedder that makes its vectors.
+
+    Raises:
+        ConfigError: The store's URL is none.
+        StoreError: It cannot be opened.
+    """
+    embedder = HashingEmbedder()
+    index = open_index(settings.knowledge_store, embedder)
+    stack.push_async_callback(index.aclose)
+    await index.load()
+    return index, embedder
+
+
+async def open_knowledge(
+    settings: Settings,
+    entries: Retriever,
+    stack: AsyncExitStack,
+    observer: Observer | None = None,
+) -> KnowledgeBase:
+    """Return everything that answers, behind one search.
+
+    Args:
+        settings: Which documents, and how long a search may take.
+        entries: From ``open_entries``.
+        stack: Closes what is opened.
+        observer: Told of each retrieval.
+
+    Raises:
+        ConfigError: The store's URL is none.
+        StoreError: The documents' index cannot be opened.
+    """
+    if not settings.kb_answers:
+        return KnowledgeBase(entries, observer=observer)
+    index, embedder = await open_documents(settings, stack)
+    cosine = settings.kb_covered_cosine
+    documents = DocumentSearch(
+        index,
+        embedder,
+        deadline_ms=settings.kb_deadline_ms,
+        covered_cosine=CoveredCosine(cosine) if cosine else None,
+    )
+    return KnowledgeBase(entries, documents, observer=observer)
