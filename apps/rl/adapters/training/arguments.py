@@ -13,6 +13,7 @@ def parse(words: Sequence[str]) -> argparse.Namespace:
         prog="python -m apps.rl.adapters.training",
         description="Train adapters; says what happens as JSON lines (docs/adapters-training.md).",
     )
+    parser.add_argument("--debug", action="store_true", help="say on standard error what broke")
     commands = parser.add_subparsers(dest="command", required=True)
     run = commands.add_parser("run", help="train an adapter, or go on with a killed training")
     run.add_argument("--config", required=True, help="a profile's name, or a YAML file")

@@ -142,6 +142,60 @@ class Finished(_Event):
     adapter: TrainedAdapter
 
 
+class LossRow(_Event):
+    """Losses per token on one held-out set.
+
+    Attributes:
+        held_out: Whose set it is.
+        tokens: Of its answers.
+        base: Without an adapter.
+        parents: With each adapter alone, by name.
+        composite: With the composite.
+    """
+
+    held_out: str
+    tokens: int
+    base: float
+    parents: dict[str, float]
+    composite: float
+
+
+class Composed(_Event):
+    """A composite lies in its folder, whole; this report lies beside it.
+
+    Attributes:
+        folder: Where.
+        adapter: Its record.
+        combination: The arithmetic: ``cat``, ``svd`` or ``linear``.
+        relative_error: What it lost against the weighted sum of its parents, by norm.
+        conflicts: Layers whose updates work against each other, the worst first.
+        cosines: Between the parents' updates, by layer; the lowest of all pairs.
+        losses: On each parent's held-out set.
+    """
+
+    event: Literal["composed"] = "composed"
+    folder: str
+    adapter: TrainedAdapter
+    combination: str
+    relative_error: float
+    conflicts: tuple[str, ...]
+    cosines: dict[str, float]
+    losses: tuple[LossRow, ...]
+
+
+class Exported(_Event):
+    """A folder for another server lies ready.
+
+    Attributes:
+        folder: Where.
+        command: What to run there.
+    """
+
+    event: Literal["exported"] = "exported"
+    folder: str
+    command: str
+
+
 class Failed(_Event):
     """It ended without an adapter."""
 
@@ -153,7 +207,7 @@ class Failed(_Event):
 
 TrainingEvent = Annotated[
     Loading | Note | Ready | Resumed | Step | Checkpoint | Torn | LessMemory | Evaluated
-    | Stopped | Finished | Failed,
+    | Stopped | Finished | Composed | Exported | Failed,
     Field(discriminator="event"),
 ]  # fmt: skip
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import logging
-import os
 import signal
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
@@ -59,7 +58,11 @@ def train_command(
 
 @asynccontextmanager
 async def follow(
-    arguments: Sequence[str], *, python: str | None = None, grace_s: float = _GRACE_S
+    arguments: Sequence[str],
+    *,
+    python: str | None = None,
+    grace_s: float = _GRACE_S,
+    debug: bool = False,
 ) -> AsyncIterator[AsyncIterator[TrainingEvent]]:
     """Start a training process and give what it says.
 
@@ -70,6 +73,8 @@ async def follow(
         arguments: From ``train_command`` and its like.
         python: The interpreter that has the ``train`` extra; this one's by default.
         grace_s: How long a stop may take.
+        debug: Let libraries and tracebacks on to this process's standard error; they may quote
+            examples.
 
     Yields:
         The events, the last of them ``Finished``, ``Evaluated`` or ``Stopped``.
@@ -82,10 +87,10 @@ async def follow(
         require_train_extra()
     process = await asyncio.create_subprocess_exec(
         python or sys.executable,
-        *("-m", "apps.rl.adapters.training", *arguments),
+        *("-m", "apps.rl.adapters.training", *(["--debug"] if debug else []), *arguments),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
-        stderr=None if os.environ.get("TOM_TRAIN_DEBUG") else asyncio.subprocess.DEVNULL,
+        stderr=None if debug else asyncio.subprocess.DEVNULL,
         limit=_LINE_BYTES,
         start_new_session=True,
     )

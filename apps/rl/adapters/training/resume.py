@@ -20,7 +20,7 @@ class RunState(BaseModel):
         tokenizer: Hash of the tokenizer's.
         parent: Hash of the parent adapter's; empty without one.
         micro_batch: Examples at a time, as memory allowed.
-        loss_before: Held-out loss before the first step; None without held-out examples.
+        before: Held-out losses before the first step, by name.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -31,7 +31,7 @@ class RunState(BaseModel):
     tokenizer: str
     parent: str = ""
     micro_batch: int
-    loss_before: float | None = None
+    before: dict[str, float] = {}
 
     def same_run(self, other: RunState) -> bool:
         """Whether both describe the same training."""

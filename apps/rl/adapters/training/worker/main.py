@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import logging
+import traceback
+import warnings
 from collections.abc import Callable
 
 import datasets
@@ -14,8 +15,6 @@ from apps.rl.adapters.training.profiles import parse_override, read_config
 from apps.rl.adapters.training.worker.run import train
 from apps.rl.adapters.training.worker.telling import Teller
 
-_LOG = logging.getLogger(__name__)
-
 
 def main(arguments: argparse.Namespace) -> int:
     """Run a command.
@@ -23,6 +22,8 @@ def main(arguments: argparse.Namespace) -> int:
     Returns:
         0 when it is done, 3 when it was asked to stop and can go on later, 1 when it failed.
     """
+    # Libraries' warnings to each other; what matters to people is an event.
+    warnings.filterwarnings("ignore", category=FutureWarning)
     datasets.disable_caching()
     datasets.disable_progress_bars()
     teller = Teller.on_stdout()
@@ -31,13 +32,14 @@ def main(arguments: argparse.Namespace) -> int:
     except TomError as error:
         teller.tell(Failed(**error.as_dict()))
     except Exception as error:
-        # What a library says may quote examples, so it goes to the log's debug level alone.
-        _LOG.debug("The training broke off.", exc_info=True)
+        # What a library says may quote examples, so it is shown where that was asked for alone.
+        if arguments.debug:
+            traceback.print_exc()
         teller.tell(
             Failed(
                 code="internal",
                 message=f"The training broke off: {type(error).__name__}.",
-                hint="Its standard error has more with TOM_TRAIN_DEBUG=1.",
+                hint="With --debug its standard error says where.",
             )
         )
     return 1

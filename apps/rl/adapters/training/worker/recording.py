@@ -7,6 +7,7 @@ from pathlib import Path
 
 from apps.rl.adapters.hashing import adapter_files, weights_hash
 from apps.rl.adapters.record import Method, TrainedAdapter
+from apps.rl.adapters.training.composites import stacked_hash
 from apps.rl.adapters.training.config import TrainingConfig
 from apps.rl.adapters.training.dataset import TrainingData
 from apps.rl.adapters.training.worker.base import Base, precision_of
@@ -23,13 +24,16 @@ def trained(
     """Return the record of a training's outcome."""
     method: Method = "kto" if config.training.objective == "kto" else config.adapter.method
     parent = config.adapter.parent
+    base_hash = base.model_hash
+    if parent is not None and config.adapter.parent_mode == "stack":
+        base_hash = stacked_hash(base.model_hash, adapter_hash(parent))
     return TrainedAdapter(
         domain=config.domain,
         method=method,
         rank=rank,
         precision=precision_of(config.training.precision),
         base_model=base.ref.model,
-        base_model_hash=base.model_hash,
+        base_model_hash=base_hash,
         tokenizer_hash=base.tokenizer_hash,
         metrics=metrics,
         dataset_ref=data.reference,
@@ -37,7 +41,7 @@ def trained(
         calls=data.calls,
         parents=() if parent is None else (config.adapter.parent_id or adapter_hash(parent),),
         environment=environment(),
-        config=_facts(config),
+        config=_facts(config, base),
     )
 
 
@@ -61,8 +65,8 @@ def environment() -> dict[str, str]:
     return found
 
 
-def _facts(config: TrainingConfig) -> dict[str, str | int | float | bool | None]:
-    adapter, training = config.adapter, config.training
+def _facts(config: TrainingConfig, base: Base) -> dict[str, str | int | float | bool | None]:
+    adapter, data, training = config.adapter, config.data, config.training
     modules = adapter.target_modules
     return {
         "digest": config.digest(),
@@ -76,6 +80,12 @@ def _facts(config: TrainingConfig) -> dict[str, str | int | float | bool | None]
         "schedule": training.schedule,
         "batch": training.batch,
         "seed": training.seed,
-        "max_length": config.data.max_length,
-        "validation_fraction": config.data.validation_fraction,
+        "max_length": data.max_length,
+        "validation": str(data.validation or ""),
+        "validation_fraction": data.validation_fraction,
+        "minimum_score": data.minimum_score,
+        "kto_margin": data.kto_margin,
+        "parent_mode": adapter.parent_mode if adapter.parent else "",
+        "base_revision": base.ref.revision,
+        "chat_template": str(config.base.chat_template or ""),
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +47,7 @@ class Prepared:
     learned: tuple[TrainingExample, ...]
     tokens: tuple[Tokens, ...]
     held: tuple[Tokens, ...]
+    unwanted: tuple[Tokens, ...]
     too_long: int
 
 
@@ -176,7 +178,7 @@ class _Run:
         return decision, now if left is None or self._fresh else left
 
     def _prepare(self, base: Base) -> Prepared:
-        held = [tokenise(e, base.tokenizer) for e in self._data.held_out]
+        held = [(e, tokenise(e, base.tokenizer)) for e in self._data.held_out]
         learned = [(e, tokenise(e, base.tokenizer)) for e in self._data.train]
         longest = self._config.data.max_length
         fits = [(e, t) for e, t in learned if fitting([t], longest)]
@@ -187,7 +189,7 @@ class _Run:
                 f"All {len(learned)} examples are longer than {longest} tokens.",
                 hint="Raise data.max_length.",
             )
-        held_fits = tuple(fitting(held, longest))
+        held_fits = [(e, t) for e, t in held if fitting([t], longest)]
         model, shape = adapted(base, self._config, self._teller.tell)
         return Prepared(
             base=base,
@@ -195,7 +197,8 @@ class _Run:
             shape=shape,
             learned=tuple(example for example, _ in fits),
             tokens=tuple(tokens for _, tokens in fits),
-            held=held_fits,
+            held=tuple(tokens for example, tokens in held_fits if example.feedback_score > 0),
+            unwanted=tuple(tokens for example, tokens in held_fits if example.feedback_score <= 0),
             too_long=len(learned) - len(fits) + len(held) - len(held_fits),
         )
 
@@ -204,9 +207,8 @@ class _Run:
     ) -> resume.RunState:
         if isinstance(decision, resume.Begin):
             self._checkpoints.clear()
-            if state.loss_before is None and prepared.held:
-                before = self._measure(prepared.model, prepared, state, "before")
-                state = state.model_copy(update={"loss_before": before.loss})
+            before = self._measure(prepared.model, prepared, state.micro_batch, "before")
+            state = state.model_copy(update={"before": before})
             resume.write_state(self._state_path, state)
         self._state = state
         return state
@@ -248,14 +250,10 @@ class _Run:
         model.set_adapter("default")
         losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
         metrics = {"train_loss": sum(losses) / max(len(losses), 1)}
-        if prepared.held and state.loss_before is not None:
-            after = self._measure(model, prepared, state, "after")
-            metrics |= {
-                "loss_dev_before": state.loss_before,
-                "loss_dev": after.loss,
-                "ppl_dev": after.perplexity,
-                "held_out": float(after.examples),
-            }
+        after = self._measure(model, prepared, state.micro_batch, "after")
+        metrics |= {f"{name}_before": value for name, value in state.before.items()} | after
+        if "loss_dev" in after:
+            metrics |= {"ppl_dev": math.exp(after["loss_dev"]), "held_out": len(prepared.held)}
         metrics |= {
             "examples": float(len(prepared.tokens)),
             "steps": float(trainer.state.global_step),
@@ -268,13 +266,17 @@ class _Run:
             record = trained(self._config, self._data, prepared.base, rank, metrics)
             (draft / TRAINED_FILE).write_text(record.model_dump_json(indent=1) + "\n", "utf-8")
 
-    def _measure(
-        self, model: Any, prepared: Prepared, state: resume.RunState, what: str
-    ) -> events.Evaluated:
-        found = held_out_loss(
-            model, prepared.held, prepared.base.tokenizer.pad_token_id, state.micro_batch, what
-        )
-        self._teller.tell(found)
+    def _measure(self, model: Any, prepared: Prepared, batch: int, what: str) -> dict[str, float]:
+        """Return the held-out losses: of answers to imitate, and under KTO of unwanted ones."""
+        pad, found = prepared.base.tokenizer.pad_token_id, {}
+        if prepared.held:
+            good = held_out_loss(model, prepared.held, pad, batch, what)
+            self._teller.tell(good)
+            found["loss_dev"] = good.loss
+        if prepared.unwanted:
+            bad = held_out_loss(model, prepared.unwanted, pad, batch, f"{what}, unwanted")
+            self._teller.tell(bad)
+            found["loss_unwanted_dev"] = bad.loss
         return found
 
     def _hand_over(self) -> int:

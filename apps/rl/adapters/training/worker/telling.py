@@ -34,7 +34,7 @@ class Teller:
         os.dup2(2, 1)
         teller = cls(os.fdopen(own, "w", encoding="utf-8", buffering=1))
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, teller._asked)
+            signal.signal(number, teller.asked)
         return teller
 
     def tell(self, event: TrainingEvent) -> None:
@@ -45,5 +45,6 @@ class Teller:
         except (BrokenPipeError, ValueError):
             self.stop = True
 
-    def _asked(self, number: int, frame: FrameType | None) -> None:
+    def asked(self, number: int, frame: FrameType | None) -> None:
+        """Take a signal as the wish to stop."""
         self.stop = True

@@ -1,0 +1,84 @@
+"""A training that is killed at any moment goes on, and ends with the adapter it would have had."""
+
+from __future__ import annotations
+
+import random
+import time
+from pathlib import Path
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="make test-train installs it")
+
+from safetensors.torch import load_file  # noqa: E402
+
+from apps.rl.adapters.record import TrainedAdapter  # noqa: E402
+from apps.rl.adapters.training.checkpoints import whole  # noqa: E402
+from tests.train.forked import Child, config  # noqa: E402
+
+KILLS = 20
+
+
+def weights(out: Path) -> dict[str, torch.Tensor]:
+    return load_file(out / "adapter" / "adapter_model.safetensors")
+
+
+def record(out: Path) -> TrainedAdapter:
+    return TrainedAdapter.model_validate_json((out / "adapter" / "adapter.json").read_bytes())
+
+
+def furthest(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> float:
+    assert one.keys() == other.keys()
+    return max(float((one[name] - other[name]).abs().max()) for name in one)
+
+
+@pytest.mark.timeout(600)
+def test_killed_at_twenty_random_moments_it_ends_with_the_same_adapter(
+    base, turns, tmp_path, record_property
+):
+    told = config(base, turns)
+    began = time.monotonic()
+    said = Child(told, tmp_path / "reference").ended()
+    seconds = time.monotonic() - began
+    assert said[-1].event == "finished"
+    reference = weights(tmp_path / "reference")
+    drawn, killed, resumed = random.Random(6), 0, 0
+    for number in range(KILLS):
+        out = tmp_path / f"run-{number}"
+        child = Child(told, out)
+        time.sleep(drawn.uniform(0.1, 1.0) * seconds)
+        child.kill()
+        killed += child.wait() != 0
+        left = list((out / "checkpoints").glob("step-*")) if out.exists() else []
+        assert all(whole(folder) for folder in left), "a checkpoint in its place is whole"
+        said = Child(told, out).ended()
+        resumed += any(event.event == "resumed" for event in said)
+        assert said[-1].event == "finished"
+        assert whole(out / "adapter")
+        assert furthest(reference, weights(out)) <= 1e-6
+        same = ("train_loss", "loss_dev", "loss_dev_before", "steps")
+        mine, theirs = record(out).metrics, record(tmp_path / "reference").metrics
+        assert [mine[name] for name in same] == pytest.approx([theirs[name] for name in same])
+        assert not list(out.glob(".*.writing"))
+    record_property("killed", killed)
+    record_property("resumed", resumed)
+    assert killed >= KILLS // 2
+    assert resumed >= KILLS // 4
+
+
+def test_a_torn_checkpoint_is_told_removed_and_passed_over(base, turns, tmp_path):
+    told = config(base, turns)
+    assert Child(told, tmp_path / "reference").ended()[-1].event == "finished"
+    out = tmp_path / "run"
+    child = Child(told, out)
+    for event in child.events():
+        if event.event == "checkpoint" and event.step == 3:
+            child.kill()
+            break
+    child.wait()
+    newest = sorted((out / "checkpoints").glob("step-*"))[-1]
+    torn = newest / "optimizer.pt"
+    torn.write_bytes(torn.read_bytes()[:-100])
+    said = Child(told, out).ended()
+    assert [event.name for event in said if event.event == "torn"] == [newest.name]
+    assert furthest(weights(tmp_path / "reference"), weights(out)) <= 1e-6
