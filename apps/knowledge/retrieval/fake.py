@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from math import log
 from zlib import crc32
 
@@ -61,6 +62,17 @@ class FakeIndex:
         for chunk, vector in zip(chunks, vectors, strict=True):
             self._pieces[self._next] = (StoredChunk(self._next, chunk, document), vector)
             self._next += 1
+
+    async def touch(self, document: Document) -> None:
+        """Note new facts of a document whose pieces stay."""
+        if (document.tenant, document.id) in self._documents:
+            self._documents[(document.tenant, document.id)] = document
+            self._pieces = {
+                key: (replace(stored, document=document), vector)
+                if (stored.document.tenant, stored.document.id) == (document.tenant, document.id)
+                else (stored, vector)
+                for key, (stored, vector) in self._pieces.items()
+            }
 
     async def remove(self, ids: Sequence[str], *, tenant: str = DEFAULT_TENANT) -> int:
         """Take documents out; returns how many there were."""

@@ -49,8 +49,8 @@ class Calibration:
 
 # In the order of INPUTS.
 CALIBRATIONS: Mapping[str, Calibration] = {
-    "en": Calibration(-6.0, (2.0, 3.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.5)),
-    "de": Calibration(-6.0, (2.0, 3.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.5)),
+    "en": Calibration(-5.57, (1.21, 1.54, 1.97, 0.92, 0.49, 1.10, 0.59, 0.00, 2.60)),
+    "de": Calibration(-5.66, (1.88, 1.98, 1.38, 0.69, 2.01, 1.06, 0.26, 0.00, 2.66)),
 }
 
 

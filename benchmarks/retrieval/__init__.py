@@ -1,0 +1,1 @@
+"""How well documents' passages are found, and how well it is known that none answers."""
