@@ -29,6 +29,7 @@ _CLOSED_QUESTION = re.compile(
 )
 # What a third sentence must reach to be told; a second one need only be new to the caller.
 _WORTH_TELLING = {Length.SHORT: 0.0, Length.MEDIUM: 0.6, Length.LONG: 0.0}
+_WORTH_OF_DOCUMENT = 0.3
 _ALREADY_HEARD = 3.0
 _OFFERED = (Focus.COST, Focus.DOCUMENTS, Focus.DURATION, Focus.PLACE, Focus.TIME)
 
@@ -94,7 +95,10 @@ def plan_answer(prompt: Prompt) -> AnswerPlan:
 
 
 def _choose(prompt: Prompt, passage: Passage) -> list[str]:
-    """Return the passage's sentences that answer the question: the best, then the rest in order."""
+    """Return the passage's sentences that answer the question: the best, then the rest in order.
+
+    A document's sentences stay in their order, for the later ones may rest on the earlier.
+    """
     sentences = split_sentences(passage.text)
     scores = _scores(prompt, passage, sentences)
     best = max(range(len(sentences)), key=lambda i: (scores[i], -i))
@@ -103,11 +107,22 @@ def _choose(prompt: Prompt, passage: Passage) -> list[str]:
     chosen = [
         index
         for place, index in enumerate(wanted[: max_sentences(prompt.slots) - 1])
-        if scores[index] >= (0.0 if place == 0 else _WORTH_TELLING[prompt.slots.length])
+        if scores[index] >= _worth(prompt, passage, place)
     ]
+    if passage.of_document:
+        told = [sentences[i] for i in sorted((best, *chosen))]
+        return [_opening(told[0], prompt.question), *map(_without_yes, told[1:])]
     return [_opening(sentences[best], prompt.question)] + [
         _without_yes(sentences[i]) for i in sorted(chosen)
     ]
+
+
+def _worth(prompt: Prompt, passage: Passage, place: int) -> float:
+    """Return the score that a further sentence must reach to be told."""
+    if place == 0:
+        # Of a document, neighbours of the answer may be about something else.
+        return _WORTH_OF_DOCUMENT if passage.of_document else 0.0
+    return _WORTH_TELLING[prompt.slots.length]
 
 
 def _scores(prompt: Prompt, passage: Passage, sentences: Sequence[str]) -> list[float]:
@@ -127,7 +142,7 @@ def _scores(prompt: Prompt, passage: Passage, sentences: Sequence[str]) -> list[
         score = 1.5 * shared[index]
         tells = focus is not Focus.OTHER and focus in told_by(sentence, prompt.language)
         score += 1.5 * tells
-        if index == 0:
+        if index == 0 and not passage.of_document:
             # An entry's first sentence is its direct answer.
             score += 1.2 if at_heart or tells or focus is Focus.OTHER else 0.3
         if _CLOSED_QUESTION.match(prompt.question) and _YES_NO.match(sentence):
