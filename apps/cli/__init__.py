@@ -11,7 +11,9 @@ from apps.cli.consents import consents_app
 from apps.cli.demo import demo
 from apps.cli.dial import dial
 from apps.cli.doctor import doctor
+from apps.cli.kb import kb_app
 from apps.cli.link import link
+from apps.cli.llm import llm_app
 from apps.cli.models import models_app
 from apps.cli.prompt import prompt
 from apps.cli.recordings import recordings_app
@@ -42,6 +44,8 @@ app.add_typer(consents_app, name="consents")
 app.add_typer(recordings_app, name="recordings")
 app.add_typer(rl_app, name="rl")
 app.add_typer(models_app, name="models")
+app.add_typer(kb_app, name="kb")
+app.add_typer(llm_app, name="llm")
 
 
 def main() -> None:

@@ -15,6 +15,7 @@ from apps.core.errors import ConfigError
 from apps.core.secrets import MIN_LENGTH
 from apps.dispatcher.trust import is_local_name
 from apps.doors import door_max_calls, read_origins
+from apps.language_servers import settings_providers
 from apps.settings import Settings, env_name
 from apps.store.database import Database
 
@@ -44,6 +45,8 @@ def check_settings(settings: Settings) -> list[Finding]:
 
 def _engines_without_server(settings: Settings) -> Iterator[Finding]:
     for role in ("stt", "tts", "llm"):
+        if role == "llm" and settings.llm_providers:
+            continue
         engine, url = getattr(settings, f"{role}_engine"), getattr(settings, f"{role}_url")
         engine_name, url_name = env_name(f"{role}_engine"), env_name(f"{role}_url")
         if engine == "openai" and not url:
@@ -60,12 +63,36 @@ def _engines_without_server(settings: Settings) -> Iterator[Finding]:
                 f"{url_name} is set, but {engine_name}={engine} does not use it.",
                 f"Set {engine_name}=openai to use the server, or empty {url_name}.",
             )
-    if settings.llm_url and settings.llm_engine != "embedded" and not settings.llm_model:
+    alone = settings.llm_url and not settings.llm_providers
+    if alone and settings.llm_engine != "embedded" and not settings.llm_model:
         yield Finding(
             "error",
             "TOM_LLM_MODEL",
             "TOM_LLM_URL is set, but TOM_LLM_MODEL is empty: the server wants to know the model.",
             "Set it to a name that the server lists at /models.",
+        )
+
+
+def _providers(settings: Settings) -> Iterator[Finding]:
+    if not settings.llm_providers:
+        return
+    try:
+        settings_providers(settings)
+    except ConfigError as error:
+        yield Finding("error", "TOM_LLM_PROVIDERS", error.message, error.hint)
+    if settings.llm_engine == "embedded":
+        yield Finding(
+            "warning",
+            "TOM_LLM_PROVIDERS",
+            "TOM_LLM_PROVIDERS is set, but TOM_LLM_ENGINE=embedded does not use it.",
+            "Set TOM_LLM_ENGINE=auto to use the servers, or empty TOM_LLM_PROVIDERS.",
+        )
+    elif settings.llm_url:
+        yield Finding(
+            "warning",
+            "TOM_LLM_URL",
+            "TOM_LLM_URL is set, but TOM_LLM_PROVIDERS is what counts.",
+            "Empty TOM_LLM_URL, or make that server an entry of the list.",
         )
 
 
@@ -231,6 +258,7 @@ def _data_apart(settings: Settings) -> Iterator[Finding]:
 
 _CHECKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
     _engines_without_server,
+    _providers,
     _urls,
     _ports,
     _network,

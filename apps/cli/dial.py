@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import httpx
@@ -13,10 +12,8 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from apps.cli.operator import ask, running_server
 from apps.cli.parts import errors_told
-from apps.core import secrets
-from apps.core.errors import TomError
-from apps.settings import read_settings
 
 POLL_S = 0.5
 TALKED_TO = ("answered", "message_left")
@@ -73,7 +70,7 @@ def dial(
         "via": via,
         "timezone": timezone,
     }
-    with errors_told(Console(stderr=True)), _server(url) as server:
+    with errors_told(Console(stderr=True)), running_server(url) as server:
         status = _ask(server, "POST", "/v1/calls", order, key)
         show = _as_json if as_json else _printer(console)
         result = str(_follow(server, status, show)["result"])
@@ -98,43 +95,10 @@ def _follow(server: httpx.Client, status: Status, show: Callable[[Status], None]
     return status
 
 
-@contextmanager
-def _server(url: str) -> Iterator[httpx.Client]:
-    settings = read_settings()
-    token = settings.operator_token
-    if not url:  # this installation's own server knows this installation's own token
-        keys = secrets.load_or_create(settings.data_dir, settings.hash_key, token)
-        token = keys.operator_token
-    base = (url or f"http://127.0.0.1:{settings.http_port}").rstrip("/")
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
-    with httpx.Client(base_url=base, headers=headers, timeout=15.0) as client:
-        yield client
-
-
 def _ask(
     server: httpx.Client, method: str, path: str, body: Status | None = None, key: str = ""
 ) -> Status:
-    """Send one request.
-
-    Raises:
-        TomError: The server cannot be reached, or refuses.
-    """
-    headers = {"Idempotency-Key": key} if key else {}
-    try:
-        answer = server.request(method, path, json=body, headers=headers)
-        told = answer.json()
-    except (httpx.HTTPError, ValueError):
-        raise TomError(
-            f"No TOM answers at {server.base_url}.", hint="Start `tom serve`, or give --url."
-        ) from None
-    if answer.is_error:
-        error = told.get("error", {})
-        raise TomError(
-            error.get("message", f"The server answered {answer.status_code}."),
-            hint=error.get("hint", ""),
-            code=error.get("code"),
-        )
-    return dict(told)
+    return ask(server, method, path, body, {"Idempotency-Key": key} if key else None)
 
 
 def _as_json(status: Status) -> None:

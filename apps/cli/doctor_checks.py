@@ -23,6 +23,8 @@ from apps.core.secrets import FILE_NAME, load_or_create
 from apps.dispatcher.profile import load_profiles
 from apps.engines import choose, look
 from apps.knowledge.entries import load_entries
+from apps.language_servers import settings_providers
+from apps.llm.gateway.provider import Kind
 from apps.rl.variants import load_catalog
 from apps.settings import Settings, env_name
 from apps.store.database import Database
@@ -166,9 +168,17 @@ def _answers(host: str, port: int, path: str) -> bool:
 
 
 def _servers(settings: Settings) -> Iterator[Found]:
+    for provider in settings_providers(settings) if settings.llm_providers else ():
+        if provider.kind is not Kind.EMBEDDED:
+            trouble = _why_unreachable(f"{provider.root}/v1", provider.api_key)
+            if not trouble:
+                yield Found("ok", f"The language server {provider.name} answers.")
+            else:
+                told = f"The language server {provider.name} does not serve: {trouble}."
+                yield Found("fail", told, "Start it, or correct its entry: docs/gateway.md.")
     for role in ("stt", "tts", "llm"):
         url = getattr(settings, f"{role}_url")
-        if url:
+        if url and not (role == "llm" and settings.llm_providers):
             trouble = _why_unreachable(url, getattr(settings, f"{role}_api_key"))
             name = env_name(f"{role}_url")
             if not trouble:

@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from apps.cli import app
+from apps.cli.operator import running_server
 from apps.core import secrets
 from apps.core.ids import keyed_hash
 from apps.settings import load_settings
@@ -54,7 +55,7 @@ class Server:
             with httpx.Client(transport=httpx.MockTransport(self), base_url=base) as client:
                 yield client
 
-        monkeypatch.setattr(dial, "_server", served)
+        monkeypatch.setattr(dial, "running_server", served)
         monkeypatch.setattr(dial.time, "sleep", wait)
         return CliRunner().invoke(app, ["dial", *words])
 
@@ -140,12 +141,12 @@ def test_a_server_that_is_not_there_is_told():
 def test_the_server_on_this_machine_is_shown_this_installation_s_token(home, monkeypatch):
     monkeypatch.setenv("TOM_OPERATOR_TOKEN", "")
     own = secrets.load_or_create(home).operator_token
-    with dial._server("") as server:
+    with running_server("") as server:
         assert server.headers["authorization"] == f"Bearer {own}"
-    with dial._server("https://tom.example.org") as server:
+    with running_server("https://tom.example.org") as server:
         assert "authorization" not in server.headers
     monkeypatch.setenv("TOM_OPERATOR_TOKEN", "another server's own token")
-    with dial._server("https://tom.example.org") as server:
+    with running_server("https://tom.example.org") as server:
         assert server.headers["authorization"] == "Bearer another server's own token"
 
 

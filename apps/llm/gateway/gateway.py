@@ -218,8 +218,8 @@ class Gateway:
         after = self._board[name]
         if after.breaker.state is not before.breaker.state:
             _log.warning("provider_breaker", provider=name, state=after.breaker.state.value)
-        if after.up is not before.up:
-            told = _log.warning if after.up is False else _log.info
+        if after.up is not before.up and (before.up is not None or not after.up):
+            told = _log.info if after.up else _log.warning
             told("provider_health", provider=name, up=after.up, code=after.trouble)
 
     async def close(self) -> None:
