@@ -8,7 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    Awaitable,
+    Callable,
+    Collection,
+    Iterable,
+    Mapping,
+    Sequence,
+)
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -18,6 +26,7 @@ import numpy as np
 
 from apps.core.errors import ConfigError, DocumentError
 from apps.core.ids import DEFAULT_TENANT
+from apps.core.words import fold
 from apps.knowledge.documents.folder import Look, Problem, SeenFile, scan
 from apps.knowledge.documents.limits import MIB, Limits
 from apps.knowledge.documents.parsing import Parsed, Parser
@@ -73,11 +82,13 @@ class Work:
         plan: What is to be done.
         rules: Of each space.
         held: Which document holds which bytes, by space and SHA-256.
+        again: Whether all is to be read again, changed or not.
     """
 
     plan: Plan
     rules: Mapping[str, SpaceRules]
     held: Mapping[tuple[str, str], str]
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +112,7 @@ class Ingester:
         quality_floor: Documents below it are left out.
         language: Of texts whose words do not tell.
         domain: Returns the words that a space's documents should speak of, beside its own.
+        outdated: Returns documents whose vectors another embedder made, which are read again.
         tenant: Whose documents they are.
     """
 
@@ -115,12 +127,13 @@ class Ingester:
         quality_floor: float = 0.0,
         language: str = "de",
         domain: Callable[[str], frozenset[str]] = lambda _: frozenset(),
+        outdated: Callable[[], Awaitable[Collection[str]]] | None = None,
         tenant: str = DEFAULT_TENANT,
     ) -> None:
         self._index, self._embedder, self._parser = index, embedder, parser
         self._root, self._limits = root, limits
         self._floor, self._language = quality_floor, language
-        self._domain, self._tenant = domain, tenant
+        self._domain, self._outdated, self._tenant = domain, outdated, tenant
 
     async def look(self, under: str = "", *, again: bool = False) -> Work:
         """Compare the folder with the index; changes nothing.
@@ -149,10 +162,12 @@ class Ingester:
             )
         rules, looks = self._rules(looks)
         known = [d for d in indexed if not under or _is_under(d.id, under)]
+        stale = () if self._outdated is None else await self._outdated()
+        known = [replace(d, sha256="", mtime_ns=0) if d.id in stale else d for d in known]
         done = plan(known, looks, lambda space: rules[space].recipe, again=again)
         away = {d.id for d in done.gone} | {d.id for _, d in done.changed}
         held = {(d.space, d.sha256): d.id for d in indexed if d.id not in away}
-        return Work(done, rules, held)
+        return Work(done, rules, held, again)
 
     def _rules(self, looks: Sequence[Look]) -> tuple[dict[str, SpaceRules], tuple[Look, ...]]:
         """Return the spaces' rules; a space whose rules are broken is a problem as a whole."""
@@ -192,9 +207,9 @@ class Ingester:
             try:
                 held = dict(work.held)
                 for file, document in work.plan.changed:
-                    await ahead.put(await self._prepare(file, document, work.rules, held))
+                    await ahead.put(await self._prepare(file, document, work, held))
                 for file in work.plan.new:
-                    await ahead.put(await self._prepare(file, None, work.rules, held))
+                    await ahead.put(await self._prepare(file, None, work, held))
             finally:
                 await ahead.put(None)
 
@@ -211,15 +226,15 @@ class Ingester:
         self,
         file: SeenFile,
         known: Document | None,
-        rules: Mapping[str, SpaceRules],
+        work: Work,
         held: dict[tuple[str, str], str],
     ) -> _Ready:
         """Read a file as far as that is needed."""
-        own = rules[file.space]
+        own = work.rules[file.space]
         try:
             sha256 = await asyncio.to_thread(_sha256, file.path, self._limits)
             same = known is not None and (known.sha256, known.recipe) == (sha256, own.recipe)
-            if known is not None and same and known.mtime_ns != file.mtime_ns:
+            if known is not None and same and not work.again:
                 held[file.space, sha256] = file.id
                 touched = replace(known, mtime_ns=file.mtime_ns)
                 return _Ready(Outcome(file.id, Result.TOUCHED), touched)
@@ -240,7 +255,7 @@ class Ingester:
         return _Ready(outcome, self._document(file, sha256, own, parsed), parsed)
 
     def _task(self, file: SeenFile, rules: SpaceRules) -> Task:
-        domain = {word.lower() for word in rules.domain} | self._domain(file.space)
+        domain = {fold(word) for word in rules.domain} | self._domain(file.space)
         return Task(
             path=file.path,
             public=rules.public,

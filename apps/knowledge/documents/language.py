@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from apps.core.words import fold
+
 
 def _names(text: str) -> frozenset[str]:
-    return frozenset(text.split())
+    return frozenset(fold(text).split())
 
 
-# Words of one language that are no words of the other, in lower case ("die" and "was" are both).
+# Words of one language that are no words of the other, folded ("die" and "was" are both).
 _GERMAN = _names(
     """
     der das und ist ein eine einen einem einer nicht mit auf für von den dem des sich auch es sie
@@ -39,7 +41,7 @@ class LanguageTally:
     en: int = 0
 
     def add(self, words: Sequence[str]) -> None:
-        """Count words, given in lower case."""
+        """Count words, given folded."""
         self.de += sum(word in _GERMAN for word in words)
         self.en += sum(word in _ENGLISH for word in words)
 

@@ -37,8 +37,8 @@ class QualityTally:
 
         Args:
             text: As it is indexed.
-            words: Its words in lower case.
-            domain: Words of the space's domain, in lower case.
+            words: Its words, folded.
+            domain: Words of the space's domain, folded.
         """
         self.signs += sum(not sign.isspace() for sign in text)
         self.letters += sum(sign.isalpha() for sign in text)

@@ -17,6 +17,7 @@ from typing import Any, BinaryIO
 from apps.core import redaction
 from apps.core.errors import DocumentError
 from apps.core.redaction import PublicFacts
+from apps.core.words import fold
 from apps.knowledge.documents import sniff
 from apps.knowledge.documents.blocks import Block, shortened
 from apps.knowledge.documents.chunking import cut, target_chars
@@ -38,7 +39,7 @@ class Task:
         public: What may stay of what looks personal, as in ``PublicFacts.of``.
         language: ``de`` or ``en`` where that is certain; None to find out.
         fallback_language: Of a text whose words do not tell.
-        domain: Words of its space's domain, in lower case.
+        domain: Words of its space's domain, folded.
         limits: What it may take.
     """
 
@@ -194,7 +195,7 @@ class _Reading:
 
     def count(self, text: str) -> str | None:
         """Count a passage; returns its language where its words tell it."""
-        words = [word.lower() for word in _WORD.findall(text)]
+        words = _WORD.findall(fold(text))
         self._quality.add(text, words, self._domain)
         tally = LanguageTally()
         tally.add(words)
