@@ -24,10 +24,10 @@ torch.set_num_threads(1)
 CHECKPOINTS = {"checkpoint_steps": 1, "keep_checkpoints": 2}
 
 
-def config(base: Path, data: Path, **parts: dict[str, Any]) -> TrainingConfig:
+def config(folder: Path, data: Path, **parts: dict[str, Any]) -> TrainingConfig:
     """Return a small training: some eight steps, a checkpoint after each."""
     told = {
-        "base": {"model": str(base)},
+        "base": {"model": str(folder)},
         "adapter": {"rank": 4, "alpha": 8, "dropout": 0.1},
         "data": {"train": str(data), "max_length": 96},
         "training": {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sys
 import time
 from pathlib import Path
 
@@ -33,9 +34,7 @@ def furthest(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> fl
 
 
 @pytest.mark.timeout(600)
-def test_killed_at_twenty_random_moments_it_ends_with_the_same_adapter(
-    base, turns, tmp_path, record_property
-):
+def test_killed_at_twenty_random_moments_it_ends_with_the_same_adapter(base, turns, tmp_path):
     told = config(base, turns)
     began = time.monotonic()
     said = Child(told, tmp_path / "reference").ended()
@@ -60,8 +59,7 @@ def test_killed_at_twenty_random_moments_it_ends_with_the_same_adapter(
         mine, theirs = record(out).metrics, record(tmp_path / "reference").metrics
         assert [mine[name] for name in same] == pytest.approx([theirs[name] for name in same])
         assert not list(out.glob(".*.writing"))
-    record_property("killed", killed)
-    record_property("resumed", resumed)
+    sys.stdout.write(f"{killed} of {KILLS} killed in their work, {resumed} went on\n")
     assert killed >= KILLS // 2
     assert resumed >= KILLS // 4
 

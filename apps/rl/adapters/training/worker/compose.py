@@ -65,7 +65,7 @@ def compose(
     """
     for note in plan.notes:
         tell(Note(text=note))
-    base = _base(parents[0].record, tell)
+    base = base_of(parents[0].record, tell)
     model = _joined(base.model, plan, parents)
     cosines, error = _arithmetic(model, plan, len(parents))
     sets = {p.name: _examples(p, base, held_out.get(p.name), tell) for p in parents}
@@ -88,7 +88,12 @@ def compose(
     tell(found)
 
 
-def _base(record: TrainedAdapter, tell: Tell) -> Base:
+def base_of(record: TrainedAdapter, tell: Tell) -> Base:
+    """Load the base that an adapter was trained on.
+
+    Raises:
+        TomError: It cannot be loaded, or is not what it was.
+    """
     config = TrainingConfig(
         base=_base_config(record),
         data=DataConfig(train=Path(record.dataset_ref or "none")),
@@ -97,9 +102,10 @@ def _base(record: TrainedAdapter, tell: Tell) -> Base:
     base = load_base(config, tell)
     if base.model_hash != record.base_model_hash:
         raise ConfigError(
-            f"{record.base_model} is not the base that the adapters were trained on.",
+            f"{record.base_model} is not the base that the adapter was trained on.",
             code="other_base",
-            hint="Its files have changed since: give the folder as it was.",
+            hint="Give the base's folder as it was; what learned over another adapter must be "
+            "joined with it first (a sequential composite).",
         )
     return base
 

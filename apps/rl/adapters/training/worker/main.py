@@ -6,12 +6,18 @@ import argparse
 import traceback
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 
 import datasets
 
-from apps.core.errors import TomError
+from apps.core.errors import ConfigError, TomError
+from apps.rl.adapters.training.composites import plan_composite, read_parent
+from apps.rl.adapters.training.config import BaseConfig
 from apps.rl.adapters.training.events import Failed
 from apps.rl.adapters.training.profiles import parse_override, read_config
+from apps.rl.adapters.training.worker.compose import compose
+from apps.rl.adapters.training.worker.evaluate import evaluate
+from apps.rl.adapters.training.worker.export import export_adapter, export_merged
 from apps.rl.adapters.training.worker.run import train
 from apps.rl.adapters.training.worker.telling import Teller
 
@@ -50,4 +56,58 @@ def _run(arguments: argparse.Namespace, teller: Teller) -> int:
     return train(config, arguments.out, teller, fresh=arguments.fresh)
 
 
-_COMMANDS: dict[str, Callable[[argparse.Namespace, Teller], int]] = {"run": _run}
+def _compose(arguments: argparse.Namespace, teller: Teller) -> int:
+    named = [_named(word) for word in arguments.parents]
+    parents = [read_parent(folder, name) for name, folder in named]
+    plan = plan_composite(
+        arguments.kind,
+        parents,
+        weights=_numbers(arguments.weights),
+        combination=arguments.combination,
+        max_rank=arguments.max_rank,
+    )
+    held_out = dict(map(_named, arguments.held_out))
+    compose(plan, parents, arguments.out, teller.tell, held_out)
+    return 0
+
+
+def _evaluate(arguments: argparse.Namespace, teller: Teller) -> int:
+    evaluate(
+        BaseConfig(model=arguments.base, chat_template=arguments.chat_template),
+        arguments.adapter,
+        arguments.data,
+        teller.tell,
+        max_length=arguments.max_length,
+        batch=arguments.batch,
+    )
+    return 0
+
+
+def _export(arguments: argparse.Namespace, teller: Teller) -> int:
+    told = (arguments.adapter, arguments.out)
+    if arguments.merged:
+        export_merged(*told, arguments.name, teller.tell)
+    else:
+        export_adapter(*told, arguments.ollama_base, arguments.name, teller.tell)
+    return 0
+
+
+def _named(word: str) -> tuple[str, Path]:
+    """Return name and path of ``NAME=PATH``; the name may be missing."""
+    name, sign, path = word.partition("=")
+    return (name, Path(path)) if sign else ("", Path(word))
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(word) for word in text.split(",") if word.strip())
+    except ValueError:
+        raise ConfigError(f"{text} are no weights.", hint="Write them as 0.7,0.3.") from None
+
+
+_COMMANDS: dict[str, Callable[[argparse.Namespace, Teller], int]] = {
+    "run": _run,
+    "compose": _compose,
+    "evaluate": _evaluate,
+    "export": _export,
+}
