@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from contextlib import AsyncExitStack
 
+from apps.core.errors import ConfigError
 from apps.core.resources import resource
 from apps.knowledge.index.base import Embedder, PassageIndex
+from apps.knowledge.index.endpoint import EndpointEmbedder
 from apps.knowledge.index.hashing import HashingEmbedder
 from apps.knowledge.index.opening import open_index
 from apps.knowledge.retrieval.documents import DocumentSearch
@@ -28,6 +30,29 @@ def open_entries(settings: Settings, stack: AsyncExitStack) -> Retriever:
     return entries
 
 
+def embedder_of(settings: Settings, stack: AsyncExitStack) -> Embedder:
+    """Return what makes vectors: the server of embeddings where one is set, or none's weights.
+
+    Raises:
+        ConfigError: A server is set without its model.
+    """
+    if not settings.embeddings_url:
+        return HashingEmbedder()
+    if not settings.embeddings_model:
+        raise ConfigError(
+            "TOM_EMBEDDINGS_URL is set without TOM_EMBEDDINGS_MODEL.",
+            hint="Name the model as that server does, and set TOM_EMBEDDINGS_DIMENSIONS to it.",
+        )
+    embedder = EndpointEmbedder(
+        settings.embeddings_url,
+        model=settings.embeddings_model,
+        dimensions=settings.embeddings_dimensions,
+        api_key=settings.embeddings_api_key,
+    )
+    stack.push_async_callback(embedder.aclose)
+    return embedder
+
+
 async def open_documents(
     settings: Settings, stack: AsyncExitStack
 ) -> tuple[PassageIndex, Embedder]:
@@ -37,7 +62,7 @@ async def open_documents(
         ConfigError: The store's URL is none.
         StoreError: It cannot be opened.
     """
-    embedder = HashingEmbedder()
+    embedder = embedder_of(settings, stack)
     index = open_index(settings.knowledge_store, embedder)
     stack.push_async_callback(index.aclose)
     await index.load()

@@ -60,3 +60,15 @@ class KnowledgeSettings(SettingsGroup):
         description="With embeddings that know meanings: the cosine from which on a passage covers"
         " a question whatever its words are; 0 leaves it to the words. docs/retrieval.md",
     )
+    embeddings_url: str = Field(
+        "",
+        description="Base URL of an OpenAI-compatible server of embeddings; documents are found by"
+        " vectors without weights when unset. docs/index-stores.md",
+    )
+    embeddings_model: str = Field("", description="The model's name at that server.")
+    embeddings_api_key: str = Field(
+        "", description="That server's key, if it wants one.", json_schema_extra={"secret": True}
+    )
+    embeddings_dimensions: int = Field(
+        768, ge=2, le=4000, description="How many numbers a vector of that model has."
+    )

@@ -35,11 +35,11 @@ _BEGINNINGS = ("re", "un", "pre", "over", "sub", "inter", "non", "co", "under", 
 
 @dataclass(frozen=True)
 class Language:
-    """A language's words, the commonest first, and how likely each is."""
+    """A language's words, the commonest first, and how likely one up to each is drawn."""
 
     name: str
     words: tuple[str, ...]
-    shares: np.ndarray[tuple[int], np.dtype[np.float64]] = field(repr=False)
+    upto: np.ndarray[tuple[int], np.dtype[np.float64]] = field(repr=False)
 
     @classmethod
     def of(cls, name: str, seed: int) -> Language:
@@ -52,7 +52,7 @@ class Language:
         while len(found) < _VOCABULARY:
             found[_new_word(name, known, rng)] = None
         shares = (np.arange(len(found)) + _SHIFT) ** -_EXPONENT
-        return cls(name, tuple(found), shares / shares.sum())
+        return cls(name, tuple(found), np.cumsum(shares / shares.sum()))
 
 
 def documents(passages: int, seed: int = 20261122) -> Iterator[tuple[Document, list[Chunk]]]:
@@ -68,7 +68,7 @@ def documents(passages: int, seed: int = 20261122) -> Iterator[tuple[Document, l
 def questions(
     found: Sequence[tuple[Document, list[Chunk]]], count: int, seed: int
 ) -> list[tuple[str, Document]]:
-    """Return questions, each of a few words of one passage and a few that every text has."""
+    """Return questions, each of some neighbouring words of one passage, common ones and rare."""
     rng = np.random.default_rng([seed, 11])
     asked = []
     for _ in range(count):
@@ -101,14 +101,12 @@ def _passage(
     rng: np.random.Generator,
 ) -> str:  # fmt: skip
     length = int(rng.integers(35, 90))
-    drawn = rng.choice(len(language.words), length, p=language.shares)
+    drawn = np.searchsorted(language.upto[:-1], rng.random(length))
     own = rng.random(length) < _SUBJECT_SHARE
     drawn[own] = rng.choice(subject, int(own.sum()))
     found = [language.words[i] for i in drawn]
     cuts = [*range(0, length, 11), length]
-    sentences = [
-        " ".join(found[a:b]).capitalize() + "." for a, b in zip(cuts, cuts[1:], strict=False)
-    ]
+    sentences = [" ".join(found[a:b]).capitalize() + "." for a, b in pairwise(cuts)]
     return " ".join(sentences)
 
 
