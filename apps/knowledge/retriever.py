@@ -90,10 +90,14 @@ class Retriever:
         """Return a profile's entries in one language."""
         return tuple(self._all[p] for p in self._positions.get((profile, language), ()))
 
+    def entry(self, profile: str, language: str, entry_id: str) -> Entry | None:
+        """Return an entry by its id, or None when there is no such entry."""
+        return next((e for e in self.entries(profile, language) if e.id == entry_id), None)
+
     def question(self, profile: str, language: str, entry_id: str) -> str | None:
         """Return an entry's canonical question, or None when there is no such entry."""
-        entries = self.entries(profile, language)
-        return next((entry.question for entry in entries if entry.id == entry_id), None)
+        entry = self.entry(profile, language, entry_id)
+        return None if entry is None else entry.question
 
     def corpus(self, profile: str, language: str) -> Corpus:
         """Return a profile's texts in one language."""

@@ -7,11 +7,13 @@ from collections.abc import Callable, Mapping
 from time import perf_counter
 from typing import Protocol
 
-from apps.core.passages import ENTRIES_ALONE, Passage, Within
+from apps.core.passages import COVERED_SCORE, ENTRIES_ALONE, Passage, Within
 from apps.knowledge.index.base import Scope
+from apps.knowledge.retrieval.closeness import asked, passage_terms
 from apps.knowledge.retrieval.documents import DocumentSearch
 from apps.knowledge.retrieval.found import FoundDocuments, Outcome, Retrieved
-from apps.knowledge.retrieval.merge import merge
+from apps.knowledge.retrieval.merge import gives_way, merge
+from apps.knowledge.retrieval.second_stage import terms_of
 from apps.knowledge.retriever import Retriever
 
 
@@ -87,7 +89,13 @@ class KnowledgeBase:
         finally:
             others.cancel()
         found = Retrieved(
-            merge(entries, insights, [ranked.passage() for ranked in documents.ranked], k),
+            merge(
+                entries,
+                insights,
+                [ranked.passage() for ranked in documents.ranked],
+                k,
+                yields=self._yields(query, language, profile, entries, documents),
+            ),
             entries,
             insights,
             documents,
@@ -108,6 +116,27 @@ class KnowledgeBase:
         if self._documents is None or not scope.spaces:
             return insights, FoundDocuments(Outcome.NONE)
         return insights, await self._documents.find(query, scope, near=near)
+
+    def _yields(
+        self,
+        query: str,
+        language: str,
+        profile: str,
+        entries: tuple[Passage, ...],
+        documents: FoundDocuments,
+    ) -> bool:
+        """Tell whether the best entry covers the question, and yet a document has more of it."""
+        best = documents.ranked[0] if documents.ranked else None
+        if best is None or best.score < COVERED_SCORE:
+            return False
+        if not entries or entries[0].score < COVERED_SCORE:
+            return False
+        entry = self._entries.entry(profile, language, entries[0].entry_id)
+        if entry is None:
+            return False
+        text = "\n".join((*entry.variants, *entry.sentences))
+        terms = passage_terms(text, (entry.question,), entry.topic, language)
+        return gives_way(asked(query, language), terms, terms_of(best.stored, language))
 
     def vocabulary(self, profile: str, language: str, limit: int = 50) -> tuple[str, ...]:
         """Return the profile's most telling words, most telling first, as bias words."""
