@@ -1,4 +1,4 @@
-"""A real vLLM server on this machine's processor, watched from outside."""
+"""A real vLLM server, started as in production but on the processor, and watched from outside."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 import signal
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -18,25 +19,23 @@ import httpx
 START_S = 400.0
 STOP_S = 20.0
 MODEL = "tiny"
-FLAGS = (
-    "--served-model-name", MODEL,
-    "--host", "127.0.0.1",
-    "--dtype", "float32",
-    "--enforce-eager",
-    "--max-model-len", "2048",
-    "--max-num-seqs", "8",
-    "--enable-prefix-caching",
-    "--enable-lora", "--max-lora-rank", "16", "--max-loras", "2", "--max-cpu-loras", "4",
-)  # fmt: skip
+START = Path(__file__).parents[2] / "deploy" / "vllm" / "start.sh"
 ENVIRONMENT = {
+    "SERVE_NAME": MODEL,
+    "SERVE_MAX_LORAS": "2",
+    "SERVE_MAX_CPU_LORAS": "4",
+    "SERVE_MAX_LORA_RANK": "16",
+    "SERVE_MAX_MODEL_LEN": "2048",
+    "SERVE_MAX_NUM_SEQS": "8",
+    "SERVE_MAX_QUEUED": "12",
+    "SERVE_EXTRA": "--dtype float32 --enforce-eager",
     "VLLM_CPU_KVCACHE_SPACE": "1",
-    "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "True",
-    "VLLM_NO_USAGE_STATS": "1",
-    "DO_NOT_TRACK": "1",
-    "HF_HUB_OFFLINE": "1",
-    # One thread computes: two would spin for each other on a machine that does something else too.
+    # One thread computes, on whichever core is free: two would spin for each other where others
+    # compute, too.
     "OMP_NUM_THREADS": "1",
+    "VLLM_CPU_OMP_THREADS_BIND": "nobind",
 }
+"""What differs from production: a processor instead of a GPU, and less of everything."""
 
 
 @dataclass
@@ -78,23 +77,46 @@ class Vllm:
         """The processes that compute, below the API server."""
         return [pid for pid in descendants(self.process.pid) if _name(pid).startswith("VLLM")]
 
+    def _signal(self, which: signal.Signals) -> None:
+        for pid in self.engine():
+            with suppress(ProcessLookupError):
+                os.kill(pid, which)
+
     def pause(self) -> None:
         """Stop the engine where it stands: requests are taken, and no token comes."""
-        for pid in self.engine():
-            os.kill(pid, signal.SIGSTOP)
+        self._signal(signal.SIGSTOP)
 
     def go_on(self) -> None:
         """Let it go on."""
-        for pid in self.engine():
-            os.kill(pid, signal.SIGCONT)
+        self._signal(signal.SIGCONT)
+
+    @contextmanager
+    def slowed(self, share: float = 0.2) -> Iterator[None]:
+        """Let the engine compute for a share of the time, as on a machine that is too small."""
+        over = threading.Event()
+
+        def throttle() -> None:
+            while not over.is_set() and self.alive:
+                self.pause()
+                over.wait(0.05 * (1 - share))
+                self.go_on()
+                over.wait(0.05 * share)
+
+        thread = threading.Thread(target=throttle)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
 
     def kill(self) -> None:
         """Kill every process of it without any warning."""
-        for pid in (self.process.pid, *descendants(self.process.pid)):
-            try:
+        below = descendants(self.process.pid)
+        self.process.kill()
+        for pid in below:
+            with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
         self.process.wait(STOP_S)
 
     def stop(self) -> None:
@@ -138,15 +160,17 @@ def start(python: Path, model: Path, log: Path) -> Vllm:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
-    command = [str(python), "-m", "vllm.entrypoints.openai.api_server", "--model", str(model)]
     began = time.monotonic()
+    asked = {"SERVE_PYTHON": str(python), "SERVE_MODEL": str(model), "SERVE_PORT": str(port)}
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [*command, "--port", str(port), *FLAGS],
-            env={**os.environ, **ENVIRONMENT},
-            stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+            [START],
+            env={**os.environ, **ENVIRONMENT, **asked},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
             cwd=log.parent,
-        )  # fmt: skip
+        )
     server = Vllm(process, f"http://127.0.0.1:{port}", log)
     try:
         while not _healthy(server.url):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 
 import pytest
@@ -13,10 +13,11 @@ from apps.core.errors import EngineError, EngineUnavailable
 from apps.knowledge.retriever import Retriever
 from apps.llm.openai import OpenAiGenerator
 from apps.llm.prompt import Prompt
+from tests.vllm.prompts import becomes
 from tests.vllm.serving import MODEL, Vllm
 from tests.vllm.turns import LONG, ask
 
-QUESTION = "what documents do i need to register a used car"
+QUESTION = "what do i need to register a new car"
 
 
 @pytest.fixture
@@ -33,15 +34,6 @@ async def client(
         yield generator
     finally:
         await generator.close()
-
-
-async def becomes(condition: Callable[[], bool], seconds: float = 5.0) -> float:
-    """Wait until something is so; returns how long it took."""
-    began = time.monotonic()
-    while not await asyncio.to_thread(condition):
-        assert time.monotonic() - began < seconds, "it did not come"
-        await asyncio.sleep(0.02)
-    return time.monotonic() - began
 
 
 async def test_an_answer_arrives_in_pieces_while_it_is_made(
