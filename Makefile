@@ -8,12 +8,13 @@ DOORS_VENV ?= .venv-doors
 PIPECAT_VENV := .venv-pipecat
 RL_VENV := .venv-rl
 VLLM_VENV ?= .venv-vllm
+TRAIN_VENV ?= .venv-train
 BIN := $(VENV)/bin
 # A file's tests share servers and models, so one worker runs them; the longest files come first.
 PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: bench-grounding bench-spoken-loop bench-kb bench-trainer bench-guard coverage bench-rl bench-store bench-doors bench-network bench-latency bench-calls bench-recognition bench-pipecat bench-turns bench-interruptions help install install-test demo run test test-doors fuzz-doors test-page test-piper test-postgres test-vllm lint types arrows check docs clean
+.PHONY: bench-grounding bench-spoken-loop bench-kb bench-trainer bench-guard coverage bench-rl bench-store bench-doors bench-network bench-latency bench-calls bench-recognition bench-pipecat bench-turns bench-interruptions help install install-test demo run test test-doors fuzz-doors test-page test-piper test-postgres test-vllm test-train lint types arrows check docs clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -96,6 +97,15 @@ $(VLLM_VENV)/.server: tests/vllm/requirements.txt | $(BIN)/python
 	$(VLLM_VENV)/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
 	$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
 	  > $$($(VLLM_VENV)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/tom.pth
+	@touch $@
+
+test-train: $(TRAIN_VENV)/.trainer ## Adapters trained for real on a tiny model, killed and taken up again (1.5 GB; 8 minutes)
+	$(TRAIN_VENV)/bin/python -m pytest tests/train
+
+$(TRAIN_VENV)/.trainer: pyproject.toml constraints.txt tests/train/requirements.txt
+	$(PYTHON) -m venv $(TRAIN_VENV)
+	$(TRAIN_VENV)/bin/python -m pip install --quiet --editable '.[test,train]' \
+	  --requirement tests/train/requirements.txt --constraint constraints.txt
 	@touch $@
 
 fuzz-doors: $(VENV)/.test ## 100,000 damaged messages of every protocol, with a call beside them
@@ -183,4 +193,4 @@ docs: $(VENV)/.test ## Write what the docs take from the code
 	$(BIN)/python deploy/grafana/generate.py
 
 clean: ## Remove the environment and caches (never data/)
-	rm -rf $(VENV) $(PIPER_VENV) $(POSTGRES_VENV) $(PAGE_VENV) $(DOORS_VENV) $(PIPECAT_VENV) $(RL_VENV) $(VLLM_VENV) .mypy_cache .ruff_cache .pytest_cache .coverage*
+	rm -rf $(VENV) $(PIPER_VENV) $(POSTGRES_VENV) $(PAGE_VENV) $(DOORS_VENV) $(PIPECAT_VENV) $(RL_VENV) $(TRAIN_VENV) $(VLLM_VENV) .mypy_cache .ruff_cache .pytest_cache .coverage*

@@ -74,8 +74,32 @@ class Child:
         return self.status
 
 
+def command(*words: object) -> dict[str, TrainingEvent]:
+    """Run a command of the training process; returns what it said, the last of each kind."""
+    here, there = os.pipe()
+
+    def work() -> None:
+        from apps.rl.adapters.training.arguments import parse
+        from apps.rl.adapters.training.worker import main
+
+        os.close(here)
+        os.dup2(there, 1)
+        main.main(parse([str(word) for word in words]))
+
+    with os.fdopen(here, "rb") as lines:
+        pid = _forked(work)
+        os.close(there)
+        said = [read_event(line) for line in lines]
+    os.waitpid(pid, 0)
+    return {event.event: event for event in said}
+
+
 def in_child(work: Callable[[], Any]) -> int:
     """Do something in a forked child; returns its exit status."""
+    return os.waitstatus_to_exitcode(os.waitpid(_forked(work), 0)[1])
+
+
+def _forked(work: Callable[[], Any]) -> int:
     pid = os.fork()
     if pid == 0:
         warnings.simplefilter("ignore")
@@ -84,8 +108,9 @@ def in_child(work: Callable[[], Any]) -> int:
         except BaseException:
             traceback.print_exc()
             os._exit(1)
+        sys.stdout.flush()
         os._exit(0)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    return pid
 
 
 def _train(told: TrainingConfig, out: Path, pipe: int, options: dict[str, Any]) -> int:
