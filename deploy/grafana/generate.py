@@ -117,6 +117,8 @@ def calls() -> list[Panel]:
     ended = "sum by (reason) (increase(tom_calls_total[$__rate_interval]))"
     refused = "sum by (reason) (increase(tom_calls_refused_total[$__rate_interval]))"
     asked = "sum(increase(tom_questions_total[$__range]))"
+    retrieved = "sum by (outcome) (increase(tom_retrievals_total[$__rate_interval]))"
+    unlogged = "sum(increase(tom_retrieval_log_lost_total[$__rate_interval]))"
     dialled = "sum by (outcome) (increase(tom_outgoing_attempts_total[$__rate_interval]))"
     missed = 'sum(increase(tom_questions_total{covered="no"}[$__range]))'
     return [
@@ -140,6 +142,17 @@ def calls() -> list[Panel]:
         ),
         lines("Calls by end", "Why calls ended.", [Query(ended, "{{reason}}")], stacked=True),
         lines("Calls refused", "Why calls were not taken.", [Query(refused, "{{reason}}")]),
+        lines(
+            "Retrievals",
+            "How much of the search in documents came in time, and rows that its log lacks.",
+            [Query(retrieved, "{{outcome}}"), Query(unlogged, "not logged")],
+        ),
+        lines(
+            "Time of a retrieval",
+            "All its stages together.",
+            quantiles("tom_retrieval_seconds", '{stage="total"}'),
+            "s",
+        ),
         lines(
             "Outgoing calls",
             "What became of each attempt, refused ones included.",
@@ -353,6 +366,49 @@ def machinery() -> list[Panel]:
     ]
 
 
+def language_servers() -> list[Panel]:
+    """Return the panels about the language servers."""
+    requests = "sum by (provider, outcome) (increase(tom_llm_requests_total[$__rate_interval]))"
+    rate = "sum by (le, provider) (rate(tom_llm_first_token_seconds_bucket[$__rate_interval]))"
+    tokens = "sum by (provider, direction) (increase(tom_llm_tokens_total[$__rate_interval]))"
+    missing = "sum by (provider) (increase(tom_llm_adapter_missing_total[$__rate_interval]))"
+    refusing = 'max by (provider) (tom_llm_breaker_state{state!="closed"})'
+    return [
+        lines(
+            "Requests to language servers",
+            "By provider and what became of them.",
+            [Query(requests, "{{provider}}: {{outcome}}")],
+            stacked=True,
+        ),
+        lines(
+            "First token",
+            "Time until a provider's first text, 95th percentile.",
+            [Query(f"histogram_quantile(0.95, {rate})", "{{provider}}")],
+            "s",
+        ),
+        lines(
+            "Tokens",
+            "Read and written, estimates among them.",
+            [Query(tokens, "{{provider}}: {{direction}}")],
+            stacked=True,
+        ),
+        lines(
+            "Cost",
+            "In the currency of TOM_LLM_CURRENCY, by the hour.",
+            [Query("sum by (provider) (increase(tom_llm_cost_total[1h]))", "{{provider}}")],
+        ),
+        lines(
+            "Providers that are left alone",
+            "1 while a circuit breaker is not closed, or probes say that the server is down.",
+            [
+                Query(refusing, "{{provider}}: breaker"),
+                Query("1 - min by (provider) (tom_llm_provider_up)", "{{provider}}: down"),
+                Query(missing, "{{provider}}: adapters missing"),
+            ],
+        ),
+    ]
+
+
 def dashboard() -> str:
     """Return the dashboard as the JSON that is committed."""
     builder = (
@@ -372,6 +428,7 @@ def dashboard() -> str:
         "Latency": latency,
         "Learning": learning,
         "Adapters": adapters,
+        "Language servers": language_servers,
         "Machinery": machinery,
     }
     panel_id = 0
