@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, exists, func, select
 
 from apps.core.clock import utc_hour, utc_now
 from apps.core.ids import DEFAULT_TENANT
 from apps.store.dialect import insert_new
-from apps.store.tables import adapter_events, adapters, calls, decisions
+from apps.store.tables import adapter_events, adapters, calls, decisions, feedback_events
 
 _LAST = select(func.coalesce(func.max(adapter_events.c.seq), 0))
 
@@ -150,19 +150,20 @@ def last_adapter_event(conn: Connection) -> int:
 def open_calls_with(conn: Connection, served: str, since: datetime) -> int:
     """Return how many calls are under way with an adapter, in any process.
 
+    A call counts from the moment on at which its choice is stored.
+
     Args:
         conn: Reads.
         served: The adapter's served name.
         since: Calls that began before have ended, whether or not anybody could say so.
     """
+    ended = exists().where(
+        calls.c.call_ref == decisions.c.call_ref, calls.c.ended_hour.is_not(None)
+    )
+    told = exists().where(feedback_events.c.call_ref == decisions.c.call_ref)
     found = conn.execute(
         select(func.count())
         .select_from(decisions)
-        .join(calls, calls.c.call_ref == decisions.c.call_ref)
-        .where(
-            decisions.c.adapter == served,
-            calls.c.ended_hour.is_(None),
-            calls.c.started_hour >= since,
-        )
+        .where(decisions.c.adapter == served, decisions.c.at_hour >= since, ~ended, ~told)
     )
     return int(found.scalar_one())

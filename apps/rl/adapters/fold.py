@@ -86,7 +86,7 @@ def _one(
         if event.number != number or not signer.holds(said_by(event), event.signature):
             raise _Damaged(f"Its event {number} is missing, was not signed here, or was changed.")
         try:
-            after = step(rollout, Happening(What(event.action), event.why, event.actor))
+            after = step(rollout, _happening(event))
         except (ValueError, IllegalEvent):
             raise _Damaged(
                 f"Its event {number}, {event.action!r}, is not known to this version."
@@ -113,6 +113,17 @@ def _one(
     if metrics:
         record = record.model_copy(update={"metrics": {**record.metrics, **metrics}})
     return record, rollout
+
+
+def _happening(event: AdapterEventRow) -> Happening:
+    seq, like = event.data.get("seq", 0), event.data.get("like", "")
+    return Happening(
+        What(event.action),
+        event.why,
+        event.actor,
+        seq if isinstance(seq, int) else 0,
+        str(like),
+    )
 
 
 def _hour(moment: datetime | None) -> str:

@@ -26,6 +26,7 @@ from apps.rl.adapters.record import (
 )
 from apps.rl.adapters.registry_file import document, locked, read_file, write_file
 from apps.rl.adapters.rollout.machine import Happening, What, step
+from apps.rl.adapters.rollout.pairs import consequences
 from apps.rl.adapters.signing import Signer
 from apps.store.adapters import (
     AdapterEventRow,
@@ -36,7 +37,7 @@ from apps.store.adapters import (
     load_adapters,
 )
 from apps.store.database import Database
-from apps.store.feedback import store_id
+from apps.store.feedback import last_feedback_seq, store_id
 
 log = structlog.get_logger(__name__)
 
@@ -190,19 +191,39 @@ class AdapterRegistry:
         *,
         number: int | None = None,
     ) -> bool:
-        """Store what happened inside a write transaction, as ``happened`` does; writes no file."""
+        """Store what happened, and what follows for other adapters, inside a write transaction.
+
+        As ``happened`` does, but it writes no file.
+        """
         known = self.read(conn)
         name = _found(known, name).id
-        before = known.rollouts[name]
-        after = step(before, happening)
+        if not self._append(conn, known, name, happening, data or {}, number):
+            return False
+        for other, then in consequences(known, name, happening):
+            self._append(conn, known, other, then, {}, None)
+        return True
+
+    def _append(
+        self,
+        conn: Connection,
+        known: Registered,
+        name: str,
+        happening: Happening,
+        data: Mapping[str, object],
+        number: int | None,
+    ) -> bool:
+        after = step(known.rollouts[name], happening)
         if number is not None and after.number != number:
             return False
+        told: dict[str, object] = {"seq": happening.seq or last_feedback_seq(conn)}
+        if happening.like:
+            told["like"] = happening.like
         event = AdapterEventRow(
             name,
             after.number,
             happening.what.value,
             happening.why,
-            dict(data or {}),
+            {**told, **data},
             happening.actor,
         )
         signed = AdapterEventRow(

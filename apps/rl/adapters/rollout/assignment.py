@@ -61,12 +61,14 @@ class Assignments:
         routes: By domain.
         heard: Adapters that new calls may have, with their domains.
         tried: The same for those that answer unheard, in the shadow.
+        coming: The same for those that are on their way there.
         ready: Adapters that are loaded and have passed their smoke test.
     """
 
     routes: Mapping[str, Route] = field(default_factory=dict)
     heard: Mapping[str, Collection[str]] = field(default_factory=dict)
     tried: Mapping[str, Collection[str]] = field(default_factory=dict)
+    coming: Mapping[str, Collection[str]] = field(default_factory=dict)
     ready: frozenset[str] = frozenset()
 
     def barred(
@@ -122,11 +124,12 @@ class Assignments:
         return Given(adapter, route.active, chance)
 
     def wanted(self, profile: object) -> frozenset[str]:
-        """Return every adapter that a call of this profile might have got, were it loaded."""
+        """Return every adapter that is there for calls of this profile, or would be once loaded."""
         named = self.routes.get(profile) if isinstance(profile, str) else None
         route = named or self.routes.get(ANY_DOMAIN)
         routed = {route.active, route.control} - {None} if route else set()
-        arms = {name for name, domains in self.heard.items() if _is_for(domains, profile)}
+        others = {**self.heard, **self.tried, **self.coming}
+        arms = {name for name, domains in others.items() if _is_for(domains, profile)}
         return frozenset(name for name in (*routed, *arms) if name is not None)
 
 
@@ -154,15 +157,18 @@ def assignments_of(known: Registered, ready: Collection[str], control_share: flo
                 if domain in known.records[other].domain
             ]
             routes[domain] = Route(record.served, before[-1] if before else None, control_share)
-    heard = {
-        known.records[name].served: known.records[name].domain
-        for name in by_state.get(AdapterState.CANARY, ())
-    }
-    tried = {
-        known.records[name].served: known.records[name].domain
-        for name in by_state.get(AdapterState.SHADOW, ())
-    }
-    return Assignments(routes, heard, tried, frozenset(ready))
+
+    def domains(*states: AdapterState) -> dict[str, Collection[str]]:
+        found = (known.records[name] for state in states for name in by_state.get(state, ()))
+        return {record.served: record.domain for record in found}
+
+    return Assignments(
+        routes,
+        heard=domains(AdapterState.CANARY),
+        tried=domains(AdapterState.SHADOW),
+        coming=domains(AdapterState.LOADING, AdapterState.SMOKE),
+        ready=frozenset(ready),
+    )
 
 
 def _is_for(domains: Collection[str], profile: object) -> bool:

@@ -96,11 +96,15 @@ class Happening:
         what: What happened.
         why: A sentence.
         actor: ``rollout`` for what the driver found, ``operator``, or ``training``.
+        seq: The last feedback event by then: what comes after it tells of the new state.
+        like: Of a promotion: the variant whose slots the adapter's arm has; empty for the base's.
     """
 
     what: What
     why: str = ""
     actor: str = "rollout"
+    seq: int = 0
+    like: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,13 +115,20 @@ class Rollout:
         state: Its state.
         number: How many happenings there were.
         ends: While it drains and unloads: the state that it ends in.
-        why: The last happening's sentence.
+        why: The last happening's sentence; of what leaves, why it does.
+        epoch: The number of the happening that began this roll-out; what is done once in a
+            roll-out carries it.
+        since: The last feedback event before it came into this state, or was confirmed in it.
+        like: The variant whose slots its arm has; empty for the base variant's.
     """
 
     state: S = S.TRAINED
     number: int = 0
     ends: S | None = None
     why: str = ""
+    epoch: int = 0
+    since: int = 0
+    like: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +239,20 @@ def step(rollout: Rollout, happening: Happening) -> Rollout:
         ends = rollout.ends
     if rollout.state is S.UNLOADING and rollout.ends is not None:
         to = rollout.ends
-    return Rollout(to, rollout.number + 1, ends, happening.why)
+    begins = happening.what is What.PROMOTED
+    number = rollout.number + 1
+    # Once it is confirmed it is held against the base model, no longer against the one before.
+    leaves = rollout.state in (S.DRAINING, S.UNLOADING)
+    renews = to is not rollout.state or happening.what is What.CONFIRMED
+    return Rollout(
+        to,
+        number,
+        ends,
+        rollout.why if leaves else happening.why,
+        number if begins else rollout.epoch,
+        happening.seq if renews else rollout.since,
+        happening.like if begins else rollout.like,
+    )
 
 
 def due(rollout: Rollout) -> tuple[Effect, ...]:
