@@ -43,7 +43,7 @@ from apps.rl.guard.review import ACTS
 from apps.rl.policy_bandit import PolicyBandit
 from apps.rl.selector import PolicySelector
 from apps.running_engines import RunningEngines, start_engines
-from apps.running_knowledge import open_entries, open_knowledge
+from apps.running_knowledge import log_retrievals, open_entries, open_knowledge
 from apps.settings import Settings
 from apps.store.calls import CallOrigin
 from apps.store.database import Database, open_database
@@ -102,7 +102,8 @@ async def run_tom(settings: Settings) -> AsyncGenerator[Tom, None]:
         stack.push_async_callback(db.aclose)
         refuse_sandbox(db)
         retriever = open_entries(settings, stack)
-        knowledge = await open_knowledge(settings, retriever, stack)
+        observer = await log_retrievals(db, metrics, keys.hash_key, stack)
+        knowledge = await open_knowledge(settings, retriever, stack, observer)
         writer = await stack.enter_async_context(EventWriter(db))
         usage = await stack.enter_async_context(UsageWriter(db))
         engines = await start_engines(settings, _corpora(profiles, retriever), metrics, stack)

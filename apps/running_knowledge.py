@@ -11,10 +11,15 @@ from apps.knowledge.index.endpoint import EndpointEmbedder
 from apps.knowledge.index.hashing import HashingEmbedder
 from apps.knowledge.index.opening import open_index
 from apps.knowledge.retrieval.documents import DocumentSearch
+from apps.knowledge.retrieval.found import Lookup, Retrieved
 from apps.knowledge.retrieval.knowledge import KnowledgeBase, Observer
+from apps.knowledge.retrieval.log import row_of
 from apps.knowledge.retrieval.second_stage import CoveredCosine
 from apps.knowledge.retriever import Retriever
+from apps.monitor.metrics import Metrics
 from apps.settings import Settings
+from apps.store.database import Database
+from apps.store.retrieval_log import RetrievalWriter
 
 
 def open_entries(settings: Settings, stack: AsyncExitStack) -> Retriever:
@@ -67,6 +72,20 @@ async def open_documents(
     stack.push_async_callback(index.aclose)
     await index.load()
     return index, embedder
+
+
+async def log_retrievals(
+    db: Database, metrics: Metrics, key: bytes, stack: AsyncExitStack
+) -> Observer:
+    """Return what counts each retrieval, and puts it into the store's log without waiting."""
+    writer = RetrievalWriter(db, on_lost=metrics.retrieval.not_logged)
+    await stack.enter_async_context(writer)
+
+    def observe(lookup: Lookup, found: Retrieved) -> None:
+        metrics.retrieval.retrieved(found.documents.outcome, found.ms)
+        writer.put(row_of(lookup, found, key))
+
+    return observe
 
 
 async def open_knowledge(

@@ -16,6 +16,7 @@ from apps.core.ids import DEFAULT_TENANT
 from apps.store.dialect import insert_new
 from apps.store.letting_go import CUT_LOOSE, Kept, let_go
 from apps.store.llm_usage import sum_up_before
+from apps.store.retrieval_log import purge_retrievals
 from apps.store.tables import (
     call_events,
     calls,
@@ -256,6 +257,7 @@ def purge_before(
         attempts = attempts.where(outgoing_attempts.c.tenant == tenant)
     conn.execute(attempts)
     sum_up_before(conn, cutoff, tenant=tenant)
+    purge_retrievals(conn, cutoff, tenant=tenant)
     ordered = sorted(refs)
     parts = [let_go(conn, ordered[i : i + batch]) for i in range(0, len(ordered), batch)]
     return Kept(sum(p.calls for p in parts), sum(p.feedback for p in parts))

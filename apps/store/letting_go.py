@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, bindparam, delete, select, update
 
 from apps.store.feedback import RELEASE
+from apps.store.knowledge_tables import rag_retrieval_log
 from apps.store.tables import calls, decisions, feedback_events, llm_usage, shadow_results
 
 
@@ -36,6 +37,11 @@ def let_go(conn: Connection, refs: Sequence[str]) -> Kept:
     )
     conn.execute(
         update(llm_usage).where(llm_usage.c.call_ref.in_(refs)).values(call_ref=None, turn_id=None)
+    )
+    conn.execute(
+        update(rag_retrieval_log)
+        .where(rag_retrieval_log.c.call_ref.in_(refs))
+        .values(call_ref=None, turn_id=None)
     )
     loose = {ref: CUT_LOOSE + secrets.token_hex(12) for ref in refs}
     given = [{"old": ref, "new": new} for ref, new in loose.items()]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from apps.core.passages import Citation, Passage
+from apps.core.passages import Citation, Passage, Within
 from apps.knowledge.index.base import StoredChunk
 
 
@@ -72,6 +72,16 @@ class FoundDocuments:
     outcome: Outcome
     ranked: tuple[Ranked, ...] = ()
     ms: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup:
+    """What was asked of the knowledge base."""
+
+    query: str
+    language: str
+    profile: str
+    within: Within
 
 
 @dataclass(frozen=True, slots=True)

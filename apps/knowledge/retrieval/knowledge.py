@@ -11,7 +11,7 @@ from apps.core.passages import COVERED_SCORE, ENTRIES_ALONE, Passage, Within
 from apps.knowledge.index.base import Scope
 from apps.knowledge.retrieval.closeness import asked, passage_terms
 from apps.knowledge.retrieval.documents import DocumentSearch
-from apps.knowledge.retrieval.found import FoundDocuments, Outcome, Retrieved
+from apps.knowledge.retrieval.found import FoundDocuments, Lookup, Outcome, Retrieved
 from apps.knowledge.retrieval.merge import gives_way, merge
 from apps.knowledge.retrieval.second_stage import terms_of
 from apps.knowledge.retriever import Retriever
@@ -29,7 +29,7 @@ class Graph(Protocol):
         ...
 
 
-Observer = Callable[[str, Within, Retrieved], None]
+Observer = Callable[[Lookup, Retrieved], None]
 """Told of each retrieval with its question; must return at once."""
 
 
@@ -102,7 +102,7 @@ class KnowledgeBase:
             {**documents.ms, "entries": entries_ms, "total": _ms_since(began)},
         )
         if self._observer is not None:
-            self._observer(query, within, found)
+            self._observer(Lookup(query, language, profile, within), found)
         return found
 
     async def _beside_entries(
