@@ -171,6 +171,8 @@ async def hold_call(
     limits: Limits | None = None,
     generator: Any = None,
     now: datetime = TUESDAY_MORNING,
+    base: Any = None,
+    profile: Mapping[str, Any] | None = None,
 ) -> Outcome:
     """Hold one call to its end: the recogniser hears the given lines, utterance by utterance."""
     slots = slots or PolicySlots()
@@ -179,7 +181,7 @@ async def hold_call(
     services = Services(
         profiles=load_profiles(resource("profiles")),
         router=PolicyRouter(StubSelector(slots), b"k" * 32),  # type: ignore[arg-type]
-        knowledge=knowledge(),
+        knowledge=base or knowledge(),
         generator=generator or GroundedAnswerer(),
         stt={"en": ear, "de": ear} if ear else {},
         tts={"en": tts, "de": tts},
@@ -189,9 +191,9 @@ async def hold_call(
         limits=limits or Limits(),
         clock=lambda: now,
     )
-    profile = services.profiles["kfz"]
+    own = services.profiles["kfz"].model_copy(update=dict(profile or {}))
     session = await services.router.create("call_1", "kfz")
-    call = LiveCall(door, session, CallOptions(profile, door.request.language), services)
+    call = LiveCall(door, session, CallOptions(own, door.request.language), services)
     reason = await call.run()
     facts = call.facts(reason)
     left_over = [t.get_name() for t in asyncio.all_tasks() if t is not asyncio.current_task()]

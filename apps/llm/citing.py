@@ -35,7 +35,7 @@ def rests_on(sentence: str, passages: Sequence[Passage]) -> tuple[Passage, ...]:
     telling = {word for word in said if len(word) >= _TELLING_LENGTH or word.isdigit()}
     run = f" {' '.join(said)} "
     for passage in passages:
-        if len(telling) >= _ENOUGH_WORDS and run in f" {' '.join(words(passage.text))} ":
+        if len(said) > _ENOUGH_WORDS and run in f" {' '.join(words(passage.text))} ":
             return (passage,)
     if len(telling) < _ENOUGH_WORDS:
         return ()
