@@ -253,6 +253,7 @@ async def _watch(settings: Settings, console: Console, *, poll: bool, as_json: b
         console.print(f"Watching {escape(str(kb.root))}; Ctrl+C ends it.", soft_wrap=True)
 
     async with opened(settings) as kb:
+        await kb.parser.start()
         outcomes = follow(
             kb.ingester, kb.root, stop, quiet_s=settings.kb_quiet_ms / 1000, poll=poll, ready=ready
         )

@@ -35,6 +35,7 @@ class Opened:
 
     ingester: Ingester
     index: EmbeddedIndex
+    parser: ProcessParser
     root: Path
 
 
@@ -74,7 +75,7 @@ async def opened(settings: Settings) -> AsyncIterator[Opened]:
         outdated=index.outdated,
     )
     try:
-        yield Opened(ingester, index, settings.documents_folder)
+        yield Opened(ingester, index, parser, settings.documents_folder)
     finally:
         await parser.close()
         await index.aclose()

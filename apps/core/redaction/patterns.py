@@ -121,7 +121,8 @@ _SUBJECTS = (
 _LABELLED = re.compile(
     rf"\b(?:(?:{_SUBJECTS})[ -]?(?:nummer|nr\b\.?|number|no\b\.?|id\b|code)|aktenzeichen|steuer-?id"
     r"|idnr|ssn|personalausweis|reisepass|passport)"
-    r"(?:[ :#=]{1,3}|[ :]{1,2}(?:ist|lautet|war|is|was)(?: die| der| the)?:? )"
+    r"[ :#=]{1,3}(?:(?:ist|lautet|war|is|was)(?: die| der| the)?[: ]{1,2})?"
+    r"(?!(?:ist|lautet|war|is|was|die|der|the)\b)"
     r"(?P<v>[A-Za-z0-9](?:[ /.-]?[A-Za-z0-9]){3,24}?)(?![\w/-]|[ ]?\d|[ ][A-Z]\b)",
     _I,
 )

@@ -100,10 +100,11 @@ def _sentences(text: str, target: int) -> Iterator[str]:
     if found and not found[-1].endswith(_ENDS):
         found[-1] += "."
     for sentence in found:
-        while len(sentence) > target * _OVER:
-            space = max(sentence.rfind(sign, target // 2, target) for sign in " ;,")
-            at = space + 1 if space > 0 else target
-            yield sentence[:at].strip()
-            sentence = sentence[at:].strip()
-        if sentence:
-            yield sentence
+        at = 0
+        while len(sentence) - at > target * _OVER:
+            space = max(sentence.rfind(sign, at + target // 2, at + target) for sign in " ;,")
+            end = space if space > 0 else at + target - 1
+            yield sentence[at : end + 1].strip()
+            at = end + 1
+        if rest := sentence[at:].strip():
+            yield rest

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import time
 from collections.abc import (
     AsyncGenerator,
     Awaitable,
@@ -37,6 +38,8 @@ from apps.knowledge.index.base import Chunk, Document, Embedder, PassageIndex, V
 
 _EMBEDDED_AT_ONCE = 128
 _REMOVED_AT_ONCE = 200
+# A file this young may be written again without another date or size, as clocks of files tick.
+_YOUNG_NS = 100_000_000
 
 
 class Result(StrEnum):
@@ -231,6 +234,8 @@ class Ingester:
     ) -> _Ready:
         """Read a file as far as that is needed."""
         own = work.rules[file.space]
+        if time.time_ns() - file.mtime_ns < _YOUNG_NS:
+            file = replace(file, mtime_ns=0)  # no file's date: its bytes are compared once more
         try:
             sha256 = await asyncio.to_thread(_sha256, file.path, self._limits)
             same = known is not None and (known.sha256, known.recipe) == (sha256, own.recipe)

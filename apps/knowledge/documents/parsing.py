@@ -69,6 +69,10 @@ class ProcessParser:
     def __init__(self) -> None:
         self._process: asyncio.subprocess.Process | None = None
 
+    async def start(self) -> None:
+        """Start the process before it is needed, so that the first document waits for nothing."""
+        await self._running()
+
     async def parse(self, task: Task) -> Parsed:
         """Read one document.
 
