@@ -52,7 +52,7 @@ class CallPrinter:
             sure = f"  [dim]({confidence}{event['model']})[/]"
             self._line("caller", "bold cyan", escape(event["text"]) + sure)
         else:
-            sources = ", ".join(event.get("sources", []))
+            sources = ", ".join(_cited(event))
             cited = f"  [dim]\\[{escape(sources)}][/]" if sources else ""
             self._line("TOM", "bold green", escape(event["text"]) + cited)
 
@@ -111,3 +111,15 @@ def probabilities(before: Mapping[str, float], after: Mapping[str, float]) -> Ta
         style = "green" if change > 5e-5 else "red" if change < -5e-5 else "dim"
         table.add_row(variant, f"{old:.4f}", f"{new:.4f}", f"[{style}]{change:+.4f}[/]")
     return table
+
+
+def _cited(event: Mapping[str, Any]) -> list[str]:
+    """Return what a sentence was made from: an entry's address, a document's title and page."""
+    documents = {
+        citation["source"]: f"{citation['title']}, p. {citation['page']}"
+        if citation.get("page")
+        else str(citation["title"])
+        for citation in event.get("citations", [])
+        if citation.get("document")
+    }
+    return [documents.get(source, source) for source in event.get("sources", [])]

@@ -146,10 +146,10 @@ class CallPage {
     "call.started": (message) => this.#started(message),
     "state": ({ state }) => this.#state(state),
     "transcript.partial": ({ text }) => this.transcript.callerPartial(text),
-    "transcript.final": ({ role, text, turn_id, sources }) =>
+    "transcript.final": ({ role, text, turn_id, citations }) =>
       role === "caller"
         ? this.transcript.callerFinal(text)
-        : this.transcript.assistantSays(turn_id, text, sources ?? []),
+        : this.transcript.assistantSays(turn_id, text, citations ?? []),
     "heard": ({ turn_id, text }) => this.transcript.interrupted(turn_id, text),
     "audio.clear": () => this.sound?.clear(),
     "turn.latency": ({ turn_id, ms, stages }) => this.transcript.latency(turn_id, ms, stages),

@@ -1,6 +1,8 @@
-/** The conversation on the page: both sides' words, what was cut off, and how fast it went. */
+/** The conversation on the page: both sides' words, their sources, what was cut off, how fast. */
 import { make } from "./dom.js";
 import { hasWords, number, say, t } from "./words.js";
+
+/** @typedef {{title: string, source: string, page?: number, headings?: string[], document?: string}} Citation */
 
 export class Transcript {
   /** @param {HTMLElement} list */
@@ -11,6 +13,8 @@ export class Transcript {
     this.partial = null;
     /** @type {Map<number, HTMLElement>} */
     this.turns = new Map();
+    /** @type {Map<HTMLElement, Map<string, Citation>>} */
+    this.cited = new Map();
     /** @type {Map<number, {ms: number, stages: Record<string, number>}>} */
     this.latencies = new Map();
   }
@@ -21,6 +25,7 @@ export class Transcript {
     this.spoken = spoken;
     this.partial = null;
     this.turns.clear();
+    this.cited.clear();
     this.latencies.clear();
   }
 
@@ -46,9 +51,9 @@ export class Transcript {
   /**
    * @param {number} turnId
    * @param {string} sentence
-   * @param {string[]} sources
+   * @param {Citation[]} citations What the sentence was made from.
    */
-  assistantSays(turnId, sentence, sources) {
+  assistantSays(turnId, sentence, citations) {
     let entry = this.turns.get(turnId);
     if (!entry) {
       this.settle();
@@ -60,8 +65,7 @@ export class Transcript {
     }
     const words = this.#words(entry);
     words.append(make("span", "sentence", words.childElementCount ? ` ${sentence}` : sentence));
-    entry.dataset.sources = [...new Set([...sourcesOf(entry), ...sources])].join(" ");
-    this.#showSources(entry);
+    this.#cite(entry, citations);
   }
 
   /** @param {number} turnId @param {string} heard The words that the caller heard of that turn. */
@@ -144,21 +148,32 @@ export class Transcript {
     summary.setAttribute("aria-label", t("latency.label", { seconds }));
     details.append(summary, stageList(latency.stages));
     entry.append(details);
-    this.#showSources(entry);
   }
 
-  /** @param {HTMLElement} entry */
-  #showSources(entry) {
-    const details = entry.querySelector("details");
-    const sources = sourcesOf(entry);
-    if (!details || !sources.length) return;
-    details.querySelector(".sources")?.remove();
-    details.append(make("p", "sources", `${t("sources")}: ${sources.join(", ")}`));
+  /** @param {HTMLElement} entry @param {Citation[]} citations */
+  #cite(entry, citations) {
+    const cited = this.cited.get(entry) ?? new Map();
+    for (const citation of citations) cited.set(`${citation.source} ${citation.page ?? ""}`, citation);
+    this.cited.set(entry, cited);
+    if (!cited.size) return;
+    entry.querySelector(".sources")?.remove();
+    const line = make("p", "sources", `${t("sources")}: `);
+    line.setAttribute("aria-live", "off");
+    for (const [place, citation] of [...cited.values()].entries()) {
+      const name = make("cite", "", nameOf(citation));
+      name.title = citation.source;
+      line.append(place ? "; " : "", name);
+    }
+    this.#words(entry).after(line);
   }
 }
 
-/** @param {HTMLElement} entry @returns {string[]} */
-const sourcesOf = (entry) => (entry.dataset.sources ?? "").split(" ").filter(Boolean);
+/** @param {Citation} citation @returns {string} What a person looks a source up by. */
+function nameOf({ title, page, headings = [], document }) {
+  if (page) return `${title}, ${t("page", { page })}`;
+  const heading = headings.at(-1);
+  return document && heading && heading !== title ? `${title}, ${heading}` : title;
+}
 
 /** @param {Record<string, number>} stages In milliseconds. @returns {HTMLElement} */
 function stageList(stages) {

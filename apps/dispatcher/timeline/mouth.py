@@ -74,14 +74,28 @@ def holds(records: Sequence[LogRecord], length_ms: float) -> Iterator[Span]:
 def _share_out(turn: Sequence[LogRecord], letter_ms: float, end_ms: float) -> Iterator[Span]:
     from_ms = turn[0].at_ms
     for record in turn:
-        words, sources = text(record.data, "text"), record.data.get("sources")
+        words, sources = text(record.data, "text"), _cited(record)
         from_ms = min(max(from_ms, record.at_ms), end_ms)
         to_ms = min(from_ms + len(words) * letter_ms, end_ms)
         about = f"turn {record.turn_id}: “{words}”"
-        if isinstance(sources, list) and sources:
-            about += f" ({', '.join(map(str, sources))})"
+        if sources:
+            about += f" ({', '.join(sources)})"
         yield Span(from_ms, to_ms, "sentence", words, about)
         from_ms = to_ms
+
+
+def _cited(record: LogRecord) -> list[str]:
+    """Return what a sentence was made from, as a person looks it up."""
+    citations = record.data.get("citations")
+    if isinstance(citations, list):
+        return [_named(c) for c in citations if isinstance(c, dict)]
+    sources = record.data.get("sources")
+    return [str(source) for source in sources] if isinstance(sources, list) else []
+
+
+def _named(citation: dict[str, object]) -> str:
+    page = f", page {citation['page']}" if citation.get("page") else ""
+    return f"{citation.get('title', '')}{page}: {citation.get('source', '')}"
 
 
 def _letters(turn: Sequence[LogRecord]) -> int:
