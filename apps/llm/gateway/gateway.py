@@ -113,7 +113,7 @@ class Gateway:
         async with aclosing(self._embedded.stream(prompt)) as pieces:
             async for piece in pieces:
                 yield piece
-        self._book(prompt, Usage(EMBEDDED, "", Outcome.ANSWERED, adapter=prompt.adapter))
+        self._book(prompt, _embedded_usage(prompt))
 
     def _next(self, order: Sequence[Provider], tried: Sequence[str], until_s: float) -> Provider:
         now_s = _now_s()
@@ -227,6 +227,11 @@ class Gateway:
         for server in self._servers.values():
             await server.close()
         await self._embedded.close()
+
+
+def _embedded_usage(prompt: Prompt) -> Usage:
+    missing = bool(prompt.adapter)
+    return Usage(EMBEDDED, "", Outcome.ANSWERED, adapter=prompt.adapter, adapter_missing=missing)
 
 
 async def _opening(pieces: AsyncGenerator[str, None], provider: Provider, until_s: float) -> str:
