@@ -33,10 +33,10 @@ class Scales:
     level: float = 0.5
     context: float = 0.15
     speech: float = 0.1
-    slot: float = 0.07
-    variant: float = 0.15
+    slot: float = 0.12
+    variant: float = 0.1
     slot_by: float = 0.07
-    variant_by: float = 0.15
+    variant_by: float = 0.1
 
 
 @dataclass(frozen=True, slots=True)

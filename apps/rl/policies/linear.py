@@ -100,7 +100,7 @@ class LinearPolicy:
     half_life: float | None = None
     scales: Scales = field(default_factory=Scales)
     noise: Noise = field(default_factory=Noise)
-    width: float = 0.5
+    width: float = 0.35
     monitor: Monitor = field(default_factory=Monitor)
     kept: float = 0.5
     slots: Slots = field(default_factory=dict)
