@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import cache
+from itertools import chain
 from pathlib import Path
 
 import yaml
@@ -15,30 +16,43 @@ _FRAMES_PER_THING = 3
 
 
 @cache
-def _examples(language: str) -> tuple[tuple[str, frozenset[str]], ...]:
-    """Return each example and the stems of what it is about, read once."""
+def _subjects(language: str) -> tuple[tuple[frozenset[str], tuple[str, ...]], ...]:
+    """Return the stems of each subject and the examples that ask about it, read once."""
     path = Path(__file__).with_name("lexicon") / f"elsewhere.{language}.yaml"
     data = yaml.safe_load(path.read_text(encoding="utf-8"))
     frames = data["frames"]
     step = len(frames) // _FRAMES_PER_THING
     asked = [
-        (frames[(number + turn * step) % len(frames)].format(thing), thing)
+        (
+            thing,
+            tuple(
+                frames[(number + turn * step) % len(frames)].format(thing)
+                for turn in range(_FRAMES_PER_THING)
+            ),
+        )
         for number, thing in enumerate(data["things"])
-        for turn in range(_FRAMES_PER_THING)
     ]
-    asked += [(saying, saying) for saying in data["sayings"]]
-    return tuple((text, frozenset(stems(about, language))) for text, about in asked)
+    asked += [(saying, (saying,)) for saying in data["sayings"]]
+    return tuple((frozenset(stems(about, language)), examples) for about, examples in asked)
+
+
+def subjects_elsewhere(own: Iterable[str], language: str) -> Iterator[tuple[str, ...]]:
+    """Yield what others are asked, by subject, without what a knowledge base covers itself.
+
+    Args:
+        own: The canonical questions of the knowledge base. A subject whose words all stand in one
+            of them is left out: an office with an entry on passports covers them.
+        language: ``de`` or ``en``.
+
+    Yields:
+        The questions about one subject.
+    """
+    phrases = [frozenset(stems(text, language)) for text in own]
+    for about, examples in _subjects(language):
+        if about and not any(about <= phrase for phrase in phrases):
+            yield examples
 
 
 def asked_elsewhere(own: Iterable[str], language: str) -> Iterator[str]:
-    """Yield questions that others answer, without those that a knowledge base covers itself.
-
-    Args:
-        own: The canonical questions of the knowledge base. An example whose subject's words all
-            stand in one of them is left out: an office with an entry on passports covers them.
-        language: ``de`` or ``en``.
-    """
-    phrases = [frozenset(stems(text, language)) for text in own]
-    for text, about in _examples(language):
-        if about and not any(about <= phrase for phrase in phrases):
-            yield text
+    """Yield the questions of ``subjects_elsewhere`` one by one."""
+    return chain.from_iterable(subjects_elsewhere(own, language))

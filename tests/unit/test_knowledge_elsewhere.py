@@ -8,7 +8,7 @@ import pytest
 
 from apps.core.passages import COVERED_SCORE
 from apps.core.resources import resource
-from apps.knowledge.elsewhere import asked_elsewhere
+from apps.knowledge.elsewhere import asked_elsewhere, subjects_elsewhere
 from apps.knowledge.entries import load_entries
 from apps.knowledge.retriever import Retriever
 from benchmarks.knowledge.questions import LANGUAGES, load
@@ -32,6 +32,24 @@ def test_what_the_base_asks_itself_is_no_example_of_elsewhere(language: str) -> 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_no_example_is_a_question_of_the_benchmark(language: str) -> None:
     assert not set(asked_elsewhere([], language)) & {q.text for q in load(language)}
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+async def test_no_phrase_of_the_base_counts_as_asked_elsewhere(language: str) -> None:
+    entries = [e for e in load_entries(resource("knowledge")) if e.language == language]
+    retriever = Retriever(entries)
+    phrases = [phrase for entry in entries for phrase in entry.variants[:: len(LANGUAGES) * 3]]
+    refused = []
+    for phrase in phrases:
+        best = (await retriever.search(phrase, language=language, profile="kfz", k=1))[:1]
+        if not best or best[0].score < COVERED_SCORE:
+            refused.append(phrase)
+    assert len(refused) <= len(phrases) // 200, refused
+
+
+def test_both_languages_know_as_much_that_is_asked_elsewhere() -> None:
+    english, german = (len(list(subjects_elsewhere([], language))) for language in ("en", "de"))
+    assert abs(english - german) <= 5
 
 
 async def test_a_base_with_an_entry_on_dogs_answers_about_dogs() -> None:

@@ -13,7 +13,7 @@ from apps.knowledge.entries import Entry
 from apps.knowledge.lexical import LexicalIndex, content_hash
 from apps.knowledge.retriever import Retriever
 from apps.knowledge.terms import content_words, meanings, sound_key, stem
-from apps.knowledge.vectors import RidgeClassifier, TfidfMatrix
+from apps.knowledge.vectors import RidgeLesson, TfidfMatrix
 
 
 def entry(number: int, question: str, answer: str, language: str = "en") -> Entry:
@@ -93,7 +93,8 @@ def test_similarity_is_a_cosine() -> None:
 
 def test_the_classifier_learns_which_feature_tells_classes_apart() -> None:
     phrases = [["car", "on"], ["car", "off"], ["car", "on"], ["car", "off"]]
-    classifier = RidgeClassifier(phrases, [0, 1, 0, 1], weigh=lambda _: 1.0, classes=3, ridge=4.0)
+    lesson = RidgeLesson(phrases, [0, 1, 0, 1], weigh=lambda _: 1.0, classes=3, ridge=4.0)
+    classifier = lesson.learn()
     assert np.argmax(classifier.scores(["on"])) == 0
     assert np.argmax(classifier.scores(["off"])) == 1
     tie = classifier.scores(["car"])
