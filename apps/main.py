@@ -37,11 +37,13 @@ from apps.llm.gateway.watch import watch
 from apps.llm.rehearsal import rehearse
 from apps.monitor.lag import watch_lag
 from apps.monitor.metrics import Metrics
+from apps.rl.adapters.rollout.desk import AdapterDesk
 from apps.rl.defaults import settings_catalog, settings_limits, settings_policy
 from apps.rl.deploy_guard import DeployGuard
 from apps.rl.guard.review import ACTS
 from apps.rl.policy_bandit import PolicyBandit
 from apps.rl.selector import PolicySelector
+from apps.running_adapters import open_adapters
 from apps.running_engines import RunningEngines, start_engines
 from apps.running_knowledge import log_retrievals, open_entries, open_knowledge
 from apps.settings import Settings
@@ -108,8 +110,9 @@ async def run_tom(settings: Settings) -> AsyncGenerator[Tom, None]:
         usage = await stack.enter_async_context(UsageWriter(db))
         engines = await start_engines(settings, _corpora(profiles, retriever), metrics, stack)
         desk = await _provider_desk(engines, db, settings)
+        adapters = open_adapters(settings, db, keys.hash_key, stack)
         router = PolicyRouter(
-            _selector(settings, db, metrics, engines.names),
+            _selector(settings, db, metrics, engines.names, adapters.desk if adapters else None),
             keys.hash_key,
             reward_window_s=settings.rl_reward_window_s,
         )
@@ -156,6 +159,9 @@ async def run_tom(settings: Settings) -> AsyncGenerator[Tom, None]:
         tasks.start(watch_lag(metrics.loop_lag))
         tasks.start(shadow.run())
         tasks.start(keep_retention(db, settings.retention_days, settings.data_dir / RECORDINGS))
+        if adapters is not None:
+            driver = adapters.driver(router.selector.guard, router.adapters_in_use, metrics)
+            tasks.start(driver.run())
         if engines.gateway is not None and desk is not None:
             tasks.start(watch(engines.gateway, settings.llm_probe_s))
             tasks.start(desk.follow())
@@ -200,7 +206,11 @@ def _folder(settings: Settings, name: str) -> Path:
 
 
 def _selector(
-    settings: Settings, db: Database, metrics: Metrics, engines: Mapping[str, str]
+    settings: Settings,
+    db: Database,
+    metrics: Metrics,
+    engines: Mapping[str, str],
+    adapters: AdapterDesk | None,
 ) -> PolicySelector:
     catalog = settings_catalog(settings)
     bandit = PolicyBandit(
@@ -219,6 +229,7 @@ def _selector(
         observer=metrics,
         limits=settings_limits(settings),
         engines=engines,
+        adapters=adapters,
     )
 
 

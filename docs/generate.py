@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from apps.dispatcher.fsm_diagram import guards_markdown, mermaid, table_markdown
+from apps.rl.adapters.rollout.diagram import effects_list, rollout_mermaid, rollout_table
 
 DOCS = Path(__file__).parent
 APPS = DOCS.parent / "apps"
@@ -27,6 +28,11 @@ def pages() -> dict[str, dict[str, str]]:
             "diagram": _mermaid(mermaid()),
             "guards": guards_markdown(),
             "table": table_markdown(),
+        },
+        "adapters.md": {
+            "diagram": _mermaid(rollout_mermaid()),
+            "table": rollout_table(),
+            "effects": effects_list(),
         },
         "architecture.md": {
             "rooms": _mermaid(rooms_diagram(imports)),

@@ -147,6 +147,11 @@ class PolicyRouter:
         self._sessions[call_id] = session
         return session
 
+    def adapters_in_use(self) -> frozenset[str]:
+        """Return the served names of the adapters that calls under way have."""
+        found = (session.decision.adapter for session in self._sessions.values())
+        return frozenset(name for name in found if name is not None)
+
     def session(self, call_id: str) -> CallSession:
         """Return a call's session.
 

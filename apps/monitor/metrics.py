@@ -38,6 +38,7 @@ from apps.monitor.metric_info import (
     Stage,
 )
 from apps.monitor.retrieval_metrics import RetrievalMetrics
+from apps.monitor.rollout_metrics import RolloutMetrics
 
 # A *_created series beside every counter and histogram says nothing that anybody asks for here.
 disable_created_metrics()  # type: ignore[no-untyped-call]  # the library leaves it untyped
@@ -57,6 +58,7 @@ class Metrics:
         self._declare_machinery()
         self.llm = LlmMetrics(self._counter, self._gauge, self._histogram)
         self.adapters = AdapterMetrics(self._counter, self._histogram)
+        self.rollout = RolloutMetrics(self._counter, self._gauge)
         self.retrieval = RetrievalMetrics(self._counter, self._histogram)
         ProcessCollector(registry=self.registry)
         for stage in STAGES:

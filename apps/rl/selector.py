@@ -77,6 +77,11 @@ class PolicySelector:
         self._assignments = NO_ADAPTERS
         self._tell_state()
 
+    @property
+    def guard(self) -> DeployGuard:
+        """The deploy guard that the calls get their variants from."""
+        return self._guard
+
     async def choose(
         self,
         call_ref: str,

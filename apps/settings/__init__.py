@@ -54,6 +54,11 @@ class Settings(
         return self.store_url or self.rl_feedback_db_path
 
     @property
+    def adapters_folder(self) -> Path:
+        """Where adapters lie."""
+        return self.adapter_dir or self.models_dir / "adapters"
+
+    @property
     def documents_folder(self) -> Path:
         """Where documents lie, a folder a knowledge space in it."""
         return self.kb_dir or (self.profile_dir or self.data_dir) / "documents"

@@ -13,6 +13,44 @@ from apps.settings.base import SettingsGroup
 class AdapterSettings(SettingsGroup):
     """Adapters: their files, their roll-out, and the listener of their own."""
 
+    adapter_dir: Path | None = Field(
+        None,
+        description="Where adapters lie, each in `DOMAIN/METHOD-rRANK-vVERSION`; `adapters` in"
+        " TOM_MODELS_DIR when unset.",
+    )
+    adapter_base: Path | None = Field(
+        None,
+        description="Folder of the base model and tokenizer that the language server serves. An"
+        " adapter that was made for another one is refused; without it, every one is.",
+    )
+    adapter_url: str = Field(
+        "",
+        description="Base URL of the vLLM server that loads adapters; nothing is rolled out when"
+        " empty.",
+    )
+    adapter_api_key: str = Field(
+        "", description="That server's key, if it wants one.", json_schema_extra={"secret": True}
+    )
+    adapter_served_dir: Path | None = Field(
+        None, description="TOM_ADAPTER_DIR as that server sees it, where that is another path."
+    )
+    adapter_max_loaded: int = Field(
+        4,
+        ge=1,
+        le=64,
+        description="Adapters that the server has loaded at once (vLLM's `--max-cpu-loras`); the"
+        " least recently used are unloaded.",
+    )
+    adapter_control_share: float = Field(
+        0.05,
+        ge=0.0,
+        lt=0.5,
+        description="Share of a route's calls that do not get the active adapter, by which it is"
+        " judged for as long as it serves; at 0 nothing finds out that it has become worse.",
+    )
+    adapter_every_s: float = Field(
+        5.0, gt=0.0, le=3600.0, description="Seconds between two looks at the roll-outs."
+    )
     adapter_routes: Path | None = Field(
         None,
         description="Domains that prompts are routed to; docs/policies/adapter_routes.yaml when"

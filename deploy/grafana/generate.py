@@ -294,6 +294,19 @@ def adapters() -> list[Panel]:
     routes = "sum by (phase, domain) (increase(tom_adapter_routes_total[1h]))"
     return [
         lines(
+            "Roll-outs",
+            "Adapters that are anywhere on their way, and how many are loaded.",
+            [
+                Query('max by (state) (tom_adapters{state!~"retired|rejected"})', "{{state}}"),
+                Query("max(tom_adapters_loaded)", "loaded"),
+            ],
+        ),
+        lines(
+            "Steps of roll-outs",
+            "What the servers did by themselves; drifted and stopped are adapters taken back.",
+            [Query("sum by (act) (increase(tom_adapter_steps_total[1h]))", "{{act}}")],
+        ),
+        lines(
             "Routes",
             "Prompts by the domain that they were sent to, and by what decided.",
             [Query(routes, "{{domain}}: {{phase}}")],

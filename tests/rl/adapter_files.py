@@ -17,7 +17,11 @@ SECRET = b"the installation's hashing key"
 
 def registry(db: Database, folder: Path, base: Base | None = BASE) -> AdapterRegistry:
     return AdapterRegistry(
-        db, folder / "adapters", folder / "metadata" / "adapter_registry.json", SECRET, base
+        db,
+        folder / "adapters",
+        folder / "metadata" / "adapter_registry.json",
+        SECRET,
+        base and (lambda: base),
     )
 
 

@@ -27,7 +27,7 @@ SEED_METRICS = {
 
 # What a label may say; anything else would let the number of series grow with the calls.
 BOUNDED_LABELS = {"kind", "policy_variant", "stage", "engine", "role", "door", "reason"}
-BOUNDED_LABELS |= {"covered", "outcome", "act", "alarm"}
+BOUNDED_LABELS |= {"covered", "outcome", "act", "alarm", "state"}
 
 
 @pytest.fixture
@@ -303,6 +303,8 @@ def observe_everything(metrics: Metrics) -> None:
     metrics.success_rate("v1a", 0.5)
     metrics.exploration_rate(0.1)
     metrics.guard_acted("pause")
+    metrics.rollout.adapter_stepped("loaded")
+    metrics.rollout.adapters({"active": 1}, loaded=1)
     metrics.stages({"new": 3})
     metrics.alarms({"rollback": False})
     metrics.variants(active=1, blacklisted=0)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 
 from apps.core.errors import AdapterError
-from apps.rl.adapters.hashing import adapter_files, weights_hash
+from apps.rl.adapters.hashing import adapter_files, base_model_hash, tokenizer_hash, weights_hash
 from apps.rl.adapters.record import AdapterRecord, served_name
 
 
@@ -23,6 +24,29 @@ class Base:
     tokenizer_hash: str
 
 
+class BaseFolder:
+    """The base in a folder; its hashes are taken once, when they are first asked for.
+
+    Args:
+        folder: Where model and tokenizer lie.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._lock = folder, Lock()
+        self._found: Base | None = None
+
+    def __call__(self) -> Base:
+        """Return the base.
+
+        Raises:
+            ConfigError: There is none in the folder.
+        """
+        with self._lock:  # who comes second waits, and reads nothing
+            if self._found is None:
+                self._found = Base(base_model_hash(self._folder), tokenizer_hash(self._folder))
+            return self._found
+
+
 def folder_of(record_id: str, root: Path) -> Path:
     """Return an adapter's folder.
 
@@ -33,7 +57,7 @@ def folder_of(record_id: str, root: Path) -> Path:
     if not folder.resolve().is_relative_to(root.resolve()):
         raise AdapterError(
             f"{record_id} is not in the adapters' folder.",
-            hint="Adapters are served from TOM_ADAPTERS_DIR alone.",
+            hint="Adapters are served from TOM_ADAPTER_DIR alone.",
             code="adapter_outside",
         )
     return folder
@@ -52,7 +76,7 @@ def check_base(record: AdapterRecord, base: Base | None) -> None:
     if base is None:
         raise AdapterError(
             f"Nobody said which base model is served, so {record.id} may not fit it.",
-            hint="Set TOM_ADAPTERS_BASE to the folder of the base model that the server serves.",
+            hint="Set TOM_ADAPTER_BASE to the folder of the base model that the server serves.",
             code="adapter_base_unknown",
         )
     for what, made_for, served in (

@@ -7,7 +7,7 @@ each signed. Where an adapter stands is a fold of that (``fold.py``); the JSON f
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 import structlog
@@ -54,11 +54,16 @@ class AdapterRegistry:
         root: The adapters' folder: an adapter lies in ``<root>/<its id>``.
         file: The JSON file.
         secret: The installation's hashing key, from which the signatures' is derived.
-        base: What the language server serves; None when nobody said.
+        base: Tells what the language server serves; None when nobody said.
     """
 
     def __init__(
-        self, db: Database, root: Path, file: Path, secret: bytes, base: Base | None = None
+        self,
+        db: Database,
+        root: Path,
+        file: Path,
+        secret: bytes,
+        base: Callable[[], Base] | None = None,
     ) -> None:
         self.db, self.root, self.file, self.base = db, root, file, base
         self.signer = Signer(secret)
@@ -102,7 +107,7 @@ class AdapterRegistry:
             except OSError as error:
                 raise AdapterError(
                     f"{folder} cannot be made: {error.strerror}.",
-                    hint="Give TOM's user write access to TOM_ADAPTERS_DIR.",
+                    hint="Give TOM's user write access to TOM_ADAPTER_DIR.",
                 ) from error
             return name, folder
         raise AdapterError(f"There are {MAX_VERSIONS} versions of {domain}/{method}-r{rank}.")
@@ -249,7 +254,7 @@ class AdapterRegistry:
             AdapterError: It was made for another base, its files were changed, or lie elsewhere.
             ConfigError: Its files are not there.
         """
-        check_base(record, self.base)
+        check_base(record, self.base and self.base())
         return check_files(record, self.root)
 
     def export(self) -> bool:
