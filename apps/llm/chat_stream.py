@@ -11,7 +11,7 @@ from apps.core.errors import EngineError
 
 MAX_LINE_CHARS = 1_000_000
 """A server that sends no line end is not speaking the protocol; nothing is kept without bound."""
-MAX_STREAM_BYTES = 8_000_000
+MAX_STREAM_BYTES = 2_000_000
 """Of a whole answer with everything around it; a real one has a few hundred kilobytes."""
 _MAX_TOKENS = 10_000_000
 

@@ -8,7 +8,18 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Date, Integer, cast, delete, func, insert, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Date,
+    Integer,
+    cast,
+    delete,
+    func,
+    insert,
+    literal_column,
+    select,
+)
 
 from apps.core.clock import utc_hour, utc_now
 from apps.core.ids import DEFAULT_TENANT
@@ -175,9 +186,7 @@ def usage_by(
         tenant: Of one tenant alone; of all when None.
     """
     use = llm_usage.c
-    key: ColumnElement[Any] = (
-        _day(conn) if by is By.DAY else func.coalesce(use[by.value], "")
-    ).label("key")
+    key = (_day(conn) if by is By.DAY else func.coalesce(use[by.value], _NOTHING)).label("key")
     well = cast(use.outcome.in_(("answered", "stopped")), Integer)
     query = select(
         key,
@@ -216,7 +225,12 @@ def _day(conn: Connection) -> ColumnElement[Any]:
     at = llm_usage.c.at_hour
     if conn.dialect.name == "sqlite":
         return func.date(at)
-    return cast(func.timezone("UTC", at), Date)
+    return cast(func.timezone(_UTC, at), Date)
+
+
+# Written out: as parameters they would differ between what is selected and what is grouped by.
+_UTC: ColumnElement[str] = literal_column("'UTC'")
+_NOTHING: ColumnElement[str] = literal_column("''")
 
 
 _GROUP = ("tenant", "provider", "model", "adapter", "adapter_missing", "outcome", "estimated")

@@ -31,7 +31,7 @@ from tests.language_server import (
 KEY = "s3cret-key"
 
 
-def client(url, *, first_token_s=1.0, total_s=1.5):
+def client(url, *, first_token_s=5.0, total_s=10.0):
     return OpenAiGenerator(
         url, model="m", api_key=KEY, first_token_s=first_token_s, total_s=total_s
     )
@@ -109,7 +109,8 @@ HUGE = b"data: " + b"x" * (MAX_LINE_CHARS + 10)
     ],
 )
 async def test_a_server_that_speaks_something_else_ends_in_a_clear_error(answer, code):
-    error = await trouble_of(Server([answer]))
+    first_token_s = 0.3 if code == "llm_first_token_late" else 10.0
+    error = await trouble_of(Server([answer]), first_token_s=first_token_s, total_s=20.0)
     assert error.code == code
 
 
