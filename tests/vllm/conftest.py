@@ -28,7 +28,7 @@ from tests.vllm.turns import Turns, make_turns
 
 PYTHON = os.environ.get("VLLM_PYTHON", "")
 HERE = Path(__file__).parent
-PRETRAINING_STEPS = 240
+PRETRAINING_STEPS = 300
 TEST_S = 900
 collect_ignore_glob = [] if PYTHON else ["test_*.py"]
 

@@ -1,6 +1,6 @@
 """Makes a Llama of under a million weights and teaches it some English. Run where torch is.
 
-    python tests/vllm/tiny_llama.py CHATS.jsonl FOLDER [--steps 240]
+    python tests/vllm/tiny_llama.py CHATS.jsonl FOLDER [--steps 300]
 
 The chats are lines of apps.rl.adapters.examples. The folder gets what a downloaded model's folder
 has: weights, configuration, tokenizer and chat template. The loss is that of every token, the
@@ -17,12 +17,13 @@ from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from torch.nn.utils.rnn import pad_sequence
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 WORDS = 2048
 CONTEXT = 2048
-BLOCK = 256
-BATCH = 8
+NOTHING = -100  # no token; the loss passes over it
+BATCH = 4
 PEAK_RATE = 3e-3
 TEMPLATE = (
     "{% for m in messages %}<|{{ m['role'] }}|>{{ m['content'] }}<|end|>{% endfor %}"
@@ -83,8 +84,8 @@ def new_model(tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
     )
 
 
-def pretrain(model: LlamaForCausalLM, tokens: torch.Tensor, steps: int) -> dict[str, float]:
-    """Train on random windows of the tokens; returns what came of it."""
+def pretrain(model: LlamaForCausalLM, read: list[torch.Tensor], steps: int) -> dict[str, float]:
+    """Train on whole chats, a few at a time; returns what came of it."""
     dice = torch.Generator().manual_seed(7)
     optimiser = torch.optim.AdamW(model.parameters(), lr=PEAK_RATE, weight_decay=0.01)
     warm_up, fade = 20, 0.7 * steps
@@ -94,9 +95,12 @@ def pretrain(model: LlamaForCausalLM, tokens: torch.Tensor, steps: int) -> dict[
         rate = PEAK_RATE * min(1.0, step / warm_up, 0.02 + (steps - step) / fade)
         for group in optimiser.param_groups:
             group["lr"] = rate
-        starts = torch.randint(len(tokens) - BLOCK, (BATCH,), generator=dice)
-        batch = torch.stack([tokens[i : i + BLOCK] for i in starts])
-        step_loss = model(input_ids=batch, labels=batch).loss
+        chosen = torch.randint(len(read), (BATCH,), generator=dice)
+        batch = pad_sequence([read[i] for i in chosen], batch_first=True, padding_value=NOTHING)
+        known = batch != NOTHING
+        step_loss = model(
+            input_ids=batch.where(known, 0), attention_mask=known.long(), labels=batch
+        ).loss
         step_loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
@@ -114,19 +118,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("chats", type=Path)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--steps", type=int, default=240)
+    parser.add_argument("--steps", type=int, default=300)
     args = parser.parse_args()
     torch.manual_seed(7)
     torch.set_num_threads(1)  # two wait for each other on a busy machine
     read = chats(args.chats)
     tokenizer = train_tokenizer([message["content"] for chat in read for message in chat])
-    text = "".join(tokenizer.apply_chat_template(chat, tokenize=False) for chat in read)
-    tokens = torch.tensor(tokenizer(text, add_special_tokens=False)["input_ids"])
+    texts = [tokenizer.apply_chat_template(chat, tokenize=False) for chat in read]
+    tokens = [torch.tensor(ids) for ids in tokenizer(texts, add_special_tokens=False)["input_ids"]]
     model = new_model(tokenizer)
     made = pretrain(model, tokens, args.steps)
     model.save_pretrained(args.folder)
     tokenizer.save_pretrained(args.folder)
-    made |= {"parameters": model.num_parameters(), "tokens": len(tokens), "chats": len(read)}
+    made |= {
+        "parameters": model.num_parameters(),
+        "tokens": sum(map(len, tokens)),
+        "chats": len(read),
+    }
     (args.folder / "made.json").write_text(json.dumps(made))
     print(json.dumps(made), flush=True)  # noqa: T201
 
