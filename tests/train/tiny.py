@@ -17,8 +17,27 @@ OFFICES = ("registry", "library", "pool", "archive", "market", "museum")
 DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday")
 
 
-def make_base(folder: Path, *, seed: int = 0, hidden: int = 64, layers: int = 2) -> Path:
-    """Write a Llama with random weights and a tokenizer of words; returns the folder."""
+def make_base(
+    folder: Path,
+    *,
+    seed: int = 0,
+    hidden: int = 64,
+    layers: int = 2,
+    heads: int = 4,
+    vocabulary: int = 0,
+    dtype: str = "float32",
+) -> Path:
+    """Write a Llama with random weights and a tokenizer of word pieces; returns the folder.
+
+    Args:
+        folder: Where to.
+        seed: Of the weights.
+        hidden: Width.
+        layers: Depth.
+        heads: Of the attention; half as many for keys and values.
+        vocabulary: Rows of the embedding; at least as many as the tokenizer has tokens.
+        dtype: The weights' precision.
+    """
     import torch
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
@@ -44,18 +63,18 @@ def make_base(folder: Path, *, seed: int = 0, hidden: int = 64, layers: int = 2)
     torch.manual_seed(seed)
     model = LlamaForCausalLM(
         LlamaConfig(
-            vocab_size=len(tokenizer),
+            vocab_size=max(len(tokenizer), vocabulary),
             hidden_size=hidden,
             intermediate_size=2 * hidden,
             num_hidden_layers=layers,
-            num_attention_heads=4,
-            num_key_value_heads=2,
-            max_position_embeddings=512,
+            num_attention_heads=heads,
+            num_key_value_heads=heads // 2,
+            max_position_embeddings=2048,
             bos_token_id=1,
             eos_token_id=2,
         )
     )
-    model.save_pretrained(folder)
+    model.to(getattr(torch, dtype)).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
 

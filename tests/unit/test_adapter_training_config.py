@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from apps.core.errors import ConfigError
@@ -91,3 +93,17 @@ def test_overrides_are_read_as_yaml():
         parse_override("training.epochs")
     with pytest.raises(ConfigError, match="cannot be set"):
         read_config("lora", GIVEN | {"adapter.rank.deep": 1})
+
+
+def keys(model, before: str = "") -> list[str]:
+    found = []
+    for name, field in model.model_fields.items():
+        part = getattr(field.annotation, "model_fields", None)
+        found += keys(field.annotation, f"{before}{name}.") if part else [before + name]
+    return found
+
+
+@pytest.mark.parametrize("key", keys(TrainingConfig))
+def test_every_key_is_documented(key):
+    page = Path(__file__).parents[2] / "docs" / "adapters-training.md"
+    assert f"| `{key}` |" in page.read_text("utf-8")
