@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from apps.core.errors import DocumentError
-from apps.knowledge.documents import worker
+from apps.knowledge.documents import parsing, worker
 from apps.knowledge.documents.limits import MIB, Limits
 from apps.knowledge.documents.parsing import LocalParser, Parsed, ProcessParser
 from apps.knowledge.documents.reading import Task
@@ -95,15 +95,17 @@ def other_zip(path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("kind", HOSTILE)
-async def test_a_hostile_document_gives_its_code_and_the_next_is_read(parser, tmp_path: Path, kind):
-    make, codes = HOSTILE[kind]
-    with pytest.raises(DocumentError) as error:
-        await parser.parse(Task(str(make(tmp_path)), limits=SMALL))
-    assert error.value.code in codes
-    assert error.value.message
-    good = await parser.parse(Task(str(put(tmp_path / "good.md", GOOD)), limits=SMALL))
-    assert [passage.text for passage in good.passages] == [GOOD]
+async def test_hostile_documents_give_their_codes_and_the_next_is_read(parser, tmp_path: Path):
+    good = Task(str(put(tmp_path / "good.md", GOOD)), limits=SMALL)
+    for number, (kind, (make, codes)) in enumerate(HOSTILE.items()):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        task = Task(str(make(folder)), limits=SMALL)
+        with pytest.raises(DocumentError) as error:
+            await parser.parse(task)
+        assert error.value.code in codes, kind
+        assert error.value.message
+        assert [p.text for p in (await parser.parse(good)).passages] == [GOOD], kind
 
 
 async def test_a_page_nested_without_end_is_read_all_the_same(parser, tmp_path: Path):
@@ -132,12 +134,14 @@ async def test_links_and_pipes_are_not_opened(parser, tmp_path: Path):
     assert codes == ["unreadable", "no_file", "unreadable"]
 
 
-async def test_what_takes_too_long_is_killed(parser, tmp_path: Path):
+async def test_what_takes_too_long_is_killed(parser, tmp_path: Path, monkeypatch):
+    await parser.parse(Task(str(put(tmp_path / "good.md", GOOD))))
+    monkeypatch.setattr(parsing, "_STARTS_WITHIN_S", 0.2)
     # A comment that is never closed is looked through again with every megabyte.
     path = put(tmp_path / "a.html", "<!-- " * (1 << 20))
     with pytest.raises(DocumentError) as error:
         await parser.parse(Task(str(path), limits=Limits(parse_s=0.001)))
-    assert error.value.code in ("timeout", "crashed")
+    assert error.value.code == "timeout"
 
 
 async def test_what_takes_too_much_memory_says_so_and_the_process_is_fresh(parser, tmp_path: Path):
@@ -145,15 +149,15 @@ async def test_what_takes_too_much_memory_says_so_and_the_process_is_fresh(parse
     space = b"http://schemas.openxmlformats.org/wordprocessingml/2006/main"
     body = b'<w:document xmlns:w="%s"><w:body>%s</w:body></w:document>' % (
         space,
-        paragraph * 200_000,
+        paragraph * 20_000,
     )
     path = rezipped(word(tmp_path / "a.docx"), "word/document.xml", body)
-    await parser.parse(Task(str(put(tmp_path / "good.md", GOOD))))
+    good = Task(str(word(tmp_path / "good.docx")), limits=SMALL)
+    assert (await parser.parse(good)).passages
     with pytest.raises(DocumentError) as error:
-        await parser.parse(Task(str(path), limits=Limits(memory_bytes=192 * MIB)))
-    assert error.value.code in ("too_big", "crashed", "broken")
-    good = await parser.parse(Task(str(tmp_path / "good.md"), limits=SMALL))
-    assert good.passages
+        await parser.parse(Task(str(path), limits=Limits(memory_bytes=24 * MIB)))
+    assert error.value.code in ("too_big", "crashed")
+    assert (await parser.parse(good)).passages
 
 
 async def test_a_parser_that_dies_is_started_again(parser, tmp_path: Path):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import os
 import time
 from collections.abc import (
     AsyncGenerator,
@@ -244,7 +245,7 @@ class Ingester:
                 touched = replace(known, mtime_ns=file.mtime_ns)
                 return _Ready(Outcome(file.id, Result.TOUCHED), touched)
             holder = held.get((file.space, sha256), file.id)
-            if holder != file.id:
+            if holder != file.id and os.path.lexists(self._root / holder):
                 return _Ready(Outcome(file.id, Result.DUPLICATE, same_as=holder))
             parsed = await self._parser.parse(self._task(file, own))
         except DocumentError as error:

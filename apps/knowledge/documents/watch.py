@@ -13,7 +13,7 @@ from pathlib import Path
 from watchfiles import Change, awatch
 
 from apps.core.errors import DocumentError
-from apps.knowledge.documents.ingest import Ingester, Outcome
+from apps.knowledge.documents.ingest import Ingester, Outcome, Result
 from apps.knowledge.documents.rules import FILE_NAME
 
 _STEP_MS, _GROUPED_MS = 30, 100
@@ -101,11 +101,13 @@ async def follow(
     """
     real_root = os.path.realpath(root)
     written: asyncio.Queue[str] = asyncio.Queue()
+    twins: dict[str, set[str]] = {}
     watching = asyncio.create_task(_watch(real_root, stop, written, poll=poll))
     try:
         await asyncio.sleep(0)  # it watches from its first step on, so nothing is missed
         async with aclosing(_all_of(ingester, ("",), stop)) as outcomes:
             async for outcome in outcomes:
+                _remember(twins, outcome, written)
                 yield outcome
         if ready is not None:
             await ready()
@@ -115,6 +117,7 @@ async def follow(
             due, settling = settling.due(time.monotonic())
             async with aclosing(_all_of(ingester, due, stop)) as outcomes:
                 async for outcome in outcomes:
+                    _remember(twins, outcome, written)
                     yield outcome
             if watching.done():
                 await watching
@@ -122,6 +125,15 @@ async def follow(
     finally:
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)
+
+
+def _remember(twins: dict[str, set[str]], outcome: Outcome, written: asyncio.Queue[str]) -> None:
+    """Note whose duplicates were left out; they are looked at again when that one is no more."""
+    if outcome.result is Result.DUPLICATE:
+        twins.setdefault(outcome.same_as, set()).add(outcome.id)
+    if outcome.result in (Result.GONE, Result.CHANGED, Result.POOR, Result.DUPLICATE):
+        for twin in twins.pop(outcome.id, ()):
+            written.put_nowait(twin)
 
 
 async def _watch(

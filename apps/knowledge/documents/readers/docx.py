@@ -11,7 +11,6 @@ import docx
 from docx.document import Document
 from docx.opc.exceptions import PackageNotFoundError
 from docx.table import Table
-from docx.text.paragraph import Paragraph
 from lxml import etree
 
 from apps.core.errors import DocumentError
@@ -82,6 +81,7 @@ def check_archive(file: BinaryIO, limits: Limits) -> None:
 
 def _blocks(document: Document) -> Iterator[Block]:
     outline, number = Outline(), 1
+    levels = _levels(document)
     paged = bool(document.element.xpath("//w:lastRenderedPageBreak"))
     for item in document.iter_inner_content():
         page = number if paged else None
@@ -89,22 +89,24 @@ def _blocks(document: Document) -> Iterator[Block]:
             yield from _rows(item, outline, page)
             continue
         text = one_line(item.text)
-        level = _level(item)
+        # By its style's id: python-docx looks a style itself up anew for every paragraph.
+        level = levels.get(item._p.style or "")
         if level is not None:
             outline.heading(level, text)
         elif text:
             yield Block(text, outline.path, page)
-        number += len(item.rendered_page_breaks)
+        if paged:
+            number += len(item.rendered_page_breaks)
 
 
-def _level(paragraph: Paragraph) -> int | None:
-    """Return a heading's level; None for other text. A document's title stands above them all."""
-    style = paragraph.style
-    name = (style.name or "") if style is not None else ""
-    if name.lower() == "title":
-        return 1
-    match = _HEADING.fullmatch(name)
-    return int(match[1]) + 1 if match else None
+def _levels(document: Document) -> dict[str, int]:
+    """Return the headings' levels by their style's id; a document's title stands above them all."""
+    found = {}
+    for style in document.styles:
+        match = _HEADING.fullmatch(style.name or "")
+        if match or (style.name or "").lower() == "title":
+            found[style.style_id] = int(match[1]) + 1 if match else 1
+    return found
 
 
 def _rows(table: Table, outline: Outline, page: int | None) -> Iterator[Block]:
