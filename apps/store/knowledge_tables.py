@@ -175,3 +175,23 @@ rag_retrieval_log = Table(
     Column("at_hour", UtcDateTime, nullable=False, index=True),
     sqlite_autoincrement=True,
 )
+
+global_insights = Table(
+    "global_insights",
+    metadata,
+    Column("seq", SEQ, primary_key=True, autoincrement=True),
+    _tenant(),
+    Column("insight_id", REF, nullable=False),
+    Column("action", String(16), nullable=False),
+    Column("language", LANGUAGE, nullable=False),
+    Column("space", NAME, nullable=False),
+    Column("objection", Text, nullable=False),
+    Column("phrases", JSON_VALUE, nullable=False),
+    Column("strategy", Text, nullable=False),
+    Column("persona", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("at_hour", UtcDateTime, nullable=False),
+    Index(None, "tenant", "insight_id"),
+    sqlite_autoincrement=True,
+)
+"""What was learned about objections, append-only: proposed, then approved or withdrawn."""

@@ -1,0 +1,1 @@
+"""The knowledge graph: what belongs together, what is alike, and what handles which objection."""
