@@ -103,6 +103,8 @@ def shown(info: SettingInfo, value: object) -> str:
         return "(empty)"
     if isinstance(value, bool):
         return str(value).lower()
+    if info.field == "llm_providers" and str(value).lstrip()[:1] in ("[", "{"):
+        return "(a list, not shown)"  # somebody may have written a key into it
     return _URL_USER.sub("//***@", str(value))
 
 

@@ -153,7 +153,7 @@ def _status(url: str) -> Status:
     with open_store().reading() as conn:
         choice = read_choice(load_choice(conn))
     gateway = make_gateway(settings)
-    gateway.follow(choice)
+    gateway.use(choice)
     told = asyncio.run(_looked_at(gateway))
     return {
         "providers": told,

@@ -61,7 +61,7 @@ class ProviderDesk:
         )
         check_choice(self._gateway.providers, choice)
         await self._db.run(save_choice, choice.as_dict())
-        self._gateway.use(choice)
+        self._follow(choice)
         return self.status()
 
     async def take_over(self) -> None:
@@ -70,7 +70,12 @@ class ProviderDesk:
         Raises:
             StoreError: It cannot be read.
         """
-        self._gateway.follow(read_choice(await self._db.query(load_choice)))
+        self._follow(read_choice(await self._db.query(load_choice)))
+
+    def _follow(self, choice: ProviderChoice) -> None:
+        if choice != self._gateway.choice:
+            self._gateway.use(choice)
+            log.info("providers", order=[p.name for p in self._gateway.order()])
 
     async def follow(self) -> None:
         """Take over what other processes are told, for as long as this runs."""

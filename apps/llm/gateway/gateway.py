@@ -23,7 +23,7 @@ from apps.llm.gateway import board as boards
 from apps.llm.gateway.bill import bill, outcome_of
 from apps.llm.gateway.board import Seat
 from apps.llm.gateway.breaker import Policy
-from apps.llm.gateway.choice import ProviderChoice, arranged, check_choice
+from apps.llm.gateway.choice import ProviderChoice, arranged
 from apps.llm.gateway.provider import EMBEDDED, Kind, Provider
 from apps.llm.openai import OpenAiGenerator, Tally
 from apps.llm.prompt import Prompt
@@ -158,7 +158,9 @@ class Gateway:
                 spoke=tally.first_token_ms is not None,
                 retry_after_s=retry_after_s,
             )
-            self._tell_change(name, before)
+            state = self._board[name].breaker.state
+            if state is not before.breaker.state:
+                _log.warning("provider_breaker", provider=name, state=state.value)
             self._book(prompt, bill(provider, tally, outcome, adapter=prompt.adapter, code=code))
 
     def _answered_by(self, provider: Provider, order: Sequence[Provider]) -> None:
@@ -180,17 +182,9 @@ class Gateway:
     def use(self, choice: ProviderChoice) -> None:
         """Ask the providers in another order, from the next answer on.
 
-        Raises:
-            ConfigError: It names one that is not in the list.
+        Names that are not in the list are passed over; `check_choice` finds them.
         """
-        check_choice(self.providers, choice)
-        self.follow(choice)
-
-    def follow(self, choice: ProviderChoice) -> None:
-        """Take over a choice that was stored; names that are not in the list are passed over."""
-        if choice != self._choice:
-            self._choice, self._order = choice, arranged(self.providers, choice)
-            _log.info("providers", order=[provider.name for provider in self._order])
+        self._choice, self._order = choice, arranged(self.providers, choice)
 
     @property
     def choice(self) -> ProviderChoice:
@@ -210,17 +204,7 @@ class Gateway:
         provider = next(p for p in self.providers if p.name == name)
         path = "/api/tags" if provider.kind is Kind.OLLAMA else "/v1/models"
         trouble = await self._servers[name].probe(path)
-        before = self._board[name]
-        self._board[name] = boards.probed(before, trouble)
-        self._tell_change(name, before)
-
-    def _tell_change(self, name: str, before: Seat) -> None:
-        after = self._board[name]
-        if after.breaker.state is not before.breaker.state:
-            _log.warning("provider_breaker", provider=name, state=after.breaker.state.value)
-        if after.up is not before.up and (before.up is not None or not after.up):
-            told = _log.info if after.up else _log.warning
-            told("provider_health", provider=name, up=after.up, code=after.trouble)
+        self._board[name] = boards.probed(self._board[name], trouble)
 
     async def close(self) -> None:
         """Close every client."""

@@ -5,10 +5,15 @@ from __future__ import annotations
 import asyncio
 from random import Random
 
+import structlog
+
+from apps.llm.gateway.board import Seat
 from apps.llm.gateway.gateway import Gateway
 from apps.llm.gateway.provider import Kind
 
 JITTER = 0.2
+
+_log = structlog.get_logger(__name__)
 
 
 def wait_s(every_s: float, share: float) -> float:
@@ -38,7 +43,16 @@ async def watch(gateway: Gateway, every_s: float, rng: Random | None = None) -> 
                 tasks.create_task(_probe(gateway, provider.name, every_s, rng))
 
 
+def _tell(name: str, before: bool | None, seat: Seat) -> None:
+    if seat.up is False and before is not False:
+        _log.warning("provider_down", provider=name, code=seat.trouble)
+    elif seat.up and before is False:
+        _log.info("provider_up", provider=name)
+
+
 async def _probe(gateway: Gateway, name: str, every_s: float, rng: Random) -> None:
     while True:
+        before = gateway.seat(name).up
         await gateway.probe(name)
+        _tell(name, before, gateway.seat(name))
         await asyncio.sleep(wait_s(every_s, rng.random()))
