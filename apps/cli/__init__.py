@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from apps.cli.adapters import adapters_app
 from apps.cli.call import call, chat
 from apps.cli.calls import calls_app
 from apps.cli.config import config_app
@@ -43,6 +44,7 @@ app.add_typer(calls_app, name="calls")
 app.add_typer(consents_app, name="consents")
 app.add_typer(recordings_app, name="recordings")
 app.add_typer(rl_app, name="rl")
+app.add_typer(adapters_app, name="adapters")
 app.add_typer(models_app, name="models")
 app.add_typer(kb_app, name="kb")
 app.add_typer(llm_app, name="llm")

@@ -138,7 +138,7 @@ def _row(
     mean = "" if known.mean_reward is None else f"{known.mean_reward:+.2f}"
     return (
         variant.id,
-        " ".join(variant.slots.as_dict().values()),
+        " ".join(variant.treatment.as_dict().values()),
         known.stage.value,
         str(known.pulls),
         mean,
@@ -165,6 +165,7 @@ def _as_dict(
                 "mean_reward": status.mean_reward,
                 "interval": list(statistics[name].interval),
                 "slots": guard.bandit.variants[name].slots.as_dict(),
+                "adapter": guard.bandit.variants[name].adapter,
                 "why": status.why,
             }
             for name, status in known.items()

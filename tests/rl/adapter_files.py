@@ -6,6 +6,7 @@ import hashlib
 import json
 from pathlib import Path
 
+from apps.rl.adapters.entry import reserve
 from apps.rl.adapters.gate import Base
 from apps.rl.adapters.record import AdapterRecord, TrainedAdapter
 from apps.rl.adapters.registry import AdapterRegistry
@@ -51,6 +52,6 @@ def write_adapter(folder: Path, weights: bytes = b"weights") -> None:
 def add(known: AdapterRegistry, seed: str = "first", **changes: object) -> AdapterRecord:
     """Register a new adapter; another seed makes other weights."""
     said = trained(**changes)
-    name, folder = known.reserve(said.domain[0], said.method, said.rank)
+    name, folder = reserve(known.root, said.domain[0], said.method, said.rank)
     write_adapter(folder, hashlib.sha256(seed.encode()).digest())
     return known.register(name, said)

@@ -13,6 +13,7 @@ from sqlalchemy import update
 
 from apps.core.errors import AdapterError, ConfigError, IllegalEvent
 from apps.core.resources import resource
+from apps.rl.adapters.entry import adopt, reserve
 from apps.rl.adapters.gate import Base
 from apps.rl.adapters.hashing import base_model_hash, tokenizer_hash
 from apps.rl.adapters.record import AdapterState
@@ -54,7 +55,7 @@ def test_processes_that_reserve_at_once_get_different_ids(db, tmp_path) -> None:
     got: list[str] = []
     known = [registry(db, tmp_path) for _ in range(8)]
     threads = [
-        threading.Thread(target=lambda k=k: got.append(k.reserve("residents", "dora", 8)[0]))
+        threading.Thread(target=lambda k=k: got.append(reserve(k.root, "residents", "dora", 8)[0]))
         for k in known
     ]
     for thread in threads:
@@ -67,7 +68,7 @@ def test_processes_that_reserve_at_once_get_different_ids(db, tmp_path) -> None:
 @pytest.mark.parametrize("domain", ["../etc", "/etc", "Residents", "a/b", "", "a" * 25])
 def test_a_domain_that_leads_elsewhere_is_no_id(db, tmp_path, domain: str) -> None:
     with pytest.raises((ConfigError, AdapterError)):
-        registry(db, tmp_path).reserve(domain, "lora", 16)
+        reserve(registry(db, tmp_path).root, domain, "lora", 16)
     assert not (tmp_path / "etc").exists()
 
 
@@ -80,9 +81,24 @@ def test_a_version_is_entered_once_and_never_gets_other_weights(db, tmp_path) ->
         known.register(record.id, trained())
 
 
+def test_what_a_training_has_made_is_copied_in_once(db, tmp_path) -> None:
+    known = registry(db, tmp_path)
+    made = tmp_path / "run" / "adapter"
+    write_adapter(made)
+    (made / "adapter.json").write_text(trained().model_dump_json())
+    (made / "checkpoint.bin").write_text("none of it")
+    record = adopt(known, made, trained())
+    assert record.id == "residents/lora-r16-v1"
+    kept = sorted(path.name for path in (known.root / record.id).iterdir())
+    assert kept == ["adapter.json", "adapter_config.json", "adapter_model.safetensors"]
+    assert adopt(known, made, trained()) == record
+    write_adapter(made, b"trained on")
+    assert adopt(known, made, trained()).id == "residents/lora-r16-v2"
+
+
 def test_an_id_that_does_not_say_what_was_trained_is_refused(db, tmp_path) -> None:
     known = registry(db, tmp_path)
-    name, folder = known.reserve("residents", "lora", 16)
+    name, folder = reserve(known.root, "residents", "lora", 16)
     write_adapter(folder)
     for other in ({"rank": 8}, {"method": "dora"}, {"domain": ("parking",)}):
         with pytest.raises(AdapterError, match="is not the id of"):

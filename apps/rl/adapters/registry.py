@@ -25,7 +25,7 @@ from apps.rl.adapters.record import (
     version_of,
 )
 from apps.rl.adapters.registry_file import document, locked, read_file, write_file
-from apps.rl.adapters.rollout.machine import Happening, What, step
+from apps.rl.adapters.rollout.machine import Happening, step
 from apps.rl.adapters.rollout.pairs import consequences
 from apps.rl.adapters.signing import Signer
 from apps.store.adapters import (
@@ -41,7 +41,6 @@ from apps.store.feedback import last_feedback_seq, store_id
 
 log = structlog.get_logger(__name__)
 
-MAX_VERSIONS = 9999
 _TRIES = 8
 """How often a step is tried again that other processes' steps came before."""
 
@@ -88,29 +87,6 @@ class AdapterRegistry:
             AdapterError: There is none, or its entry is damaged.
         """
         return _found(self.known(), found)
-
-    def reserve(self, domain: str, method: str, rank: int) -> tuple[str, Path]:
-        """Return the next free id, with its folder, which is made: so it is nobody else's.
-
-        Raises:
-            ConfigError: These make no id.
-            AdapterError: The folder cannot be made.
-        """
-        for version in range(1, MAX_VERSIONS + 1):
-            name = adapter_id(domain, method, rank, version)
-            version_of(name)
-            folder = folder_of(name, self.root)
-            try:
-                folder.mkdir(parents=True)
-            except FileExistsError:
-                continue
-            except OSError as error:
-                raise AdapterError(
-                    f"{folder} cannot be made: {error.strerror}.",
-                    hint="Give TOM's user write access to TOM_ADAPTER_DIR.",
-                ) from error
-            return name, folder
-        raise AdapterError(f"There are {MAX_VERSIONS} versions of {domain}/{method}-r{rank}.")
 
     def register(self, name: str, trained: TrainedAdapter, why: str = "") -> AdapterRecord:
         """Enter an adapter whose files lie in its folder.
@@ -303,11 +279,6 @@ class AdapterRegistry:
             before = len(reached)
             reached |= {name for name, r in records.items() if reached & set(r.parents)}
         return [record for name, record in records.items() if name in reached]
-
-
-def retired(why: str, actor: str = "operator") -> Happening:
-    """Return the happening that ends an adapter's time."""
-    return Happening(What.RETIRED, why, actor)
 
 
 def _found(known: Registered, name: str) -> AdapterRecord:
