@@ -84,7 +84,7 @@ async def test_misrecognised_words_cost_little(retriever: Retriever, language: s
     rng = random.Random(15)
     cases = [
         (misheard(text, vocabulary, language, rng), entries)
-        for _ in range(3)
+        for _ in range(6)
         for text, entries in CASES[language]()
     ]
     assert await share_right(retriever, language, cases) >= 0.90
