@@ -57,7 +57,7 @@ class Metrics:
         self._declare_calls()
         self._declare_machinery()
         self.llm = LlmMetrics(self._counter, self._gauge, self._histogram)
-        self.adapters = AdapterMetrics(self._counter, self._histogram)
+        self.adapters = AdapterMetrics(self._counter, self._gauge, self._histogram)
         self.rollout = RolloutMetrics(self._counter, self._gauge)
         self.retrieval = RetrievalMetrics(self._counter, self._histogram)
         ProcessCollector(registry=self.registry)

@@ -10,7 +10,14 @@ from sqlalchemy import Connection, bindparam, delete, select, update
 
 from apps.store.feedback import RELEASE
 from apps.store.knowledge_tables import rag_retrieval_log
-from apps.store.tables import calls, decisions, feedback_events, llm_usage, shadow_results
+from apps.store.tables import (
+    calls,
+    decisions,
+    feedback_events,
+    llm_usage,
+    shadow_results,
+    training_pool,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +39,7 @@ def let_go(conn: Connection, refs: Sequence[str]) -> Kept:
     still be weighed by its propensity, but neither leads back to a call or a person any more.
     """
     removed = conn.execute(delete(calls).where(calls.c.call_ref.in_(refs))).rowcount
+    conn.execute(delete(training_pool).where(training_pool.c.call_ref.in_(refs)))
     conn.execute(
         update(shadow_results).where(shadow_results.c.call_ref.in_(refs)).values(call_ref=None)
     )

@@ -323,3 +323,38 @@ adapter_route_rewards = Table(
     Column("at_hour", UtcDateTime, nullable=False),
     sqlite_autoincrement=True,
 )
+
+training_pool = Table(
+    "training_pool",
+    metadata,
+    Column("seq", SEQ, primary_key=True, autoincrement=True),
+    Column("example_id", REF, nullable=False, unique=True),
+    _tenant(),
+    Column("call_ref", REF, nullable=False, index=True),
+    Column("domain", NAME, nullable=False),
+    Column("example", JSON_VALUE, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("why", Text, nullable=False),
+    Column("batch_id", REF, nullable=True, index=True),
+    Column("at_hour", UtcDateTime, nullable=False, index=True),
+    Index(None, "tenant", "domain", "state"),
+    sqlite_autoincrement=True,
+)
+
+training_batches = Table(
+    "training_batches",
+    metadata,
+    Column("seq", SEQ, primary_key=True, autoincrement=True),
+    Column("batch_id", REF, nullable=False, unique=True),
+    _tenant(),
+    Column("domain", NAME, nullable=False),
+    Column("objective", String(16), nullable=False),
+    Column("fresh", Integer, nullable=False),
+    Column("replayed", Integer, nullable=False),
+    Column("mean_quality", Float, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("adapter_id", NAME, nullable=True),
+    Column("why", Text, nullable=False),
+    Column("at_hour", UtcDateTime, nullable=False),
+    sqlite_autoincrement=True,
+)

@@ -317,6 +317,20 @@ def adapters() -> list[Panel]:
             quantiles("tom_adapter_route_confidence"),
         ),
         lines(
+            "Continuous learning",
+            "Trainings, those that made an adapter, and the quality of what they learned from.",
+            [
+                Query(
+                    "sum by (domain) (increase(tom_adapter_model_updates_total[1d]))", "{{domain}}"
+                ),
+                Query(
+                    "sum by (domain) (increase(tom_adapter_successful_trainings_total[1d]))",
+                    "{{domain}}: successful",
+                ),
+                Query("max by (domain) (tom_adapter_sample_quality)", "{{domain}}: quality"),
+            ],
+        ),
+        lines(
             "Time of a routing decision",
             "Its row in the store included.",
             quantiles("tom_adapter_route_seconds"),

@@ -12,7 +12,7 @@ from adapter_files import add, registry
 
 from apps.core.errors import ConfigError, EngineError
 from apps.dispatcher.adapter_admin.app import create_adapter_app
-from apps.dispatcher.adapter_admin.desk import AdapterDesk
+from apps.dispatcher.adapter_admin.desk import AdminDesk
 from apps.rl.adapters.rollout.machine import Happening, What
 from apps.rl.adapters.rollout.server import FakeLoraServer
 from apps.rl.adapters.routing.audit import AuditLog, AuditRules
@@ -59,7 +59,7 @@ def parts(tmp_path):
     router = AdapterRouter(
         ROUTES, db, embed=no_likeness, active=lambda _: "", audit=audit, clock=lambda: 0.0
     )
-    desk = AdapterDesk(known, server, router, answers, lambda _: "", audit, "tiny-base")
+    desk = AdminDesk(known, server, router, answers, lambda _: "", audit, "tiny-base")
     yield desk, server, answers
     db.close()
 

@@ -34,7 +34,7 @@ from apps.dispatcher.adapter_admin.bodies import (
     RoutePrompt,
     UpdateFeedback,
 )
-from apps.dispatcher.adapter_admin.desk import AdapterDesk
+from apps.dispatcher.adapter_admin.desk import AdminDesk
 from apps.dispatcher.routes.bodies import read_as
 from apps.dispatcher.routes.guards import LimitBody
 from apps.rl.adapters.routing.router import Routed
@@ -58,7 +58,7 @@ _HINT = "docs/adapter-routing.md shows what each endpoint takes."
 Handler = Callable[[Request], Awaitable[Response]]
 
 
-def create_adapter_app(desk: AdapterDesk, token: str) -> FastAPI:
+def create_adapter_app(desk: AdminDesk, token: str) -> FastAPI:
     """Return the application.
 
     Args:
@@ -120,7 +120,7 @@ async def _json(told: Awaitable[dict[str, object]]) -> Response:
     return JSONResponse(await told, headers={"Cache-Control": "no-store"})
 
 
-async def _load(desk: AdapterDesk, request: Request) -> Response:
+async def _load(desk: AdminDesk, request: Request) -> Response:
     given = read_as(LoadAdapter, await request.body(), hint=_HINT)
     return await _json(desk.load(given.adapter))
 
@@ -132,18 +132,18 @@ async def _change(
     return await _json(change(given.adapter, given.why))
 
 
-async def _route(desk: AdapterDesk, request: Request) -> Response:
+async def _route(desk: AdminDesk, request: Request) -> Response:
     given = read_as(RoutePrompt, await request.body(), hint=_HINT)
     return JSONResponse(_decision(await desk.router.route(given.prompt)))
 
 
-async def _feedback(desk: AdapterDesk, request: Request) -> Response:
+async def _feedback(desk: AdminDesk, request: Request) -> Response:
     given = read_as(UpdateFeedback, await request.body(), hint=_HINT)
     stored = await desk.router.reward(given.decision_id, given.value)
     return JSONResponse({"stored": stored, "reward": given.value})
 
 
-async def _generate(desk: AdapterDesk, request: Request) -> Response:
+async def _generate(desk: AdminDesk, request: Request) -> Response:
     asked = read_as(Generate, await request.body(), hint=_HINT)
     routed, adapter = await desk.generate(asked)
     answer = desk.answer(

@@ -35,7 +35,7 @@ class Answerer(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class AdapterDesk:
+class AdminDesk:
     """Everything the listener's routes do.
 
     Attributes:

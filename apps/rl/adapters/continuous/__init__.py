@@ -1,0 +1,1 @@
+"""The continuous loop: rated turns into a pool, the pool into batches, batches into adapters."""
