@@ -105,7 +105,7 @@ async def run_tom(settings: Settings) -> AsyncGenerator[Tom, None]:
         refuse_sandbox(db)
         retriever = open_entries(settings, stack)
         observer = await log_retrievals(db, metrics, keys.hash_key, stack)
-        knowledge = await open_knowledge(settings, retriever, stack, observer)
+        knowledge = await open_knowledge(settings, retriever, db, stack, observer)
         writer = await stack.enter_async_context(EventWriter(db))
         usage = await stack.enter_async_context(UsageWriter(db))
         engines = await start_engines(settings, _corpora(profiles, retriever), metrics, stack)
@@ -116,7 +116,7 @@ async def run_tom(settings: Settings) -> AsyncGenerator[Tom, None]:
             keys.hash_key,
             reward_window_s=settings.rl_reward_window_s,
         )
-        await _rehearse(profiles, knowledge)
+        await _rehearse(profiles, knowledge.base)
         shadow = Shadow(
             engines.generator,
             router.selector.in_shadow,
@@ -127,7 +127,7 @@ async def run_tom(settings: Settings) -> AsyncGenerator[Tom, None]:
         services = Services(
             profiles=profiles,
             router=router,
-            knowledge=knowledge,
+            knowledge=knowledge.base,
             generator=engines.generator,
             stt=engines.stt,
             tts=engines.tts,
@@ -158,6 +158,8 @@ async def run_tom(settings: Settings) -> AsyncGenerator[Tom, None]:
         tasks = await stack.enter_async_context(Background())
         tasks.start(watch_lag(metrics.loop_lag))
         tasks.start(shadow.run())
+        if knowledge.graph is not None:
+            tasks.start(knowledge.graph.keeper.run())
         tasks.start(keep_retention(db, settings.retention_days, settings.data_dir / RECORDINGS))
         if adapters is not None:
             driver = adapters.driver(router.selector.guard, router.adapters_in_use, metrics)

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 
 from apps.core.errors import ConfigError
 from apps.core.resources import resource
+from apps.knowledge.graph.feeding import Feeder
+from apps.knowledge.graph.graph import KnowledgeGraph
+from apps.knowledge.graph.keeping import GraphKeeper
+from apps.knowledge.graph.store import GraphDatabase
 from apps.knowledge.index.base import Embedder, PassageIndex
 from apps.knowledge.index.endpoint import EndpointEmbedder
 from apps.knowledge.index.hashing import HashingEmbedder
@@ -18,7 +23,7 @@ from apps.knowledge.retrieval.second_stage import CoveredCosine
 from apps.knowledge.retriever import Retriever
 from apps.monitor.metrics import Metrics
 from apps.settings import Settings
-from apps.store.database import Database
+from apps.store.database import Database, open_database
 from apps.store.retrieval_log import RetrievalWriter
 
 
@@ -88,17 +93,69 @@ async def log_retrievals(
     return observe
 
 
+@dataclass(frozen=True, slots=True)
+class OpenedGraph:
+    """The graph: what a call searches, what feeds it, and what keeps it fed."""
+
+    graph: KnowledgeGraph
+    store: GraphDatabase
+    feeder: Feeder
+    keeper: GraphKeeper
+
+
+def open_graph(
+    settings: Settings,
+    store: Database,
+    entries: Retriever,
+    embedder: Embedder,
+    stack: AsyncExitStack,
+) -> OpenedGraph:
+    """Open the graph, which lies beside the documents.
+
+    Args:
+        settings: Where that is.
+        store: The main store, which has the insights.
+        entries: From ``open_entries``.
+        embedder: The one of the documents.
+        stack: Closes what is opened.
+
+    Raises:
+        StoreError: It cannot be opened.
+    """
+    db = open_database(settings.knowledge_store)
+    stack.push_async_callback(db.aclose)
+    nodes = GraphDatabase(db, embedder.name)
+    feeder = Feeder(nodes, embedder, db)
+    graph = KnowledgeGraph(nodes, embedder, covered_cosine=_covered_cosine(settings))
+    return OpenedGraph(graph, nodes, feeder, GraphKeeper(feeder, db, store, entries.all))
+
+
+def _covered_cosine(settings: Settings) -> CoveredCosine | None:
+    cosine = settings.kb_covered_cosine
+    return CoveredCosine(cosine) if cosine else None
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedKnowledge:
+    """Everything that answers, behind one search; and the graph where documents are searched."""
+
+    base: KnowledgeBase
+    graph: OpenedGraph | None = None
+
+
 async def open_knowledge(
     settings: Settings,
     entries: Retriever,
+    store: Database,
     stack: AsyncExitStack,
     observer: Observer | None = None,
-) -> KnowledgeBase:
-    """Return everything that answers, behind one search.
+) -> OpenedKnowledge:
+    """Open everything that answers.
 
     Args:
         settings: Which documents, and how long a search may take.
         entries: From ``open_entries``.
+        store: The main store.
         stack: Closes what is opened.
         observer: Told of each retrieval.
 
@@ -107,13 +164,13 @@ async def open_knowledge(
         StoreError: The documents' index cannot be opened.
     """
     if not settings.kb_answers:
-        return KnowledgeBase(entries, observer=observer)
+        return OpenedKnowledge(KnowledgeBase(entries, observer=observer))
     index, embedder = await open_documents(settings, stack)
-    cosine = settings.kb_covered_cosine
+    graph = open_graph(settings, store, entries, embedder, stack)
     documents = DocumentSearch(
         index,
         embedder,
         deadline_ms=settings.kb_deadline_ms,
-        covered_cosine=CoveredCosine(cosine) if cosine else None,
+        covered_cosine=_covered_cosine(settings),
     )
-    return KnowledgeBase(entries, documents, observer=observer)
+    return OpenedKnowledge(KnowledgeBase(entries, documents, graph.graph, observer), graph)

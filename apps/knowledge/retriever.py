@@ -86,6 +86,11 @@ class Retriever:
         ranked = ranker.rank(query, bm25)
         return tuple(_passage(self._all[positions[i]], score) for i, score in ranked[:k])
 
+    @property
+    def all(self) -> tuple[Entry, ...]:
+        """Every entry, of all profiles and languages."""
+        return self._all
+
     def entries(self, profile: str, language: str) -> tuple[Entry, ...]:
         """Return a profile's entries in one language."""
         return tuple(self._all[p] for p in self._positions.get((profile, language), ()))
