@@ -7,6 +7,7 @@ import base64
 import binascii
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,6 +21,7 @@ _FIRST_PAUSE_S = 0.2
 _LONGEST_NAME = 120  # of the column that keeps it
 _CHARS_A_NUMBER = 40
 _HINT = "Check TOM_EMBEDDINGS_URL, TOM_EMBEDDINGS_MODEL and TOM_EMBEDDINGS_API_KEY."
+_NOT_PLAIN = re.compile(r"[^\w./+-]", re.ASCII)
 _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
@@ -162,7 +164,7 @@ def _no_vectors(what: str) -> EngineError:
 
 
 def _name(model: str, dimensions: int) -> str:
-    name = f"{model}-{dimensions}"
+    name = f"{_NOT_PLAIN.sub('-', model)}-{dimensions}"
     if len(name) <= _LONGEST_NAME:
         return name
     return f"{hashlib.sha256(model.encode()).hexdigest()[:40]}-{dimensions}"

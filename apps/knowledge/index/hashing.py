@@ -26,11 +26,14 @@ from apps.knowledge.index.base import Vectors
 from apps.knowledge.terms import lexicon, stem
 
 Hashes = NDArray[np.uint64]
+Rows = NDArray[np.intp]
 
 VERSION = 1
 """Raise it when the same text gets another vector: an index embeds its passages anew then."""
 
 _NGRAM_SIZES = (3, 4, 5)
+_BUCKETS = 8192
+"""Vectors that n-grams share: two words that share a bucket alone are hardly nearer for it."""
 _LONGEST = 40
 """Letters of a word that are looked at; the longest German compounds of offices have fewer."""
 _STEM_SHARE = 0.4
@@ -83,54 +86,86 @@ class _WordVectors:
         self._rows: dict[str, int] = {}
         self._vectors: Vectors = np.empty((256, dimensions), dtype=np.float32)
 
-    def of(self, found: Iterable[str]) -> Vectors:
-        """Return the vectors of a text's words, of unit length, shape (n, dimensions)."""
+    def learn(self, found: Iterable[str]) -> None:
+        """Make the vectors of words, so that ``of`` knows them."""
         if len(self._rows) > _KNOWN_WORDS:
             self._rows.clear()
-        rows = [row if (row := self._rows.get(w)) is not None else self._learn(w) for w in found]
-        return self._vectors[rows]
+        new = [word for word in found if word not in self._rows]
+        if not new:
+            return
+        start, end = len(self._rows), len(self._rows) + len(new)
+        if end > len(self._vectors):
+            room = np.empty((max(end, 2 * len(self._vectors)), self._dimensions), np.float32)
+            room[:start] = self._vectors[:start]
+            self._vectors = room
+        self._vectors[start:end] = word_vectors(new, self._dimensions)
+        self._rows.update(zip(new, range(start, end), strict=True))
 
-    def _learn(self, word: str) -> int:
-        row = self._rows[word] = len(self._rows)
-        if row >= len(self._vectors):
-            self._vectors = np.concatenate([self._vectors, np.empty_like(self._vectors)])
-        self._vectors[row] = word_vector(word, self._dimensions)
-        return row
+    def of(self, found: Iterable[str]) -> Vectors:
+        """Return the vectors of words, of unit length, shape (n, dimensions)."""
+        return self._vectors[[self._rows[word] for word in found]]
 
 
-def word_vector(word: str, dimensions: int) -> Vectors:
-    """Return a folded word's vector, of unit length."""
-    marked = f"<{word[:_LONGEST]}>"
-    pieces = [marked[i : i + n] for n in _NGRAM_SIZES for i in range(len(marked) - n + 1)]
-    whole = _projected([f"={stem(word, 'de')}"], dimensions)
-    return _unit(_STEM_SHARE * whole + (1 - _STEM_SHARE) * _projected(pieces, dimensions))
+def word_vectors(found: Sequence[str], dimensions: int) -> Vectors:
+    """Return the vectors of folded words, of unit length, shape (n, dimensions)."""
+    stems = np.array([zlib.crc32(stem(word, "de").encode()) for word in found], dtype=np.uint64)
+    whole = _unit(_signs(stems, dimensions).astype(np.float32))
+    buckets = _piece_signs(dimensions)
+    parts = [buckets[rows].sum(axis=0, dtype=np.int32) for rows in _pieces(found)]
+    return _unit(_STEM_SHARE * whole + (1 - _STEM_SHARE) * _unit(np.array(parts, np.float32)))
 
 
 def _embed(texts: Sequence[str], known: _WordVectors) -> Vectors:
+    """Return the texts' vectors; of few texts, for it learns all their words at once."""
+    counted = [Counter(words(text)) for text in texts]
+    known.learn(dict.fromkeys(word for counts in counted for word in counts))
     found = np.zeros((len(texts), known._dimensions), dtype=np.float32)
-    stop_words = _stop_words()
-    for row, text in enumerate(texts):
-        counts = Counter(words(text))
+    for row, counts in enumerate(counted):
         if counts:
-            weights = [
-                (1 + log(n)) * (_STOP_WEIGHT if word in stop_words else _weight(word))
-                for word, n in counts.items()
-            ]
-            found[row] = _unit(np.asarray(weights, dtype=np.float32) @ known.of(counts))
-    return found
+            weights = [(1 + log(n)) * _weight(word) for word, n in counts.items()]
+            found[row] = np.asarray(weights, dtype=np.float32) @ known.of(counts)
+    return _unit(found)
 
 
 def _weight(word: str) -> float:
+    if word in _stop_words():
+        return _STOP_WEIGHT
     return _LEAST_WEIGHT + _WEIGHT_A_LETTER * min(len(word), _MOST_LETTERS)
 
 
-def _projected(features: Sequence[str], dimensions: int) -> Vectors:
-    """Return the sum of the features' vectors of random signs, of unit length."""
-    hashes = np.array([zlib.crc32(feature.encode()) for feature in features], dtype=np.uint64)
-    drawn = -(-dimensions // 64)  # 64 signs a number
-    numbers: Hashes = np.arange(drawn, dtype=np.uint64) + hashes[:, None] * np.uint64(drawn)
-    bits = np.unpackbits(_mixed(numbers).astype("<u8").view(np.uint8), axis=1)[:, :dimensions]
-    return _unit((2.0 * bits.sum(axis=0) - len(features)).astype(np.float32))
+def _pieces(found: Sequence[str]) -> list[Rows]:
+    """Return the buckets of each word's n-grams of bytes, its edges marked."""
+    marked = [f"<{word[:_LONGEST]}>".encode() for word in found]
+    letters = np.frombuffer(b"".join(marked), dtype=np.uint8).astype(np.uint64)
+    owners = np.repeat(np.arange(len(found)), [len(word) for word in marked])
+    codes, whose = [], []
+    for size in _NGRAM_SIZES:
+        ends = len(letters) - size + 1
+        within = owners[: max(ends, 0)] == owners[size - 1 :]
+        code = np.full(len(within), size, dtype=np.uint64)
+        for place in range(size):
+            code = code * np.uint64(256) + letters[place : place + len(within)]
+        codes.append(code[within])
+        whose.append(owners[: len(within)][within])
+    rows = (_mixed(np.concatenate(codes)) % np.uint64(_BUCKETS)).astype(np.intp)
+    all_owners = np.concatenate(whose)
+    order = np.argsort(all_owners, kind="stable")
+    ends_of = np.cumsum(np.bincount(all_owners, minlength=len(found)))
+    return np.split(rows[order], ends_of[:-1])
+
+
+@cache
+def _piece_signs(dimensions: int) -> NDArray[np.int8]:
+    """Return the vectors of the buckets that n-grams are hashed into."""
+    return _signs(np.arange(_BUCKETS, dtype=np.uint64), dimensions)
+
+
+def _signs(numbers: Hashes, dimensions: int) -> NDArray[np.int8]:
+    """Return a row of 1 and -1 for each number, as if drawn by lot, shape (n, dimensions)."""
+    drawn = -(-dimensions // 64)  # 64 signs a draw
+    draws: Hashes = np.arange(drawn, dtype=np.uint64) + numbers[:, None] * np.uint64(drawn)
+    bits = np.unpackbits(_mixed(draws).astype("<u8").view(np.uint8), axis=1)[:, :dimensions]
+    return bits.astype(np.int8) * np.int8(2) - np.int8(1)
 
 
 def _mixed(values: Hashes) -> Hashes:
@@ -141,9 +176,12 @@ def _mixed(values: Hashes) -> Hashes:
     return values ^ (values >> np.uint64(31))
 
 
-def _unit(vector: Vectors) -> Vectors:
-    length = float(np.linalg.norm(vector))
-    return vector / np.float32(length) if length else vector
+def _unit(rows: Vectors) -> Vectors:
+    """Return rows of unit length; a row of zeros stays."""
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True).astype(np.float32)
+    lengths[lengths == 0] = 1  # a row of zeros stays one
+    found: Vectors = rows / lengths
+    return found
 
 
 @cache

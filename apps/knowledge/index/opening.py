@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from apps.knowledge.index.base import Embedder
+from apps.knowledge.index.database import DatabaseIndex
 from apps.knowledge.index.embedded import EmbeddedIndex
+from apps.knowledge.index.pgvector import PgVectorIndex
 from apps.store.database import open_database
 
 
-def open_index(where: Path | str, embedder: Embedder) -> EmbeddedIndex:
+def open_index(where: Path | str, embedder: Embedder) -> DatabaseIndex:
     """Return the index in a database: a file's is embedded, PostgreSQL's is by pgvector.
 
     Blocks for as long as the migrations take.
@@ -20,6 +22,13 @@ def open_index(where: Path | str, embedder: Embedder) -> EmbeddedIndex:
 
     Raises:
         ConfigError: The URL is none, or of a database that TOM does not know.
-        StoreError: It cannot be opened.
+        StoreError: It cannot be opened, or PostgreSQL has no pgvector.
     """
-    return EmbeddedIndex(open_database(where), embedder)
+    database = open_database(where)
+    if database.is_sqlite:
+        return EmbeddedIndex(database, embedder)
+    try:
+        return PgVectorIndex(database, embedder)
+    except BaseException:
+        database.close()
+        raise

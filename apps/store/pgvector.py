@@ -1,0 +1,101 @@
+"""pgvector in a database of TOM's: the extension, the vectors' columns, and their HNSW index."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
+
+from apps.core.errors import StoreError
+
+OLDEST = (0, 8)
+"""The first that goes on searching (iterative scan) where a filter leaves too few."""
+MOST_DIMENSIONS = 4000
+"""Of an HNSW index over 16-bit floats."""
+
+_PLAIN = re.compile(r"[\w./+-]+", re.ASCII)
+_TABLES = ("kb_chunks", "knowledge_graph_nodes")
+_HINT = (
+    "Install pgvector 0.8 or newer on the server (Debian: postgresql-NN-pgvector), let its"
+    " administrator run CREATE EXTENSION vector in TOM's database, or keep documents in a file:"
+    " docs/index-stores.md."
+)
+
+
+def ensure(conn: Connection) -> None:
+    """Make sure of the extension and of the columns that hold vectors.
+
+    The migrations make both where they can; a server that had no pgvector then may have it now.
+
+    Raises:
+        StoreError: The server has none, an older one, or this user may not create it.
+    """
+    version = _version(conn)
+    if version is None:
+        try:
+            with conn.begin_nested():
+                conn.exec_driver_sql("CREATE EXTENSION IF NOT EXISTS vector")
+        except SQLAlchemyError as error:
+            raise StoreError("The PostgreSQL server has no pgvector.", hint=_HINT) from error
+        version = _version(conn)
+    if version is None or version < OLDEST:
+        raise StoreError("The PostgreSQL server's pgvector is too old.", hint=_HINT)
+    for table in _TABLES:
+        conn.exec_driver_sql(f"ALTER TABLE {table} ADD COLUMN IF NOT EXISTS embedding vector")
+
+
+def index_vectors(conn: Connection, model: str, dimensions: int) -> None:
+    """Make the HNSW indexes over one embedder's vectors, where they are not there yet.
+
+    They hold 16-bit floats, which halves them; docs/index-stores.md has what that costs.
+
+    Raises:
+        StoreError: There are more dimensions than pgvector indexes.
+    """
+    if dimensions > MOST_DIMENSIONS:
+        raise StoreError(
+            f"pgvector indexes at most {MOST_DIMENSIONS} dimensions, not {dimensions}.",
+            hint="Choose an embedder of fewer.",
+        )
+    for table in _TABLES:
+        conn.exec_driver_sql(
+            f"CREATE INDEX IF NOT EXISTS {_index_name(table, model)} ON {table} USING hnsw"
+            f" ({cast(dimensions)} halfvec_cosine_ops) WHERE {of_model(model)}"
+        )
+
+
+def drop_index(conn: Connection, model: str) -> None:
+    """Let go of an embedder's indexes, for instance to fill tables faster and make them anew."""
+    for table in _TABLES:
+        conn.exec_driver_sql(f"DROP INDEX IF EXISTS {_index_name(table, model)}")
+
+
+def cast(dimensions: int) -> str:
+    """Return the expression that is indexed: a query must order by the same."""
+    return f"(embedding::halfvec({dimensions}))"
+
+
+def of_model(model: str) -> str:
+    """Return the condition of the index: a query must have the same, as written here.
+
+    Raises:
+        StoreError: The name cannot stand in a statement.
+    """
+    if not _PLAIN.fullmatch(model):
+        raise StoreError(
+            "The embedder's name has characters that an index cannot be named by.",
+            hint="Letters, digits and ./+_- can.",
+        )
+    return f"model = '{model}'"
+
+
+def _index_name(table: str, model: str) -> str:
+    return f"hnsw_{table}_{hashlib.sha256(model.encode()).hexdigest()[:12]}"
+
+
+def _version(conn: Connection) -> tuple[int, ...] | None:
+    asked = "SELECT extversion FROM pg_extension WHERE extname = 'vector'"
+    found = conn.exec_driver_sql(asked).scalar()
+    return None if found is None else tuple(int(part) for part in str(found).split(".")[:2])
