@@ -13,7 +13,7 @@ from apps.core.resources import resource
 from apps.knowledge.entries import Entry, load_entries
 from benchmarks.knowledge.errors import Mishearing, word_error_rate
 from benchmarks.knowledge.measure import PROFILE, Figures, figures, find, finders, threshold
-from benchmarks.knowledge.questions import HALVES, LANGUAGES, Half, load
+from benchmarks.knowledge.questions import LANGUAGES, PARTS, Half, load
 
 # The figures with word errors are over so many ways to mishear each question.
 HEARINGS = 3
@@ -70,10 +70,10 @@ def line(row: Row) -> str:
 def main() -> None:
     """Measure, print the table, and write the JSON where asked to."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--half", choices=HALVES, help="only this half")
+    parser.add_argument("--half", choices=PARTS, help="only this part")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here too")
     options = parser.parse_args()
-    halves = HALVES if options.half is None else (options.half,)
+    halves = PARTS if options.half is None else (options.half,)
     print("| | half | word errors | by | hit@1 | hit@5 | nDCG | right refusals | wrong refusals |")
     print("|---|---|---|---|---|---|---|---|---|")
     rows = []

@@ -1,4 +1,4 @@
-"""The frozen questions, by half: one to tune on, one to look at when all tuning is done."""
+"""The frozen questions: to tune on, looked at since, and fresh ones for the end of tuning."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Literal
 
-Half = Literal["tuning", "held-out"]
+Half = Literal["tuning", "held-out", "fresh"]
 HALVES: tuple[Half, ...] = ("tuning", "held-out")
+PARTS: tuple[Half, ...] = (*HALVES, "fresh")
 LANGUAGES = ("en", "de")
 
 
@@ -29,7 +30,7 @@ class Question:
 
 
 def half_of(question_id: str) -> Half:
-    """Return the half that a question belongs to, by its id alone.
+    """Return the half that a question of the first set belongs to, by its id alone.
 
     The id is the same in both languages, so a held-out question's translation is held out too.
     """
@@ -37,8 +38,15 @@ def half_of(question_id: str) -> Half:
 
 
 def load(language: str, half: Half | None = None) -> tuple[Question, ...]:
-    """Return the questions of a language, of one half or of both."""
-    path = Path(__file__).with_name(f"{language}.jsonl")
-    rows = (json.loads(line) for line in path.read_text(encoding="utf-8").splitlines())
-    questions = (Question(row["id"], row["text"], row["entry"]) for row in rows)
-    return tuple(q for q in questions if half is None or half_of(q.id) == half)
+    """Return the questions of a language, of one part or of all."""
+    parts = PARTS if half is None else (half,)
+    first = _read(f"{language}.jsonl")
+    by_part = {part: tuple(q for q in first if half_of(q.id) == part) for part in HALVES}
+    by_part["fresh"] = _read(f"fresh.{language}.jsonl")
+    return tuple(question for part in parts for question in by_part[part])
+
+
+def _read(name: str) -> tuple[Question, ...]:
+    text = Path(__file__).with_name(name).read_text(encoding="utf-8")
+    rows = (json.loads(line) for line in text.splitlines())
+    return tuple(Question(row["id"], row["text"], row["entry"]) for row in rows)

@@ -10,7 +10,7 @@ import pytest
 from apps.core.resources import resource
 from apps.core.words import words
 from apps.knowledge.entries import load_entries
-from benchmarks.knowledge.questions import HALVES, LANGUAGES, half_of, load
+from benchmarks.knowledge.questions import HALVES, LANGUAGES, PARTS, half_of, load
 from tests.knowledge_questions import GERMAN, NOT_COVERED
 
 RECOGNITION = Path(__file__).parents[2] / "benchmarks" / "recognition"
@@ -45,12 +45,12 @@ def test_every_entry_is_asked_for_and_a_fifth_of_the_questions_have_none(languag
     questions = load(language)
     assert len(questions) >= 150
     assert {q.entry for q in questions if q.entry} == entries
-    assert 0.15 <= sum(q.entry is None for q in questions) / len(questions) <= 0.25
+    assert 0.15 <= sum(q.entry is None for q in questions) / len(questions) <= 0.3
 
 
-def test_the_halves_share_no_question_and_are_the_same_in_both_languages() -> None:
-    by_half = {half: {q.id for q in load("en", half)} for half in HALVES}
-    assert not by_half["tuning"] & by_half["held-out"]
-    assert by_half == {half: {q.id for q in load("de", half)} for half in HALVES}
-    assert all(half_of(name) == half for half, names in by_half.items() for name in names)
-    assert all(len(names) >= 75 for names in by_half.values())
+def test_the_parts_share_no_question_and_are_the_same_in_both_languages() -> None:
+    by_part = {part: {q.id for q in load("en", part)} for part in PARTS}
+    assert sum(map(len, by_part.values())) == len(set().union(*by_part.values()))
+    assert by_part == {part: {q.id for q in load("de", part)} for part in PARTS}
+    assert all(half_of(name) == half for half in HALVES for name in by_part[half])
+    assert all(len(names) >= 75 for names in by_part.values())
