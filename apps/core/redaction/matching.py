@@ -30,7 +30,7 @@ class Finder(Protocol):
 
     Attributes:
         cues: A text without any of these, in lower case, holds nothing of it; () for no such cue.
-        digits: Whether there is a digit in everything that it finds.
+        digits: A text with fewer digits holds nothing of it.
     """
 
     @property
@@ -39,7 +39,7 @@ class Finder(Protocol):
         ...
 
     @property
-    def digits(self) -> bool:
+    def digits(self) -> int:
         """As above."""
         ...
 
@@ -63,7 +63,7 @@ class Rule:
     regex: re.Pattern[str]
     kind: Kind | None
     value: Callable[[re.Match[str]], str | None]
-    digits: bool = True
+    digits: int = 1
     cues: tuple[str, ...] = ()
 
     def matches(self, text: str) -> Iterator[Match]:
@@ -78,9 +78,9 @@ class Rule:
 def apply(finders: Iterable[Finder], text: str) -> list[Finding]:
     """Return what is found in a text, the most certain finders first."""
     found: list[Finding] = []
-    has_digits, lower = any(map(str.isdigit, text)), text.lower()
+    digits, lower = sum(map(str.isdigit, text)), text.lower()
     for finder in finders:
-        if finder.digits and not has_digits:
+        if digits < finder.digits:
             continue
         if finder.cues and not any(cue in lower for cue in finder.cues):
             continue

@@ -171,12 +171,14 @@ _PHONE = re.compile(
 _AMERICAN = re.compile(r"(?<![\w-])(?:\+?1[ .-]?)?(?:\(\d{3}\) ?|\d{3}[-.])\d{3}[-.]\d{4}(?![\w-])")
 
 PATTERNS = (
-    Rule(_MAIL, Kind.EMAIL, _mail, digits=False, cues=_AT_SIGNS),
-    Rule(re.compile(_BORN + rf"(?P<v>{_DATE})", _I), Kind.BIRTH_DATE, _number, cues=_BIRTH),
-    Rule(re.compile(rf"(?<![\d./-])(?:{_DATE})", _I), None, _kept),
-    Rule(_TIMES, None, _kept),
-    Rule(_MONEY, None, _kept),
-    Rule(_YEARS, None, _kept),
+    Rule(_MAIL, Kind.EMAIL, _mail, digits=0, cues=_AT_SIGNS),
+    Rule(
+        re.compile(_BORN + rf"(?P<v>{_DATE})", _I), Kind.BIRTH_DATE, _number, digits=4, cues=_BIRTH
+    ),
+    Rule(re.compile(rf"(?<![\d./-])(?:{_DATE})", _I), None, _kept, digits=5),
+    Rule(_TIMES, None, _kept, digits=5),
+    Rule(_MONEY, None, _kept, digits=5),
+    Rule(_YEARS, None, _kept, digits=5),
     Rule(_ADDRESS, None, _kept, cues=("http", "www.")),
     Rule(
         re.compile(
@@ -184,18 +186,24 @@ PATTERNS = (
         ),
         Kind.IBAN,
         _account,
+        digits=10,
     ),
-    Rule(re.compile(r"(?<![\d.,/+-])\d(?:[ -]?\d){12,18}(?![\d/-]|[.,]\d)"), Kind.CARD, _card),
-    Rule(_VEHICLE, Kind.ID, _vehicle),
+    Rule(
+        re.compile(r"(?<![\d.,/+-])\d(?:[ -]?\d){12,18}(?![\d/-]|[.,]\d)"),
+        Kind.CARD,
+        _card,
+        digits=13,
+    ),
+    Rule(_VEHICLE, Kind.ID, _vehicle, digits=4),
     *PLATES,
-    Rule(_PENSION, Kind.ID, _number),
-    Rule(_HEALTH, Kind.ID, _number),
-    Rule(_LABELLED, Kind.ID, _labelled, cues=_LABELS),
-    Rule(_TAX_OFFICE, Kind.ID, _number),
-    Rule(_SOCIAL, Kind.ID, _number),
-    Rule(_INSURANCE, Kind.ID, _number),
-    Rule(_TAX_ID, Kind.ID, _tax),
-    Rule(_AMERICAN, Kind.PHONE, lambda match: phone_digits(match.group())),
-    Rule(_PHONE, Kind.PHONE, _phone),
+    Rule(_PENSION, Kind.ID, _number, digits=11),
+    Rule(_HEALTH, Kind.ID, _number, digits=9),
+    Rule(_LABELLED, Kind.ID, _labelled, digits=4, cues=_LABELS),
+    Rule(_TAX_OFFICE, Kind.ID, _number, digits=9),
+    Rule(_SOCIAL, Kind.ID, _number, digits=9),
+    Rule(_INSURANCE, Kind.ID, _number, digits=6),
+    Rule(_TAX_ID, Kind.ID, _tax, digits=11),
+    Rule(_AMERICAN, Kind.PHONE, lambda match: phone_digits(match.group()), digits=10),
+    Rule(_PHONE, Kind.PHONE, _phone, digits=5),
 )
 """In the order in which they are tried."""

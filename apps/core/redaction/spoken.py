@@ -104,8 +104,8 @@ class _Run:
 class SpokenNumbers:
     """Finds numbers that are told digit by digit or in pairs."""
 
-    cues: tuple[str, ...] = tuple(sorted(_ONES))
-    digits: bool = False
+    cues: tuple[str, ...] = tuple(sorted(_ONES.keys() - {"ein", "eins", "oh"}))
+    digits: int = 0
 
     def matches(self, text: str) -> Iterator[Match]:
         """Yield phone and card numbers, and others that are as long."""
@@ -208,8 +208,8 @@ def _plate(match: re.Match[str]) -> str:
 
 
 SPOKEN = (
-    Rule(_MAIL, Kind.EMAIL, _mail, digits=False, cues=(" ät", " at", "klammeraffe", "@", " et ")),
-    Rule(_PLATE, Kind.PLATE, _plate, digits=False, cues=_PLATE_CUES),
+    Rule(_MAIL, Kind.EMAIL, _mail, digits=0, cues=(" ät", " at", "klammeraffe", "@", " et ")),
+    Rule(_PLATE, Kind.PLATE, _plate, digits=0, cues=_PLATE_CUES),
     SpokenNumbers(),
 )
 """In the order in which they are tried, after what is written."""
