@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import random
+import signal
 import sys
 import time
+import types
 from pathlib import Path
 
 import pytest
@@ -80,3 +83,64 @@ def test_a_torn_checkpoint_is_told_removed_and_passed_over(base, turns, tmp_path
     said = Child(told, out).ended()
     assert [event.name for event in said if event.event == "torn"] == [newest.name]
     assert furthest(weights(tmp_path / "reference"), weights(out)) <= 1e-6
+
+
+@pytest.mark.parametrize("when", ["before the manifest", "before the name", "after the name"])
+def test_a_kill_at_any_point_of_writing_leaves_the_old_or_the_new(base, turns, tmp_path, when):
+    def killed_in_writing():
+        from apps.rl.adapters.training import checkpoints
+
+        def killing(function, place):
+            def killed(*words, **more):
+                writing = "step-00000003" in str(words[0])
+                if writing and not place.startswith("after"):
+                    os.kill(os.getpid(), signal.SIGKILL)
+                function(*words, **more)
+                if writing:
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+            return killed
+
+        if when == "before the manifest":
+            checkpoints.write_whole = killing(checkpoints.write_whole, when)
+        else:
+            checkpoints.os = types.SimpleNamespace(
+                **{**vars(os), "replace": killing(os.replace, when)}
+            )
+
+    told = config(base, turns)
+    assert Child(told, tmp_path / "reference").ended()[-1].event == "finished"
+    out = tmp_path / "run"
+    broken = Child(told, out, prepare=killed_in_writing)
+    broken.ended()
+    assert broken.status == -signal.SIGKILL
+    said = Child(told, out).ended()
+    resumed = next(event.step for event in said if event.event == "resumed")
+    assert resumed == (3 if when == "after the name" else 2)
+    assert not [event for event in said if event.event == "torn"]
+    assert furthest(weights(tmp_path / "reference"), weights(out)) <= 1e-6
+
+
+def test_a_kill_while_the_adapter_is_written_leaves_none_and_then_the_same(base, turns, tmp_path):
+    def killed_at_the_end():
+        from apps.rl.adapters.training import checkpoints
+
+        def killed(draft, place):
+            if place.name == "adapter":
+                os.kill(os.getpid(), signal.SIGKILL)
+            publish(draft, place)
+
+        publish, checkpoints.publish = checkpoints.publish, killed
+
+    told = config(base, turns)
+    assert Child(told, tmp_path / "reference").ended()[-1].event == "finished"
+    out = tmp_path / "run"
+    broken = Child(told, out, prepare=killed_at_the_end)
+    broken.ended()
+    assert broken.status == -signal.SIGKILL
+    assert not (out / "adapter").exists()
+    assert Child(told, out).ended()[-1].event == "finished"
+    assert furthest(weights(tmp_path / "reference"), weights(out)) <= 1e-6
+    mine, theirs = record(out).metrics, record(tmp_path / "reference").metrics
+    assert mine["train_loss"] == pytest.approx(theirs["train_loss"])
+    assert mine["loss_dev"] == pytest.approx(theirs["loss_dev"])

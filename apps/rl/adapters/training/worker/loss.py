@@ -10,6 +10,7 @@ import torch
 
 from apps.rl.adapters.training.events import Evaluated
 from apps.rl.adapters.training.tokens import IGNORED, Tokens
+from apps.rl.adapters.training.worker.memory import let_go, out_of_memory
 
 
 def held_out_loss(
@@ -21,18 +22,13 @@ def held_out_loss(
         model: In any mode; it is in the same one afterwards.
         examples: At least one.
         pad: The pad token's id.
-        batch: Examples at a time.
+        batch: Examples at a time; halved when memory runs out.
         what: What is evaluated, for the event.
     """
     training = model.training
     model.eval()
-    total, count = 0.0, 0
     try:
-        with torch.inference_mode():
-            for start in range(0, len(examples), batch):
-                nll, tokens = _batch_loss(model, examples[start : start + batch], pad)
-                total += nll
-                count += tokens
+        total, count = _total(model, examples, pad, batch)
     finally:
         model.train(training)
     loss = total / max(count, 1)
@@ -43,6 +39,22 @@ def held_out_loss(
         examples=len(examples),
         tokens=count,
     )
+
+
+def _total(model: Any, examples: Sequence[Tokens], pad: int, batch: int) -> tuple[float, int]:
+    total, count = 0.0, 0
+    try:
+        with torch.inference_mode():
+            for start in range(0, len(examples), batch):
+                nll, tokens = _batch_loss(model, examples[start : start + batch], pad)
+                total += nll
+                count += tokens
+        return total, count
+    except Exception as error:
+        if batch == 1 or not out_of_memory(error):
+            raise
+    let_go()
+    return _total(model, examples, pad, batch // 2)
 
 
 def _batch_loss(model: Any, examples: Sequence[Tokens], pad: int) -> tuple[float, int]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import math
 import time
 from dataclasses import dataclass
@@ -24,14 +23,10 @@ from apps.rl.adapters.training.tokens import Tokens, fitting, tokenise
 from apps.rl.adapters.training.worker.adapted import adapted
 from apps.rl.adapters.training.worker.base import Base, device_name, load_base, precision_of
 from apps.rl.adapters.training.worker.loss import held_out_loss
+from apps.rl.adapters.training.worker.memory import let_go, out_of_memory
 from apps.rl.adapters.training.worker.recording import adapter_hash, trained
 from apps.rl.adapters.training.worker.telling import Teller
-from apps.rl.adapters.training.worker.trainers import (
-    kto_trainer,
-    out_of_memory,
-    plan_steps,
-    sft_trainer,
-)
+from apps.rl.adapters.training.worker.trainers import kto_trainer, plan_steps, sft_trainer
 
 ADAPTER = "adapter"
 """The finished adapter's folder, in the run's."""
@@ -82,9 +77,7 @@ def train(config: TrainingConfig, out: Path, teller: Teller, *, fresh: bool = Fa
                 smaller = run.with_less_memory(error)
             del run
             fresh = False
-            gc.collect()
-            if torch.cuda.is_available():
-                torch.cuda.empty_cache()
+            let_go()
             teller.tell(events.LessMemory(micro_batch=smaller))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import resource
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -24,6 +23,7 @@ from apps.rl.adapters.training.config import StepsConfig
 from apps.rl.adapters.training.dataset import kto_weights
 from apps.rl.adapters.training.tokens import Tokens
 from apps.rl.adapters.training.worker.base import precision_of
+from apps.rl.adapters.training.worker.memory import let_go, peak_mb
 from apps.rl.adapters.training.worker.telling import Teller
 
 
@@ -60,10 +60,11 @@ class _Whole:
 
     checkpoints: Checkpoints
     teller: Teller
-    _aside: Path
+    _aside: Path | None = None
 
     def _get_output_dir(self, trial: Any = None) -> str:
-        return str(self._aside)
+        # Asked for at the end of a run too, that may have begun with all steps done.
+        return str(self._aside or self.checkpoints.path(0))
 
     def _save_checkpoint(self, model: Any, trial: Any = None) -> None:
         step: int = self.state.global_step  # type: ignore[attr-defined]
@@ -114,14 +115,14 @@ class _Course(TrainerCallback):  # type: ignore[misc]
                 loss=logs["loss"],
                 learning_rate=logs.get("learning_rate", 0.0),
                 tokens_s=max(tokens - self._tokens, 0.0) / max(now_s - self._since_s, 1e-9),
-                memory_mb=_memory_mb(),
+                memory_mb=peak_mb(),
             )
         )
         self._since_s, self._tokens = now_s, tokens
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        if state.global_step % self._empty == 0 and torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        if state.global_step % self._empty == 0:
+            let_go()
         if self._teller.stop:
             control.should_save = True
             control.should_training_stop = True
@@ -215,16 +216,6 @@ def kto_trainer(
     return _equipped(trainer, checkpoints, teller)
 
 
-def out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that the device's memory, or the machine's, ran out."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    said = str(error).lower()
-    return isinstance(error, RuntimeError) and any(
-        sign in said for sign in ("out of memory", "can't allocate memory", "cannot allocate")
-    )
-
-
 def _arguments(config: StepsConfig, steps: Steps) -> dict[str, Any]:
     precision = precision_of(config.precision)
     return {
@@ -259,9 +250,3 @@ def _equipped(trainer: Any, checkpoints: Checkpoints, teller: Teller) -> Any:
     trainer.checkpoints = checkpoints
     trainer.teller = teller
     return trainer
-
-
-def _memory_mb() -> float:
-    if torch.cuda.is_available():
-        return float(torch.cuda.max_memory_allocated()) / 2**20
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
