@@ -7,7 +7,7 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path, PurePosixPath
@@ -19,10 +19,10 @@ from apps.knowledge.documents.parsing import ProcessParser
 from apps.knowledge.documents.reading import open_regular
 from apps.knowledge.documents.sniff import HEAD_BYTES, media_type, supported
 from apps.knowledge.entries import Entry, load_entries
-from apps.knowledge.index.embedded import EmbeddedIndex
-from apps.knowledge.index.hashing import HashingEmbedder
+from apps.knowledge.index.database import DatabaseIndex
 from apps.knowledge.index.opening import open_index
 from apps.knowledge.terms import content_words
+from apps.running_knowledge import embedder_of
 from apps.settings import Settings
 
 # A word that so many of the office's own questions have speaks of its domain.
@@ -34,7 +34,7 @@ class Opened:
     """What `tom kb` works with."""
 
     ingester: Ingester
-    index: EmbeddedIndex
+    index: DatabaseIndex
     parser: ProcessParser
     root: Path
 
@@ -55,30 +55,27 @@ async def opened(settings: Settings) -> AsyncIterator[Opened]:
     """Open the index, and what reads documents.
 
     Raises:
+        ConfigError: A server of embeddings is set without its model.
         StoreError: The index cannot be opened.
     """
-    embedder = HashingEmbedder()
-    where = settings.store_url or settings.data_dir / "knowledge" / "knowledge.db"
-    if isinstance(where, Path):
-        where.parent.mkdir(parents=True, exist_ok=True)
-    index = open_index(where, embedder)
-    parser = ProcessParser()
-    ingester = Ingester(
-        index,
-        embedder,
-        parser,
-        root=settings.documents_folder,
-        limits=limits_of(settings),
-        quality_floor=settings.kb_quality_floor,
-        language=settings.kb_language,
-        domain=_domain_of(settings),
-        outdated=index.outdated,
-    )
-    try:
+    async with AsyncExitStack() as stack:
+        embedder = embedder_of(settings, stack)
+        index = open_index(settings.knowledge_store, embedder)
+        stack.push_async_callback(index.aclose)
+        parser = ProcessParser()
+        stack.push_async_callback(parser.close)
+        ingester = Ingester(
+            index,
+            embedder,
+            parser,
+            root=settings.documents_folder,
+            limits=limits_of(settings),
+            quality_floor=settings.kb_quality_floor,
+            language=settings.kb_language,
+            domain=_domain_of(settings),
+            outdated=index.outdated,
+        )
         yield Opened(ingester, index, parser, settings.documents_folder)
-    finally:
-        await parser.close()
-        await index.aclose()
 
 
 def _domain_of(settings: Settings) -> Callable[[str], frozenset[str]]:
