@@ -99,6 +99,8 @@ class OpenedGraph:
 
     graph: KnowledgeGraph
     store: GraphDatabase
+    main_store: Database
+    embedder: Embedder
     feeder: Feeder
     keeper: GraphKeeper
 
@@ -127,7 +129,8 @@ def open_graph(
     nodes = GraphDatabase(db, embedder.name)
     feeder = Feeder(nodes, embedder, db)
     graph = KnowledgeGraph(nodes, embedder, covered_cosine=_covered_cosine(settings))
-    return OpenedGraph(graph, nodes, feeder, GraphKeeper(feeder, db, store, entries.all))
+    keeper = GraphKeeper(feeder, db, store, entries.all)
+    return OpenedGraph(graph, nodes, store, embedder, feeder, keeper)
 
 
 def _covered_cosine(settings: Settings) -> CoveredCosine | None:

@@ -15,6 +15,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from apps.cli.kb_folder import Opened, TakenIn, forget, limits_of, opened, take_in
+from apps.cli.kb_graph import graph_app
+from apps.cli.kb_search import search
 from apps.cli.kb_show import (
     console_for,
     is_failure,
@@ -35,6 +37,9 @@ kb_app = typer.Typer(
     help="Documents that TOM answers from: put them in, follow a folder, see what is indexed. "
     "Exit status: 0 all well, 1 some documents could not be read, 2 nothing could be done.",
 )
+
+kb_app.command()(search)
+kb_app.add_typer(graph_app, name="graph")
 
 _NOTHING_DONE, _SOME_FAILED, _STOPPED = 2, 1, 130
 
