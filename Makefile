@@ -14,7 +14,7 @@ BIN := $(VENV)/bin
 PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: bench-grounding bench-spoken-loop bench-kb bench-trainer bench-guard coverage bench-rl bench-store bench-doors bench-network bench-latency bench-calls bench-recognition bench-pipecat bench-turns bench-interruptions help install install-test demo run test test-doors fuzz-doors test-page test-piper test-postgres test-vllm test-train lint types arrows check docs clean
+.PHONY: bench-index bench-grounding bench-spoken-loop bench-kb bench-trainer bench-guard coverage bench-rl bench-store bench-doors bench-network bench-latency bench-calls bench-recognition bench-pipecat bench-turns bench-interruptions help install install-test demo run test test-doors fuzz-doors test-page test-piper test-postgres test-vllm test-train lint types arrows check docs clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -56,7 +56,7 @@ test-piper: ## Test Piper itself, on a tiny voice, in an environment of its own
 
 test-postgres: $(POSTGRES_VENV)/.server ## The store's tests on PostgreSQL too, in an environment of its own
 	$(POSTGRES_VENV)/bin/python -m pytest tests/extras/test_postgres.py tests/unit/test_store.py \
-	  tests/unit/test_store_group_commit.py tests/unit/test_store_event_writer.py \
+	  tests/unit/test_index_store.py tests/unit/test_store_group_commit.py tests/unit/test_store_event_writer.py \
 	  tests/unit/test_outgoing_store.py tests/unit/test_gateway_usage.py tests/rl/test_crash_safety.py tests/rl/test_policy_bandit.py \
 	  tests/rl/test_selector.py tests/rl/test_deploy_guard.py tests/rl/test_feedback.py \
 	  tests/rl/test_guard_simulated.py tests/rl/test_guard_window.py
@@ -148,6 +148,9 @@ bench-network: $(VENV)/.base ## RTP's and WebRTC's delay, their CPU, and what a 
 bench-store: $(POSTGRES_VENV)/.server ## Decisions and updates a second of four processes on one store, and kills (20 minutes)
 	$(POSTGRES_VENV)/bin/python -m benchmarks.store
 	$(POSTGRES_VENV)/bin/python -m benchmarks.store.kill --runs 200
+
+bench-index: $(POSTGRES_VENV)/.server ## 100,000 passages embedded and on pgvector: time, recall, memory, disk (15 minutes)
+	$(POSTGRES_VENV)/bin/python -m benchmarks.index
 
 bench-doors: $(VENV)/.base ## Calls at once by each door on one core, and the delay that each adds (9 minutes)
 	$(BIN)/python -m benchmarks.doors

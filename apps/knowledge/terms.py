@@ -29,7 +29,7 @@ _SUFFIXES = {
 _SHORTEST_STEM = {"en": 3, "de": 4}
 
 # Verb particles that German moves to the end of the clause: "melde ich mein Auto ab".
-_PARTICLES = ("ab", "an", "auf", "aus", "ein", "her", "mit", "nach", "um", "vor", "weg", "zurueck")
+PARTICLES = ("ab", "an", "auf", "aus", "ein", "her", "mit", "nach", "um", "vor", "weg", "zurueck")
 
 # A sound key: spellings replaced by how they sound, vowels left out but for a leading one, doubles
 # written once. The groups follow the idea of Soundex and Metaphone, reduced to what recognisers
@@ -119,9 +119,9 @@ def _joined_verbs(found: Sequence[str]) -> list[str]:
     stop_words = lexicon("de").stop_words
     joined = []
     for index, word in enumerate(found):
-        if word in _PARTICLES:
+        if word in PARTICLES:
             before = [other for other in found[:index] if other not in stop_words]
-            joined += [word + other for other in before if other not in _PARTICLES]
+            joined += [word + other for other in before if other not in PARTICLES]
     return joined
 
 

@@ -179,7 +179,7 @@ async def test_any_text_may_be_asked(index: DatabaseIndex, query: str) -> None:
 
 
 async def test_hostile_names_are_kept_as_they_are(index: DatabaseIndex) -> None:
-    name = "kfz/o'brien \"x\" %s :y ü.md"
+    name = 'kfz/o\'brien "x" %s :y ü.md'
     await put(index, document(name, tenant="t'\0".strip("\0")), pieces("Vignette."))
     found = await index.documents(tenant="t'")
     assert [one.id for one in found] == [name]
