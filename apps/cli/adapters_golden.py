@@ -14,6 +14,7 @@ from apps.core.resources import resource
 from apps.core.sentences import split_sentences
 from apps.dispatcher.profile import Profile, load_profiles
 from apps.knowledge.retriever import Retriever
+from apps.llm.base import Generator
 from apps.llm.lora import LoraClient
 from apps.llm.openai import OpenAiGenerator
 from apps.llm.prompt import Prompt, assemble
@@ -53,7 +54,8 @@ async def golden_prompts(
             f"There is no profile {domain!r}, which {record.id} is for.",
             hint=f"Profiles are {', '.join(profiles)}.",
         )
-    retriever = Retriever.from_folder(own / "knowledge" if own else resource("knowledge"))
+    folder = own / "knowledge" if own else resource("knowledge")
+    retriever = Retriever.from_folder(folder, settings.cache_folder / "knowledge")
     try:
         questions: dict[tuple[Language, str], str] = {
             (language, entry.id): entry.question
@@ -93,7 +95,7 @@ async def _prompts(
 
 
 async def ask(
-    generator: OpenAiGenerator, asked: Iterable[Asked], told: Callable[[GoldenResult], None]
+    generator: Generator, asked: Iterable[Asked], told: Callable[[GoldenResult], None]
 ) -> list[GoldenResult]:
     """Ask all questions, some at the same time, and judge the answers.
 
@@ -126,22 +128,29 @@ async def ask(
     return list(await asyncio.gather(*(one(*pair) for pair in asked)))
 
 
-@asynccontextmanager
-async def serving(
-    settings: Settings, registry: AdapterRegistry, record: AdapterRecord
-) -> AsyncIterator[OpenAiGenerator]:
-    """Have the server load an adapter for as long as it is asked, if it has not got it.
+def require_server(settings: Settings) -> None:
+    """Refuse where no server could answer.
 
     Raises:
-        ConfigError: No server is set.
-        AdapterError: The hash gate refuses the adapter.
-        EngineError: The server cannot be reached, or refuses it.
+        ConfigError: None is set.
     """
     if not settings.adapter_url:
         raise ConfigError(
             "No server is set that could answer the golden prompts.",
             hint="Set TOM_ADAPTER_URL and TOM_ADAPTER_BASE; or leave them out: --no-golden.",
         )
+
+
+@asynccontextmanager
+async def serving(
+    settings: Settings, registry: AdapterRegistry, record: AdapterRecord
+) -> AsyncIterator[Generator]:
+    """Have the server load an adapter for as long as it is asked, if it has not got it.
+
+    Raises:
+        AdapterError: The hash gate refuses the adapter.
+        EngineError: The server cannot be reached, or refuses it.
+    """
     folder = await asyncio.to_thread(registry.admit, record)
     root = settings.adapter_served_dir
     server = LoraClient(settings.adapter_url, api_key=settings.adapter_api_key)

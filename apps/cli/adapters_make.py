@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from apps.cli.adapters_golden import ask, golden_prompts, serving
+from apps.cli.adapters_golden import ask, golden_prompts, require_server, serving
 from apps.cli.adapters_parts import AdapterId, registry_of
 from apps.cli.adapters_training import finished, run
 from apps.cli.parts import errors_told
@@ -255,6 +255,7 @@ async def _golden(
     file: Path | None,
     most: int,
 ) -> list[GoldenResult]:
+    require_server(settings)
     asked = await golden_prompts(settings, record, file, most)
     if not asked:
         raise ConfigError("No golden prompt is left: retrieval finds none of their entries.")
