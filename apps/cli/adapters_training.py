@@ -15,6 +15,7 @@ from apps.rl.adapters.training.events import (
     Checkpoint,
     Composed,
     Evaluated,
+    Exported,
     Finished,
     LessMemory,
     Loading,
@@ -27,7 +28,7 @@ from apps.rl.adapters.training.events import (
 )
 from apps.rl.adapters.training.process import follow
 
-Result = Finished | Composed | Evaluated | Stopped
+Result = Finished | Composed | Evaluated | Exported | Stopped
 
 
 async def worked(
