@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
@@ -23,6 +24,7 @@ from apps.store import calls, decisions, feedback
 from apps.store.calls import CallRow
 from apps.store.decisions import DecisionRow
 from apps.store.feedback import FeedbackKind, FeedbackRow
+from apps.store.llm_usage import UsageRow, usage_of_call
 
 calls_app = typer.Typer(no_args_is_help=True, help="See the calls that are kept, or let them go.")
 
@@ -79,6 +81,7 @@ def show(
         events = calls.load_events(conn, ref)
         decision = decisions.load_decision(conn, ref)
         learned = feedback.feedback_of_call(conn, ref)
+        used = usage_of_call(conn, ref)
     assert row is not None
     if as_json:
         for event in events:
@@ -89,11 +92,21 @@ def show(
             console.print(f"{key:14}{escape(str(value))}", soft_wrap=True)
     if decision is not None:
         console.print(f"{'policy':14}{escape(_decision_line(decision))}", soft_wrap=True)
+    if used:
+        console.print(f"{'answers':14}{escape(_usage_line(used))}", soft_wrap=True)
     console.print()
     for event in events:
         console.print(escape(_event_line(event)), soft_wrap=True, highlight=False)
     for reward in learned:
         console.print(f"\n{escape(_feedback_line(reward))}", soft_wrap=True)
+
+
+def _usage_line(used: Sequence[UsageRow]) -> str:
+    asked = ", ".join(dict.fromkeys(row.provider for row in used))
+    read, written = sum(u.prompt_tokens for u in used), sum(u.completion_tokens for u in used)
+    cost = sum(row.cost_micros for row in used) / 1e6
+    currency = load_settings().llm_currency
+    return f"{len(used)} requests to {asked}: {read} and {written} tokens, {cost:.6f} {currency}"
 
 
 @calls_app.command()

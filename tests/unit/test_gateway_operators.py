@@ -259,6 +259,8 @@ def test_usage_is_shown_by_what_is_asked_for(home, db):
     for by in ("tenant", "provider", "day", "model", "adapter", "outcome"):
         (line,) = tom("usage", "--by", by, "--json").output.splitlines()
         assert json.loads(line)["requests"] == 2
+    call = CliRunner().invoke(app, ["calls", "show", "r"]).output
+    assert "2 requests to gpu: 2400 and 0 tokens, 5.000000 EUR" in call
     table = tom("usage", "--by", "tenant").output
     assert "default" in table
     assert "5.0000" in table
