@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from apps.rl.adapters.examples import write_examples
+from apps.rl.adapters.examples import TrainingExample, write_examples
 from apps.rl.adapters.record import TrainedAdapter
 from apps.rl.adapters.training.events import Evaluated, Finished, Step
 from apps.rl.adapters.training.process import follow, train_command
 from tests.vllm.turns import Turns
 
 LEARNING_RATE = 2e-3
-EPOCHS = 4
+EPOCHS = 3
 RANK = 8
 
 
@@ -84,3 +85,17 @@ async def train(python: Path, base: Path, turns: Turns, folder: Path) -> Trained
                         seconds,
                     )
     raise AssertionError("the training ended without an adapter")
+
+
+async def loss_on(
+    python: Path, base: Path, examples: Sequence[TrainingExample], file: Path, adapter: Path | None
+) -> float:
+    """Measure the loss of a base, or of an adapter over it, in nats per token of the answers."""
+    write_examples(file, examples)
+    arguments = ["evaluate", "--base", str(base), "--data", str(file), "--max-length", "2048"]
+    arguments += ["--adapter", str(adapter)] if adapter else []
+    async with follow(arguments, python=str(python)) as events:
+        async for event in events:
+            if isinstance(event, Evaluated):
+                return event.loss
+    raise AssertionError("the evaluation ended without a loss")

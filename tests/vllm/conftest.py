@@ -36,10 +36,11 @@ _figures: dict[str, str] = {}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A server takes minutes to start, more than a test may take elsewhere."""
+    """A server takes minutes to start, more than a test may take elsewhere; who kills it is last."""
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.timeout(TEST_S))
+    items.sort(key=lambda item: item.path == HERE / "test_calls.py")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -83,16 +84,23 @@ class TinyModel:
     made: dict[str, float]
 
 
+def recipe(turns: Turns) -> str:
+    """Return a name for all that the base model is made of."""
+    entries = repr(load_entries(resource("knowledge")))
+    instructions = turns.pretraining[0].messages[0].content
+    made_by = [(HERE / name).read_text() for name in ("turns.py", "tiny_llama.py")]
+    return hashlib.sha256("\n".join((entries, instructions, *made_by)).encode()).hexdigest()[:12]
+
+
 @pytest.fixture(scope="session")
 def tiny(python: Path, turns: Turns, figures: dict[str, str]) -> TinyModel:
     """The base model, kept beside vLLM until the knowledge base or its making changes."""
     kept = python.parent.parent / "tiny-models"
     kept.mkdir(exist_ok=True)
-    chats = kept / "chats.jsonl"
-    write_examples(chats, turns.pretraining)
-    recipe = chats.read_bytes() + (HERE / "tiny_llama.py").read_bytes()
-    folder = kept / f"{hashlib.sha256(recipe).hexdigest()[:12]}-{PRETRAINING_STEPS}"
+    folder = kept / f"{recipe(turns)}-{PRETRAINING_STEPS}"
     if not (folder / "made.json").exists():
+        chats = kept / "chats.jsonl"
+        write_examples(chats, turns.pretraining)
         command = [python, HERE / "tiny_llama.py", chats, folder, "--steps", str(PRETRAINING_STEPS)]
         subprocess.run(command, check=True, env={**os.environ, **serving.ENVIRONMENT})
     made = json.loads((folder / "made.json").read_text())

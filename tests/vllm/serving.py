@@ -22,8 +22,9 @@ MODEL = "tiny"
 START = Path(__file__).parents[2] / "deploy" / "vllm" / "start.sh"
 ENVIRONMENT = {
     "SERVE_NAME": MODEL,
-    "SERVE_MAX_LORAS": "2",
-    "SERVE_MAX_CPU_LORAS": "4",
+    # More than the tests ever load: see "On the processor" in docs/vllm.md.
+    "SERVE_MAX_LORAS": "16",
+    "SERVE_MAX_CPU_LORAS": "16",
     "SERVE_MAX_LORA_RANK": "16",
     "SERVE_MAX_MODEL_LEN": "2048",
     "SERVE_MAX_NUM_SEQS": "8",

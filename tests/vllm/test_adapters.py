@@ -17,7 +17,7 @@ from apps.llm.prompt import Prompt
 from apps.rl.adapters.hashing import adapter_files, base_model_hash, weights_hash
 from apps.rl.adapters.record import served_name
 from tests.calls import CallerHungUp, CallerText, ScriptedDoor, hold_call
-from tests.vllm.adapters import EPOCHS, LEARNING_RATE, Trained, train
+from tests.vllm.adapters import EPOCHS, LEARNING_RATE, Trained, loss_on, train
 from tests.vllm.conftest import TinyModel
 from tests.vllm.prompts import answer, becomes, gateway_to
 from tests.vllm.serving import MODEL, Vllm
@@ -79,14 +79,26 @@ async def four_calls(gateway: Gateway) -> list[list[str]]:
     return await asyncio.gather(*(spoken(gateway, question, LONG) for question in CALLERS))
 
 
-def test_200_rated_turns_lower_the_loss_on_turns_that_nobody_has_seen(
-    trained: Trained, tiny: TinyModel, turns: Turns
+async def test_200_rated_turns_lower_the_loss_on_turns_that_nobody_has_seen(
+    trained: Trained,
+    tiny: TinyModel,
+    turns: Turns,
+    python: Path,
+    figures: dict[str, str],
+    tmp_path: Path,
 ) -> None:
     assert len(turns.rated) == 200
     seen = {e.completion for e in (*turns.rated, *turns.pretraining)}
     assert not seen & {e.completion for e in turns.held_out}
     assert trained.fall >= 0.05
     assert trained.adapter.base_model_hash == base_model_hash(tiny.folder)
+    plain = [
+        await loss_on(python, tiny.folder, turns.held_out_plain, tmp_path / "plain.jsonl", adapter)
+        for adapter in (None, trained.folder)
+    ]
+    figures["loss on such turns in the manner that the base had learned"] = (
+        f"{plain[0]:.3f} with the base, {plain[1]:.3f} with the adapter"
+    )
 
 
 async def test_an_adapter_is_loaded_while_four_calls_speak_and_no_word_is_lost(

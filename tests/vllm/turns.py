@@ -37,11 +37,14 @@ class Turns:
         pretraining: In the base variant's manner, of half of the entries.
         rated: 200 turns in the manner that callers rated well, of two thirds of the other half.
         held_out: 60 turns in that manner, of the rest.
+        held_out_plain: 60 turns of that rest in the base variant's manner: what is left of a gain
+            when the manner is not what is learned.
     """
 
     pretraining: tuple[TrainingExample, ...]
     rated: tuple[TrainingExample, ...]
     held_out: tuple[TrainingExample, ...]
+    held_out_plain: tuple[TrainingExample, ...]
 
 
 async def make_turns(seed: int = 7) -> Turns:
@@ -53,6 +56,7 @@ async def make_turns(seed: int = 7) -> Turns:
         pretraining=await _turns(base, PLAIN, None, dice),
         rated=await _turns(adapter, WARM, RATED_TURNS, dice),
         held_out=await _turns(unseen, WARM, HELD_OUT_TURNS, dice),
+        held_out_plain=await _turns(unseen, PLAIN, HELD_OUT_TURNS, dice),
     )
 
 
