@@ -22,7 +22,7 @@ def registry(db: Database, folder: Path, base: Base | None = BASE) -> AdapterReg
         folder / "adapters",
         folder / "metadata" / "adapter_registry.json",
         SECRET,
-        base and (lambda: base),
+        base,
     )
 
 

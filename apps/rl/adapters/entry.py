@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from apps.core.errors import AdapterError
 from apps.rl.adapters.gate import folder_of
@@ -15,7 +16,9 @@ from apps.rl.adapters.record import (
     adapter_id,
     version_of,
 )
-from apps.rl.adapters.registry import AdapterRegistry
+
+if TYPE_CHECKING:
+    from apps.rl.adapters.registry import AdapterRegistry
 
 MAX_VERSIONS = 9999
 

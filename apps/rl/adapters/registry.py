@@ -14,6 +14,7 @@ import structlog
 from sqlalchemy import Connection
 
 from apps.core.errors import AdapterError, TomError
+from apps.rl.adapters.entry import reserve
 from apps.rl.adapters.fold import Registered, fold_rows, said_by
 from apps.rl.adapters.gate import Base, check_base, check_files, folder_of
 from apps.rl.adapters.hashing import adapter_files, weights_hash
@@ -87,6 +88,10 @@ class AdapterRegistry:
             AdapterError: There is none, or its entry is damaged.
         """
         return _found(self.known(), found)
+
+    def reserve(self, domain: str, method: str, rank: int) -> tuple[str, Path]:
+        """Return the next free id, with its folder; see ``entry.reserve``."""
+        return reserve(self.root, domain, method, rank)
 
     def register(self, name: str, trained: TrainedAdapter, why: str = "") -> AdapterRecord:
         """Enter an adapter whose files lie in its folder.
@@ -248,7 +253,7 @@ class AdapterRegistry:
             return write_file(self.file, new, self.signer)
 
     def verify(self) -> list[str]:
-        """Return everything that is not as it should be, each in a sentence."""
+        """Return, each in a sentence, what is not as it should be."""
         known = self.known()
         found = [f"{name}: {why}" for name, why in known.damaged.items()]
         for record in known.records.values():
