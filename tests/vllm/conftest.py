@@ -36,7 +36,7 @@ _figures: dict[str, str] = {}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A server takes minutes to start, more than a test may take elsewhere; who kills it is last."""
+    """A server takes minutes to start, more than a test may take; what kills it comes last."""
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.timeout(TEST_S))
