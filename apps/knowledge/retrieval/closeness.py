@@ -44,6 +44,22 @@ told: 1 where the best two sentences tell the kind of fact that is asked for, 0 
 rarest: Whether the question's weightiest word is there, from 0 to 1.
 """
 
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_ASKING = {
+    "en": _names(
+        "what when where who which why how much many long often soon early late old time does do"
+        " can could may need want get have there please tell know"
+    ),
+    "de": _names(
+        "was wann wo woher wohin wer wen welche welcher welches warum wie viel viele lange oft hoch"
+        " kann darf muss soll brauche moechte gibt es bitte wissen sagen hat haben"
+    ),
+}
+"""Words that ask and say nothing of what about; what they ask for is the question's focus."""
 _SOUNDS_ALIKE = 0.6
 _PART_OF_COMPOUND = 0.7
 _COMPOUND_OF_PART = 0.5
@@ -116,7 +132,8 @@ class Asked:
 
 def asked(question: str, language: str) -> Asked:
     """Return a question as passages are compared with it."""
-    order = [_term(word, language) for word in content_words(question, language)]
+    content = content_words(question, language)
+    order = [_term(word, language) for word in content if word not in _ASKING[language]]
     terms = tuple({term.meaning: term for term in order}.values())
     pairs = tuple(pairwise(term.meaning for term in order))
     return Asked(terms, pairs, question_focus(question, language), language)
