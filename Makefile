@@ -14,7 +14,7 @@ BIN := $(VENV)/bin
 PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: bench-index bench-grounding bench-spoken-loop bench-kb bench-trainer bench-guard coverage bench-rl bench-store bench-doors bench-network bench-latency bench-calls bench-recognition bench-pipecat bench-turns bench-interruptions help install install-test demo run test test-doors fuzz-doors test-page test-piper test-postgres test-vllm test-train lint types arrows check docs clean
+.PHONY: bench-index bench-ingestion bench-grounding bench-spoken-loop bench-kb bench-trainer bench-guard coverage bench-rl bench-store bench-doors bench-network bench-latency bench-calls bench-recognition bench-pipecat bench-turns bench-interruptions help install install-test demo run test test-doors fuzz-doors test-page test-piper test-postgres test-vllm test-train lint types arrows check docs clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -56,7 +56,8 @@ test-piper: ## Test Piper itself, on a tiny voice, in an environment of its own
 
 test-postgres: $(POSTGRES_VENV)/.server ## The store's tests on PostgreSQL too, in an environment of its own
 	$(POSTGRES_VENV)/bin/python -m pytest tests/extras/test_postgres.py tests/unit/test_store.py \
-	  tests/unit/test_index_store.py tests/unit/test_store_group_commit.py tests/unit/test_store_event_writer.py \
+	  tests/unit/test_index_store.py tests/unit/test_store_group_commit.py \
+	  tests/unit/test_store_event_writer.py \
 	  tests/unit/test_outgoing_store.py tests/unit/test_gateway_usage.py tests/rl/test_crash_safety.py tests/rl/test_policy_bandit.py \
 	  tests/rl/test_selector.py tests/rl/test_deploy_guard.py tests/rl/test_feedback.py \
 	  tests/rl/test_guard_simulated.py tests/rl/test_guard_window.py
@@ -119,6 +120,9 @@ bench-calls: $(VENV)/.base ## Five calls at once: completion, latency, lateness 
 
 bench-recognition: $(VENV)/.base ## Word errors and right entries of the embedded recogniser (needs flite)
 	$(BIN)/python -m benchmarks.recognition
+
+bench-ingestion: $(VENV)/.base ## Documents to passages a second, memory, changes that are followed (2 minutes)
+	$(BIN)/python -m benchmarks.ingestion
 
 bench-kb: $(VENV)/.base ## Right entries and refusals of retrieval, clean and with 15 % word errors (1 minute)
 	$(BIN)/python -m benchmarks.knowledge

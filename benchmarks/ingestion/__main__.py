@@ -83,14 +83,16 @@ async def whole(root: Path, where: Path) -> None:
     ingester = Ingester(index, embedder, parser, root=root, limits=Limits())
     try:
         work = await ingester.look()
-        started, passages, done, marks = time.perf_counter(), 0, 0, []
+        started, cpu_s = time.perf_counter(), time.process_time()
+        passages, done, marks = 0, 0, []
         async for outcome in ingester.run(work):
             passages, done = passages + outcome.passages, done + 1
             if done % max(1, work.plan.size // 4) == 0:
                 marks.append((passages, _resident_mib()))
-        took_s = time.perf_counter() - started
+        took_s, cpu_s = time.perf_counter() - started, time.process_time() - cpu_s
         print(f"into the index: {passages / took_s:,.0f} passages/s ({done} documents)")
-        print(f"  load average {os.getloadavg()[0]:.1f}")
+        print(f"  of embedding and writing: {passages / cpu_s:,.0f} a second of CPU time")
+        print(f"  load average of the machine: {os.getloadavg()[0]:.1f}")
         print("  memory: " + ", ".join(f"{mib:.0f} MiB at {n:,}" for n, mib in marks))
         started = time.perf_counter()
         await ingester.look()

@@ -42,8 +42,8 @@ class LanguageTally:
 
     def add(self, words: Sequence[str]) -> None:
         """Count words, given folded."""
-        self.de += sum(word in _GERMAN for word in words)
-        self.en += sum(word in _ENGLISH for word in words)
+        self.de += sum(map(_GERMAN.__contains__, words))
+        self.en += sum(map(_ENGLISH.__contains__, words))
 
     def merge(self, other: LanguageTally) -> None:
         """Add another's counts."""

@@ -40,13 +40,13 @@ class QualityTally:
             words: Its words, folded.
             domain: Words of the space's domain, folded.
         """
-        self.signs += sum(not sign.isspace() for sign in text)
-        self.letters += sum(sign.isalpha() for sign in text)
+        self.signs += len(text) - text.count(" ")
+        self.letters += sum(map(str.isalpha, text))
         self.words += len(words)
-        self.wordlike += sum(word.isalpha() and len(word) <= _LONGEST_WORD for word in words)
-        self.stop_words += sum(word in STOP_WORDS for word in words)
+        self.wordlike += sum(len(word) <= _LONGEST_WORD for word in filter(str.isalpha, words))
+        self.stop_words += sum(map(STOP_WORDS.__contains__, words))
         self.sentences += max(1, sum(text.count(sign) for sign in ".!?;:"))
-        self.domain_words += sum(word in domain for word in words) if domain else 0
+        self.domain_words += sum(map(domain.__contains__, words)) if domain else 0
 
     def length(self) -> float:
         """Return how much there is to read, in [0, 1): a half at 25 words."""
