@@ -22,13 +22,17 @@ from apps.knowledge.entries import load_entries
 from apps.knowledge.retriever import Retriever
 from apps.llm.lora import LoraClient
 from apps.rl.adapters.examples import write_examples
+from apps.rl.adapters.hashing import adapter_files, weights_hash
+from apps.rl.adapters.record import served_name
 from tests.vllm import serving
+from tests.vllm.adapters import EPOCHS, LEARNING_RATE, Trained, train
 from tests.vllm.serving import Vllm
 from tests.vllm.turns import Turns, make_turns
 
 PYTHON = os.environ.get("VLLM_PYTHON", "")
 HERE = Path(__file__).parent
 PRETRAINING_STEPS = 300
+ADAPTER_ID = "kfz/lora-r8-v1"
 TEST_S = 900
 collect_ignore_glob = [] if PYTHON else ["test_*.py"]
 
@@ -174,3 +178,29 @@ async def lora(vllm: Vllm) -> AsyncIterator[LoraClient]:
 def retriever() -> Retriever:
     """The English half of the sample knowledge base."""
     return Retriever([e for e in load_entries(resource("knowledge")) if e.language == "en"])
+
+
+@pytest.fixture(scope="session")
+def trained(
+    python: Path,
+    tiny: TinyModel,
+    turns: Turns,
+    figures: dict[str, str],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Trained:
+    """An adapter from 200 rated turns."""
+    found = asyncio.run(train(python, tiny.folder, turns, tmp_path_factory.mktemp("training")))
+    figures["adapter"] = (
+        f"{len(turns.rated)} rated turns, learning rate {LEARNING_RATE}, {EPOCHS} epochs,"
+        f" {found.steps} steps in {found.seconds:.0f} s"
+    )
+    figures[f"loss on {len(turns.held_out)} turns that neither base nor adapter saw"] = (
+        f"{found.before:.3f} with the base, {found.after:.3f} with the adapter ({-found.fall:+.1%})"
+    )
+    return found
+
+
+@pytest.fixture(scope="session")
+def name(trained: Trained) -> str:
+    """The name that it is served by, for ever."""
+    return served_name(ADAPTER_ID, weights_hash(adapter_files(trained.folder)))

@@ -14,16 +14,14 @@ from apps.llm import openai
 from apps.llm.gateway.gateway import Gateway
 from apps.llm.lora import LoraClient
 from apps.llm.prompt import Prompt
-from apps.rl.adapters.hashing import adapter_files, base_model_hash, weights_hash
-from apps.rl.adapters.record import served_name
+from apps.rl.adapters.hashing import base_model_hash
 from tests.calls import CallerHungUp, CallerText, ScriptedDoor, hold_call
-from tests.vllm.adapters import EPOCHS, LEARNING_RATE, Trained, loss_on, train
+from tests.vllm.adapters import Trained, loss_on
 from tests.vllm.conftest import TinyModel
 from tests.vllm.prompts import answer, becomes, gateway_to
 from tests.vllm.serving import MODEL, Vllm
 from tests.vllm.turns import LONG, WARM, Turns, ask
 
-ID = "kfz/lora-r8-v1"
 CALLERS = (
     "what do i need to register a new car",
     "how do i register a trailer",
@@ -36,32 +34,6 @@ CALLERS = (
 def _greedy(monkeypatch: pytest.MonkeyPatch) -> None:
     """Always the likeliest token: the same question has the same answer."""
     monkeypatch.setattr(openai, "TEMPERATURE", 0.0)
-
-
-@pytest.fixture(scope="session")
-def trained(
-    python: Path,
-    tiny: TinyModel,
-    turns: Turns,
-    figures: dict[str, str],
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Trained:
-    """An adapter from 200 rated turns."""
-    found = asyncio.run(train(python, tiny.folder, turns, tmp_path_factory.mktemp("training")))
-    figures["adapter"] = (
-        f"{len(turns.rated)} rated turns, learning rate {LEARNING_RATE}, {EPOCHS} epochs,"
-        f" {found.steps} steps in {found.seconds:.0f} s"
-    )
-    figures[f"loss on {len(turns.held_out)} turns that neither base nor adapter saw"] = (
-        f"{found.before:.3f} with the base, {found.after:.3f} with the adapter ({-found.fall:+.1%})"
-    )
-    return found
-
-
-@pytest.fixture(scope="session")
-def name(trained: Trained) -> str:
-    """The name that it is served by, for ever."""
-    return served_name(ID, weights_hash(adapter_files(trained.folder)))
 
 
 async def spoken(gateway: Gateway, question: str, slots: PolicySlots) -> list[str]:
