@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from apps.core.errors import ConfigError
-from apps.rl.adapters.record import TrainedAdapter
+from apps.core.errors import AdapterError, ConfigError
+from apps.rl.adapters.gate import Base, check_base
+from apps.rl.adapters.record import AdapterRecord, TrainedAdapter
 from apps.rl.adapters.training.composites import (
     Parent,
     conflicts,
@@ -90,6 +91,19 @@ def test_layers_that_only_one_of_them_changes_are_told():
     plan = plan_composite("additive", [ONE, replace(TWO, modules=frozenset({"q_proj"}))])
     assert plan.notes == ("Not every adapter changes v_proj, as one does.",)
     assert "rough" in plan_composite("additive", [ONE, TWO], combination="linear").notes[0]
+
+
+@pytest.mark.parametrize(
+    "changes", [{"method": "dora"}, {"method": "kto", "config": {"method": "dora"}}]
+)
+def test_a_dora_adapter_is_refused_before_a_server_refuses_it(changes):
+    told = RECORD.model_dump() | changes
+    record = AdapterRecord(
+        **told, id="kfz/dora-r8-v1", served="kfz", sha256="a" * 64, files={}, signature=""
+    )
+    with pytest.raises(AdapterError, match="DoRA") as error:
+        check_base(record, Base("b" * 64, "d" * 64))
+    assert "--merged" in error.value.hint
 
 
 def test_layers_whose_updates_oppose_each_other_are_in_conflict_the_worst_first():

@@ -75,8 +75,15 @@ def check_base(record: AdapterRecord, base: Base | None) -> None:
         base: What is served; None when that is not known.
 
     Raises:
-        AdapterError: It does not fit (``adapter_base``), or nobody said what is served.
+        AdapterError: It does not fit (``adapter_base``), nobody said what is served, or no server
+            loads adapters of its kind (``adapter_kind``).
     """
+    if "dora" in (record.method, record.config.get("method")):
+        raise AdapterError(
+            f"{record.id} is a DoRA adapter, which neither vLLM nor Ollama loads.",
+            hint="Serve it merged, as a model of its own: tom adapters export --merged.",
+            code="adapter_kind",
+        )
     if base is None:
         raise AdapterError(
             f"Nobody said which base model is served, so {record.id} may not fit it.",
