@@ -233,6 +233,13 @@ def test_what_a_call_uses_is_never_unloaded_and_others_adapters_are_left_alone()
     assert plan.load == (names[2],)
 
 
+def test_what_was_loaded_by_hand_stays_until_the_room_is_needed() -> None:
+    active, tried = record(1, "d1"), record(2, "d2")
+    known = known_of((active, S.ACTIVE), (tried, S.EVALUATED))
+    assert residency(known, [tried.served], (), {}, 2).unload == ()
+    assert residency(known, [tried.served], (), {}, 1).unload == (tried.served,)
+
+
 @given(
     st.lists(st.sampled_from([S.ACTIVE, S.CANARY, S.RETIRED, S.DRAINING]), max_size=8),
     st.sets(st.integers(0, 7)),

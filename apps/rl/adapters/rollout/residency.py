@@ -1,8 +1,9 @@
 """Which adapters a server should have loaded; pure.
 
 A server has room for so many. Of those that are wanted it keeps the ones that calls asked for last
-(least recently used go first), and what a call uses is never unloaded. What is loaded and wanted by
-nobody goes, as far as the registry knows it: other people's adapters are theirs.
+(least recently used go first), and what a call uses is never unloaded. What somebody has loaded by
+hand, to try it, stays for as long as there is room beside those; and what the registry does not
+know is not ours to unload.
 """
 
 from __future__ import annotations
@@ -61,6 +62,8 @@ def residency(
     held = [name for name in ours if name in in_use]
     room = max(most - len(leaving), 0)
     keep = set(held) | set([n for n in wanted if n not in held][: max(room - len(held), 0)])
+    by_hand = [name for name in sorted(ours) if name not in keep and name not in wanted]
+    keep |= set(by_hand[: max(room - len(keep), 0)])
     unload = tuple(name for name in sorted(ours) if name not in keep)
     load = tuple(name for name in wanted if name in keep and name not in loaded)
     return Residency(unload, load)
