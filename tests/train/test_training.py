@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 from pathlib import Path
 
@@ -203,3 +204,28 @@ def test_two_trainings_do_not_share_a_folder(base, turns, tmp_path):
     assert said_by(told, tmp_path)["failed"].code == "training_busy"
     first.kill()
     first.wait()
+
+
+@pytest.mark.parametrize(
+    ("precision", "says"), [("bfloat16", "finished"), ("auto", "finished"), ("float16", "failed")]
+)
+def test_precision_is_what_was_asked_for_or_refused(base, turns, tmp_path, precision, says):
+    said = said_by(config(base, turns, training={"epochs": 1, "precision": precision}), tmp_path)
+    assert says in said
+    if says == "finished":
+        assert said["ready"].precision == {"auto": "float32"}.get(precision, precision)
+        assert record(tmp_path).precision == said["ready"].precision
+        assert said["finished"].adapter.metrics["loss_dev"] > 0
+    else:
+        assert "bfloat16" in said["failed"].hint
+
+
+def test_a_template_of_ones_own_is_used_and_a_missing_one_is_asked_for(base, turns, tmp_path):
+    bare = tmp_path / "bare"
+    shutil.copytree(base, bare)
+    template = tmp_path / "own.jinja"
+    (bare / "chat_template.jinja").rename(template)
+    asked = said_by(config(bare, turns), tmp_path / "asked")
+    assert "chat template" in asked["failed"].message
+    told = config(bare, turns, base={"model": str(bare), "chat_template": str(template)})
+    assert said_by(told, tmp_path / "run")["finished"].adapter.config["chat_template"]

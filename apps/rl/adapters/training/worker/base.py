@@ -16,7 +16,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
 from apps.core.errors import ConfigError, EngineUnavailable, TomError, TrainingFailed
 from apps.rl.adapters.hashing import base_model_hash, tokenizer_hash
 from apps.rl.adapters.training.backoff import waits, worth_retrying
-from apps.rl.adapters.training.config import BaseConfig, BaseRef, Precision, TrainingConfig
+from apps.rl.adapters.training.config import BaseConfig, BaseRef, Precision
 from apps.rl.adapters.training.events import Loading, Note, TrainingEvent
 from apps.rl.adapters.training.tokens import reserved_tokens, safe_pad
 
@@ -95,28 +95,34 @@ def require_qlora() -> None:
         )
 
 
-def load_base(config: TrainingConfig, tell: Tell) -> Base:
+def load_base(
+    config: BaseConfig, tell: Tell, *, precision: Precision = "auto", four_bit: bool = False
+) -> Base:
     """Load the base, or the fallback where that fails.
 
+    Args:
+        config: Which, and how.
+        tell: Told of tries and fallbacks.
+        precision: Of the arithmetic.
+        four_bit: Whether its weights are kept in 4 bits (NF4), as QLoRA has them.
+
     Raises:
-        TomError: Neither can be loaded, or the tokenizer cannot be used.
+        TomError: Neither can be loaded, the tokenizer cannot be used, or the machine cannot do it.
     """
-    if config.adapter.method == "qlora":
+    if four_bit:
         require_qlora()
-    precision = precision_of(config.training.precision)
+    how = _How(config, precision_of(precision), four_bit, tell)
     try:
-        return _load(config.base, config, precision, tell)
+        return _load(config, how)
     except (OSError, ValueError, RuntimeError, ImportError, TomError) as error:
-        if config.base.fallback is None:
-            raise _failure(config.base, error) from error
-        text = (
-            f"{config.base.model} cannot be loaded ({_first_line(error)}); the fallback is tried."
-        )
+        if config.fallback is None:
+            raise _failure(config, error) from error
+        text = f"{config.model} cannot be loaded ({_first_line(error)}); the fallback is tried."
         tell(Note(text=text))
     try:
-        return _load(config.base.fallback, config, precision, tell)
+        return _load(config.fallback, how)
     except (OSError, ValueError, RuntimeError, ImportError, TomError) as error:
-        raise _failure(config.base.fallback, error) from error
+        raise _failure(config.fallback, error) from error
 
 
 def load_tokenizer(folder: Path, template: Path | None, tell: Tell) -> Any:
@@ -145,10 +151,18 @@ def load_tokenizer(folder: Path, template: Path | None, tell: Tell) -> Any:
     return tokenizer
 
 
-def _load(ref: BaseRef, config: TrainingConfig, precision: Precision, tell: Tell) -> Base:
-    folder = _patiently(lambda: _folder(ref), ref, config.base, tell)
-    tokenizer = load_tokenizer(folder, config.base.chat_template, tell)
-    model = _patiently(lambda: _model(folder, config, precision, tell), ref, config.base, tell)
+@dataclass(frozen=True)
+class _How:
+    config: BaseConfig
+    precision: Precision
+    four_bit: bool
+    tell: Tell
+
+
+def _load(ref: BaseRef, how: _How) -> Base:
+    folder = _patiently(lambda: _folder(ref), ref, how)
+    tokenizer = load_tokenizer(folder, how.config.chat_template, how.tell)
+    model = _patiently(lambda: _model(folder, how), ref, how)
     model.config.pad_token_id = tokenizer.pad_token_id
     return Base(
         model=model,
@@ -160,18 +174,18 @@ def _load(ref: BaseRef, config: TrainingConfig, precision: Precision, tell: Tell
     )
 
 
-def _patiently(load: Callable[[], Any], ref: BaseRef, config: BaseConfig, tell: Tell) -> Any:
-    pauses = waits(config.attempts, config.backoff_s)
+def _patiently(load: Callable[[], Any], ref: BaseRef, how: _How) -> Any:
+    pauses = waits(how.config.attempts, how.config.backoff_s)
     attempt = 1
     while True:
-        tell(Loading(model=ref.model, attempt=attempt))
+        how.tell(Loading(model=ref.model, attempt=attempt))
         try:
             return load()
         except Exception as error:
             pause = next(pauses, None) if worth_retrying(error) else None
             if pause is None:
                 raise
-            tell(Note(text=f"{_first_line(error)} Another try in {pause:g} s."))
+            how.tell(Note(text=f"{_first_line(error)} Another try in {pause:g} s."))
             time.sleep(pause)
             attempt += 1
 
@@ -185,19 +199,20 @@ def _folder(ref: BaseRef) -> Path:
     return Path(found)
 
 
-def _model(folder: Path, config: TrainingConfig, precision: Precision, tell: Tell) -> Any:
-    attention = config.base.attention
+def _model(folder: Path, how: _How) -> Any:
+    attention = how.config.attention
     if attention == "flash_attention_2" and importlib.util.find_spec("flash_attn") is None:
-        tell(Note(text="flash_attn is not installed, so attention is computed by sdpa."))
+        how.tell(Note(text="flash_attn is not installed, so attention is computed by sdpa."))
         attention = "sdpa"
-    options: dict[str, Any] = {"dtype": _DTYPES[precision], "attn_implementation": attention}
-    if config.adapter.method == "qlora":
+    dtype = _DTYPES[how.precision]
+    options: dict[str, Any] = {"dtype": dtype, "attn_implementation": attention}
+    if how.four_bit:
         options["device_map"] = {"": 0}
         options["quantization_config"] = BitsAndBytesConfig(
             load_in_4bit=True,
             bnb_4bit_quant_type="nf4",
             bnb_4bit_use_double_quant=True,
-            bnb_4bit_compute_dtype=_DTYPES[precision],
+            bnb_4bit_compute_dtype=dtype,
         )
     # Pickled weights could run code, and a server's hash gate reads safetensors.
     model = AutoModelForCausalLM.from_pretrained(folder, use_safetensors=True, **options)

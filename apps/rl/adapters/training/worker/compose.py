@@ -15,13 +15,7 @@ from apps.rl.adapters.examples import TrainingExample, read_examples
 from apps.rl.adapters.record import TRAINED_FILE, TrainedAdapter
 from apps.rl.adapters.training.checkpoints import aside
 from apps.rl.adapters.training.composites import Parent, Plan, conflicts
-from apps.rl.adapters.training.config import (
-    BaseConfig,
-    DataConfig,
-    Objective,
-    StepsConfig,
-    TrainingConfig,
-)
+from apps.rl.adapters.training.config import BaseConfig, DataConfig, Objective
 from apps.rl.adapters.training.dataset import load_data
 from apps.rl.adapters.training.events import Composed, Evaluated, LossRow, Note
 from apps.rl.adapters.training.tokens import Tokens, fitting, tokenise
@@ -94,12 +88,7 @@ def base_of(record: TrainedAdapter, tell: Tell) -> Base:
     Raises:
         TomError: It cannot be loaded, or is not what it was.
     """
-    config = TrainingConfig(
-        base=_base_config(record),
-        data=DataConfig(train=Path(record.dataset_ref or "none")),
-        training=StepsConfig(precision="auto"),
-    )
-    base = load_base(config, tell)
+    base = load_base(_base_config(record), tell)
     if base.model_hash != record.base_model_hash:
         raise ConfigError(
             f"{record.base_model} is not the base that the adapter was trained on.",

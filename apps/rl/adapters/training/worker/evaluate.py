@@ -9,7 +9,7 @@ from peft import PeftModel
 from apps.core.errors import ConfigError
 from apps.rl.adapters.examples import read_examples
 from apps.rl.adapters.training.composites import read_parent
-from apps.rl.adapters.training.config import BaseConfig, DataConfig, TrainingConfig
+from apps.rl.adapters.training.config import BaseConfig
 from apps.rl.adapters.training.tokens import fitting, tokenise
 from apps.rl.adapters.training.worker.base import Tell, load_base
 from apps.rl.adapters.training.worker.loss import held_out_loss
@@ -37,7 +37,7 @@ def evaluate(
     Raises:
         TomError: The base cannot be loaded, the adapter is for another one, or no example is left.
     """
-    loaded = load_base(TrainingConfig(base=base, data=DataConfig(train=data)), tell)
+    loaded = load_base(base, tell)
     model, what = loaded.model, "base"
     if adapter is not None:
         parent = read_parent(adapter)

@@ -105,7 +105,12 @@ class _Run:
         )
 
     def go(self) -> int:
-        base = load_base(self._config, self._teller.tell)
+        base = load_base(
+            self._config.base,
+            self._teller.tell,
+            precision=self._config.training.precision,
+            four_bit=self._config.adapter.method == "qlora",
+        )
         decision, state = self._decide(base)
         if isinstance(decision, resume.Done):
             return self._hand_over()
