@@ -12,6 +12,8 @@ from apps.knowledge.retrieval.second_stage import Calibration
 _RIDGE = 0.02
 _STEPS = 4000
 _RATE = 0.5
+WRONG_COSTS = 2.0
+"""A wrong answer takes away what so many right ones bring; saying nothing brings nothing."""
 MOST_WRONG = 0.03
 """Of the questions that nothing answers, so many may get an answer on the fitted half."""
 
@@ -71,7 +73,7 @@ def _moved(found: Calibration, examples: list[Example]) -> Calibration:
         wrong = sum(not answerable for _, _, answerable in answered)
         if wrong > MOST_WRONG * none:
             return float("-inf")
-        return sum(1.0 if right else -1.0 for _, right, _ in answered)
+        return sum(1.0 if right else -WRONG_COSTS for _, right, _ in answered)
 
     threshold = max(sorted(logit for logit, _, _ in tops), key=gain)
     return Calibration(found.bias - threshold, found.weights)

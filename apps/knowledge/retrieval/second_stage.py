@@ -49,8 +49,8 @@ class Calibration:
 
 # In the order of INPUTS.
 CALIBRATIONS: Mapping[str, Calibration] = {
-    "en": Calibration(-5.57, (1.21, 1.54, 1.97, 0.92, 0.49, 1.10, 0.59, 0.00, 2.60)),
-    "de": Calibration(-5.66, (1.88, 1.98, 1.38, 0.69, 2.01, 1.06, 0.26, 0.00, 2.66)),
+    "en": Calibration(-5.93, (1.04, 1.44, 1.89, 0.41, 0.38, 0.99, 0.73, 0.04, 2.60)),
+    "de": Calibration(-5.30, (1.59, 1.73, 0.93, 0.45, 1.69, 1.25, 0.00, 0.00, 2.51)),
 }
 
 

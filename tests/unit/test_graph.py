@@ -1,0 +1,242 @@
+"""The graph relates what is known, from documents, entries and approved insights alone."""
+
+import asyncio
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from apps.cli.kb import kb_app
+from apps.core.errors import ConfigError
+from apps.core.passages import COVERED_SCORE
+from apps.knowledge.entries import Entry
+from apps.knowledge.graph.base import ALLOWED, Edge, EdgeType, Node, NodeType, Part, check
+from apps.knowledge.graph.build import of_document, of_entries, of_insight
+from apps.knowledge.graph.feeding import Feeder
+from apps.knowledge.graph.graph import KnowledgeGraph
+from apps.knowledge.graph.keeping import GraphKeeper
+from apps.knowledge.graph.store import GraphDatabase
+from apps.knowledge.index.base import Chunk, Document, Scope
+from apps.knowledge.index.embedded import EmbeddedIndex
+from apps.knowledge.index.hashing import HashingEmbedder
+from apps.store.database import open_database
+from apps.store.insights import Insight, InsightState, decide, insights, propose
+
+PATIENT_MS = 60_000.0
+TENANT = "default"
+SCOPE = Scope(("town",), "en")
+DOGS = Document("town/dogs", "town", "Dogs", "dogs.md", "text/markdown", "en", "1", 0, 0, 1.0)
+PIECES = (
+    Chunk(0, "Dogs are welcome in the town.", (), None, "en"),
+    Chunk(1, "A dog is registered within two weeks.", ("Licence", "Register a dog"), 1, "en"),
+    Chunk(2, "A dead dog is deregistered in two weeks.", ("Licence", "Deregister a dog"), 1, "en"),
+    Chunk(3, "Dogs wear a leash in the park.", ("Leash",), 2, "en"),
+)  # fmt: skip
+TOO_MUCH = Insight(
+    "",
+    InsightState.PROPOSED,
+    "en",
+    "town",
+    "That is too expensive",
+    ("that is too much money", "i cannot afford that"),
+    "I understand. You can pay the fees in instalments.",
+    "families",
+)
+
+
+APPROVED = replace(TOO_MUCH, id="a1")
+
+
+def test_sections_belong_to_what_is_above_them_and_the_widest_to_the_document():
+    part = of_document(DOGS, PIECES)
+    names = {node.id: node.name for node in part.nodes}
+    belongs = {(names[e.start], names[e.end]) for e in part.edges}
+    assert belongs == {
+        ("Licence", "Dogs"),
+        ("Register a dog", "Licence"),
+        ("Deregister a dog", "Licence"),
+        ("Leash", "Dogs"),
+    }
+    of = {node.name: node.passages for node in part.nodes}
+    assert of["Register a dog"] == ("town/dogs#1",)
+    assert of["Dogs"] == ("town/dogs#0",)
+
+
+def test_an_insight_becomes_an_objection_that_a_strategy_handles():
+    part = of_insight(replace(TOO_MUCH, id="a1"))
+    kinds = {node.id: node.type for node in part.nodes}
+    assert [(kinds[e.start], e.type, kinds[e.end]) for e in part.edges] == [
+        (NodeType.OBJECTION, EdgeType.HANDLES, NodeType.STRATEGY),
+        (NodeType.STRATEGY, EdgeType.EFFECTIVE_FOR, NodeType.PERSONA),
+    ]
+
+
+headings = st.lists(st.text("abc ", min_size=1, max_size=5), max_size=4).map(tuple)
+
+
+@given(st.lists(headings, max_size=8))
+def test_whatever_the_headings_ids_are_unique_and_edges_lead_between_allowed_nodes(paths):
+    chunks = [Chunk(i, "Text.", path, None, "en") for i, path in enumerate(paths)]
+    part = of_document(DOGS, chunks)
+    ids = [node.id for node in part.nodes]
+    assert len(set(ids)) == len(ids)
+    assert {e.start for e in part.edges} | {e.end for e in part.edges} <= set(ids)
+    check(part)
+    found = [passage for node in part.nodes for passage in node.passages]
+    assert sorted(found) == sorted(f"town/dogs#{i}" for i in range(len(paths)))
+
+
+@pytest.mark.parametrize("kind", list(EdgeType))
+def test_an_edge_between_nodes_that_it_does_not_relate_is_refused(kind):
+    start, end = next((a, b) for a in NodeType for b in NodeType if (a, b) not in ALLOWED[kind])
+    nodes = tuple(Node(name, t, name, "", "s", "town") for name, t in (("a", start), ("b", end)))
+    with pytest.raises(ValueError, match="does not relate"):
+        check(Part(nodes, (Edge(kind, "a", "b"),)))
+
+
+class World:
+    """One database with documents and a graph, fed."""
+
+    def __init__(self, folder):
+        self.embedder = HashingEmbedder()
+        self.db = open_database(folder / "knowledge.db")
+        self.index = EmbeddedIndex(self.db, self.embedder)
+        self.graphs = GraphDatabase(self.db, self.embedder.name)
+        self.feeder = Feeder(self.graphs, self.embedder, self.db)
+        self.graph = KnowledgeGraph(self.graphs, self.embedder, deadline_ms=PATIENT_MS)
+
+    async def put(self, document, pieces):
+        vectors = await self.embedder.embed([piece.text for piece in pieces])
+        await self.index.replace(document, pieces, vectors)
+
+
+@pytest.fixture
+def world(tmp_path):
+    return World(tmp_path)
+
+
+def test_documents_are_taken_in_once_anew_when_changed_and_out_when_gone(world):
+    async def run():
+        await world.put(DOGS, PIECES)
+        first = await world.feeder.documents(TENANT)
+        again = await world.feeder.documents(TENANT)
+        await world.put(replace(DOGS, sha256="2"), PIECES[:1])
+        changed = await world.feeder.documents(TENANT)
+        left = await world.graphs.nodes(TENANT)
+        await world.index.remove([DOGS.id])
+        gone = await world.feeder.documents(TENANT)
+        return first, again, changed, left, gone, await world.graphs.nodes(TENANT)
+
+    first, again, changed, left, gone, none = asyncio.run(run())
+    assert (first.put, again.put, changed.put, gone.removed) == (1, 0, 1, 1)
+    assert [node.name for node in left] == ["Dogs"]
+    assert none == ()
+
+
+def test_concepts_that_are_alike_are_related_and_others_are_not(world):
+    async def run():
+        await world.put(DOGS, PIECES)
+        await world.feeder.documents(TENANT)
+        nodes = await world.graphs.nodes(TENANT, [NodeType.CONCEPT])
+        beside = await world.graphs.neighbours([n.id for n in nodes], TENANT, [EdgeType.SIMILAR_TO])
+        return {(n.name, x.node.name) for n in nodes for x in beside.get(n.id, ())}
+
+    alike = asyncio.run(run())
+    assert ("Register a dog", "Deregister a dog") in alike
+    assert not any("Leash" in pair and "Register a dog" in pair for pair in alike)
+
+
+def test_near_a_passage_is_its_section_what_is_like_it_and_less_near_its_document(world):
+    async def run():
+        await world.put(DOGS, PIECES)
+        await world.feeder.documents(TENANT)
+        return await world.graph.near(("town/dogs#1",), SCOPE)
+
+    near = asyncio.run(run())
+    assert near["town/dogs#1"] == 1.0
+    assert 0.4 < near["town/dogs#2"] < 1.0
+    assert near["town/dogs"] == 0.4
+    assert max(near.values()) <= 1.0
+
+
+def test_an_objection_brings_the_strategy_that_handles_it_once_it_is_approved(world):
+    async def run(said, approved=(APPROVED,), scope=SCOPE):
+        await world.feeder.insights(approved, TENANT)
+        return await world.graph.objections(said, scope)
+
+    def ask(said, **options):
+        return asyncio.run(run(said, **options))
+
+    (found,) = ask("well that is too expensive for me")
+    assert found.text == TOO_MUCH.strategy
+    assert found.score >= COVERED_SCORE
+    assert ask("i cannot afford that")[0].score >= COVERED_SCORE
+    assert all(p.score < COVERED_SCORE for p in ask("the park is very nice"))
+    assert ask("what is too expensive") == ()
+    assert ask("that is too expensive", scope=Scope(("other",), "en")) == ()
+    assert ask("that is too expensive", scope=Scope(("town",), "de")) == ()
+    assert ask("that is too expensive", approved=()) == ()
+
+
+def test_the_graph_of_a_late_or_broken_database_is_done_without(world):
+    class Broken(HashingEmbedder):
+        async def embed(self, texts):
+            await asyncio.sleep(60)
+
+    late = KnowledgeGraph(world.graphs, Broken(), deadline_ms=20)
+    assert asyncio.run(late.objections("too expensive", SCOPE)) == ()
+
+
+def test_insights_are_proposed_then_approved_and_may_be_withdrawn(world):
+    with world.db.transaction() as conn:
+        one = propose(conn, TOO_MUCH)
+        assert insights(conn, state=InsightState.APPROVED) == ()
+        decide(conn, one.id[:5], InsightState.APPROVED)
+        (approved,) = insights(conn, state=InsightState.APPROVED)
+        assert (approved.id, approved.strategy) == (one.id, TOO_MUCH.strategy)
+        decide(conn, one.id, InsightState.WITHDRAWN)
+        assert insights(conn, state=InsightState.APPROVED) == ()
+        assert len(insights(conn)) == 1
+        with pytest.raises(ConfigError, match="No insight"):
+            decide(conn, "nothing", InsightState.APPROVED)
+
+
+def test_the_keeper_brings_in_what_has_changed_and_nothing_else(world):
+    async def run():
+        keeper = GraphKeeper(world.feeder, world.db, world.db, ())
+        with world.db.transaction() as conn:
+            one = propose(conn, TOO_MUCH)
+        await keeper.once()
+        before = await world.graphs.nodes(TENANT)
+        with world.db.transaction() as conn:
+            decide(conn, one.id, InsightState.APPROVED)
+        await world.put(DOGS, PIECES)
+        await keeper.once()
+        return before, await world.graphs.nodes(TENANT)
+
+    before, after = asyncio.run(run())
+    assert before == ()
+    of_insights = {NodeType.OBJECTION, NodeType.STRATEGY, NodeType.PERSONA}
+    assert {node.type for node in after} == {NodeType.DOCUMENT, NodeType.CONCEPT, *of_insights}
+
+
+def test_entries_are_concepts_that_belong_to_their_topics():
+    fee = Entry("fee", "What is the fee?", ("how much",), ("12 euros.",), "fees", "en", "town", "s")
+    part = of_entries("town", "en", [fee], TENANT)
+    assert {node.type for node in part.nodes} == {NodeType.TOPIC, NodeType.CONCEPT}
+    assert [node.passages for node in part.nodes if node.type is NodeType.CONCEPT] == [("fee",)]
+
+
+def test_a_graph_without_nodes_finds_nothing(world):
+    vector = np.ones(384, dtype=np.float32)
+    assert asyncio.run(world.graphs.search(vector, list(NodeType), SCOPE, 5)) == ()
+
+
+def test_an_insight_without_an_answer_is_refused_with_a_hint(tmp_path, monkeypatch):
+    monkeypatch.setenv("TOM_DATA_DIR", str(tmp_path))
+    result = CliRunner().invoke(kb_app, ["graph", "add", "Too expensive", " "])
+    assert result.exit_code == 1
+    assert "needs an objection and a strategy" in result.output
