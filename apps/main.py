@@ -17,6 +17,7 @@ from apps.core import secrets
 from apps.core.errors import ConfigError
 from apps.core.passages import Within
 from apps.core.resources import resource
+from apps.dispatcher.adapter_admin.answering import CallFreeAnswers
 from apps.dispatcher.call_state import EndReason
 from apps.dispatcher.profile import Profile, check_policies, load_profiles
 from apps.dispatcher.providers import ProviderDesk
@@ -43,9 +44,11 @@ from apps.rl.deploy_guard import DeployGuard
 from apps.rl.guard.review import ACTS
 from apps.rl.policy_bandit import PolicyBandit
 from apps.rl.selector import PolicySelector
-from apps.running_adapters import open_adapters
+from apps.running_adapters import open_adapters, open_registry
+from apps.running_admin import serve_adapters
 from apps.running_engines import RunningEngines, start_engines
-from apps.running_knowledge import log_retrievals, open_entries, open_knowledge
+from apps.running_knowledge import embedder_of, log_retrievals, open_entries, open_knowledge
+from apps.running_learning import PromptMaker, keep_learning, open_learning
 from apps.settings import Settings
 from apps.store.calls import CallOrigin
 from apps.store.database import Database, open_database
@@ -164,6 +167,25 @@ async def run_tom(settings: Settings) -> AsyncGenerator[Tom, None]:
         if adapters is not None:
             driver = adapters.driver(router.selector.guard, router.adapters_in_use, metrics)
             tasks.start(driver.run())
+        registry = adapters.registry if adapters else open_registry(settings, db, keys.hash_key)
+        if settings.adapter_learning:
+            slots = {name: v.slots for name, v in settings_catalog(settings).variants.items()}
+            prompts = PromptMaker(profiles, knowledge.base, slots)
+            loop = open_learning(settings, db, registry, prompts, metrics.adapters)
+            tasks.start(keep_learning(loop, registry))
+        if settings.adapter_admin_port is not None:
+            await stack.enter_async_context(
+                serve_adapters(
+                    settings,
+                    registry,
+                    adapters.server if adapters else None,
+                    embedder_of(settings, stack),
+                    _call_free_answers(settings, services),
+                    secret=keys.hash_key,
+                    token=keys.operator_token,
+                    metrics=metrics,
+                )
+            )
         if engines.gateway is not None and desk is not None:
             tasks.start(watch(engines.gateway, settings.llm_probe_s))
             tasks.start(desk.follow())
@@ -194,6 +216,17 @@ async def _provider_desk(
     desk = ProviderDesk(engines.gateway, db, settings.llm_currency)
     await desk.take_over()
     return desk
+
+
+def _call_free_answers(settings: Settings, services: Services) -> CallFreeAnswers:
+    catalog = settings_catalog(settings)
+    return CallFreeAnswers(
+        services.profiles,
+        settings.profile,
+        services.knowledge,
+        services.generator,
+        catalog.variants[catalog.rules.base_variant].slots,
+    )
 
 
 def _recording_key(settings: Settings) -> SealingKey | None:

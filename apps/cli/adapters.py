@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from apps.cli import adapters_files, adapters_make
+from apps.cli import adapters_files, adapters_learn, adapters_make, adapters_routes
 from apps.cli.adapters_parts import (
     AdapterId,
     AsJson,
@@ -194,6 +194,8 @@ def verify(
 
 adapters_make.register(adapters_app)
 adapters_files.register(adapters_app)
+adapters_learn.register(adapters_app)
+adapters_routes.register(adapters_app)
 
 
 def _leave(adapter: str, happening: Happening, told: str) -> None:

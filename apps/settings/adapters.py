@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from apps.settings.base import SettingsGroup
+from apps.settings.base import SettingsGroup, Share
 
 
 class AdapterSettings(SettingsGroup):
@@ -70,4 +70,39 @@ class AdapterSettings(SettingsGroup):
     )
     adapter_audit_files: int = Field(
         10, ge=0, le=1000, description="So many files that were put aside are kept."
+    )
+    adapter_learning: bool = Field(
+        False,
+        description="Train adapters from rated calls beside this server; needs TOM_ADAPTER_BASE.",
+    )
+    adapter_learning_consent: Literal["recorded", "everybody"] = Field(
+        "recorded",
+        description="From whose calls is learned: `recorded`, of callers whose consent to"
+        " `training` is recorded; `everybody`, where you have another ground for it.",
+    )
+    adapter_learning_objective: Literal["sft", "kto"] = Field(
+        "kto", description="`kto` learns from good and bad ratings, `sft` repeats good answers."
+    )
+    adapter_learning_quality: float = Field(
+        0.3,
+        gt=0.0,
+        le=1.0,
+        description="Rewards from here on count as good, and from its opposite on as bad; what"
+        " lies between teaches nothing.",
+    )
+    adapter_learning_samples: int = Field(
+        50, ge=2, le=100_000, description="A training waits for so many turns of a profile..."
+    )
+    adapter_learning_hours: float = Field(
+        24.0, ge=0.0, le=8760.0, description="...and for so long after the last one."
+    )
+    adapter_learning_review: Share = Field(
+        0.05, description="Share of the turns that a person looks at first."
+    )
+    adapter_learning_negative: Path | None = Field(
+        None, description="Words that keep a turn out, a word or word group a line."
+    )
+    adapter_train_python: Path | None = Field(
+        None,
+        description="Interpreter of an environment with the extra `train`; TOM's own when unset.",
     )

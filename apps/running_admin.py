@@ -1,0 +1,148 @@
+"""Opens the adapters' own listener from the settings: router, audit log, and its server."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import structlog
+import uvicorn
+from fastapi import FastAPI
+
+from apps.core.errors import ConfigError
+from apps.core.redaction import redact
+from apps.core.resources import resource
+from apps.dispatcher.adapter_admin.app import create_adapter_app
+from apps.dispatcher.adapter_admin.desk import AdminDesk, Answerer
+from apps.knowledge.index.base import Embedder, Vectors
+from apps.monitor.metrics import Metrics
+from apps.rl.adapters.record import AdapterState
+from apps.rl.adapters.registry import AdapterRegistry
+from apps.rl.adapters.rollout.server import LoraServer
+from apps.rl.adapters.routing.audit import AuditLog, AuditRules, Shown
+from apps.rl.adapters.routing.domains import load_routes
+from apps.rl.adapters.routing.router import AdapterRouter
+from apps.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+
+def open_router(
+    settings: Settings,
+    registry: AdapterRegistry,
+    embedder: Embedder,
+    secret: bytes,
+    metrics: Metrics | None = None,
+) -> tuple[AdapterRouter, AuditLog]:
+    """Return the adapter router of the settings, and its audit log.
+
+    Raises:
+        ConfigError: The file of routes cannot be used.
+    """
+    audit = AuditLog(
+        settings.data_dir / "adapters" / "audit.jsonl",
+        AuditRules(
+            Shown(settings.adapter_audit_prompts),
+            settings.adapter_audit_mb * 1_000_000,
+            settings.adapter_audit_files,
+        ),
+        hash_key=secret,
+        redact=lambda text: redact(text).text,
+    )
+
+    async def embed(texts: Sequence[str]) -> Vectors:
+        return await embedder.embed(texts)
+
+    router = AdapterRouter(
+        load_routes(routes_file(settings)),
+        registry.db,
+        embed=embed,
+        active=active_of(registry),
+        audit=audit,
+        clock=time.monotonic,
+        observer=metrics.adapters if metrics is not None else None,
+    )
+    return router, audit
+
+
+def routes_file(settings: Settings) -> Path:
+    """Return the file of adapter routes: the operator's own, or the sample's."""
+    return settings.adapter_routes or resource("policies", "adapter_routes.yaml")
+
+
+def active_of(registry: AdapterRegistry) -> Callable[[str], str]:
+    """Return what tells a domain's active adapter by its served name; empty for none."""
+
+    def active(domain: str) -> str:
+        for record in registry.known().records.values():
+            if record.state is AdapterState.ACTIVE and domain in record.domain:
+                return record.served
+        return ""
+
+    return active
+
+
+@asynccontextmanager
+async def serve_adapters(
+    settings: Settings,
+    registry: AdapterRegistry,
+    server: LoraServer | None,
+    embedder: Embedder,
+    answer: Answerer,
+    *,
+    secret: bytes,
+    token: str,
+    metrics: Metrics,
+) -> AsyncGenerator[int, None]:
+    """Serve the listener for as long as the block lasts; yields its port.
+
+    Raises:
+        ConfigError: The address cannot be listened on, or the file of routes cannot be used.
+    """
+    router, audit = open_router(settings, registry, embedder, secret, metrics)
+    model = settings.llm_model or "embedded"
+    desk = AdminDesk(registry, server, router, answer, active_of(registry), audit, model)
+    app = create_adapter_app(desk, token)
+    async with _serving(app, settings.adapter_admin_host, settings.adapter_admin_port or 0) as port:
+        log.info("adapters_served", host=settings.adapter_admin_host, port=port)
+        yield port
+
+
+@asynccontextmanager
+async def _serving(app: FastAPI, host: str, port: int) -> AsyncGenerator[int, None]:
+    config = uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        server_header=False,
+        timeout_graceful_shutdown=2,
+    )
+    server = _QuietServer(config)
+    try:
+        listener = config.bind_socket()
+    except SystemExit:
+        raise ConfigError(
+            f"The adapters' listener cannot have {host}:{port}.",
+            hint="Set TOM_ADAPTER_ADMIN_PORT to a free port, or leave it empty.",
+        ) from None
+    task = asyncio.create_task(server.serve([listener]))
+    try:
+        yield int(listener.getsockname()[1])
+    finally:
+        server.should_exit = True
+        with suppress(asyncio.CancelledError):
+            await task
+        listener.close()
+
+
+class _QuietServer(uvicorn.Server):
+    """uvicorn without signals: the calls' server has them."""
+
+    def install_signal_handlers(self) -> None:
+        """Install none."""
