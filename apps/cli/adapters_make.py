@@ -103,7 +103,7 @@ def compose(
     ] = "",
     max_rank: Annotated[
         int, typer.Option(min=1, help="The highest rank that the server takes.")
-    ] = 64,
+    ] = 16,
     out: Annotated[Path | None, typer.Option("--out", help="Where it is made.")] = None,
     python: Python = None,
 ) -> None:

@@ -13,6 +13,8 @@ if __name__ == "__main__":
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
+    # One GPU: TRL's KTO takes no more in one process, and an adapter needs no more.
+    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "0")
     from apps.rl.adapters.training.worker.main import main
 
     sys.exit(main(arguments))

@@ -31,7 +31,7 @@ def _compose(command: argparse.ArgumentParser) -> None:
     command.add_argument("--kind", required=True, choices=("additive", "weighted", "sequential"))
     command.add_argument("--weights", default="", help="such as 0.7,0.3; equal without")
     command.add_argument("--combination", choices=("cat", "svd", "linear"))
-    command.add_argument("--max-rank", type=int, default=64, help="what the server takes")
+    command.add_argument("--max-rank", type=int, default=16, help="what the server takes")
     command.add_argument("--held-out", action="append", default=[], metavar="NAME=FILE")
     command.add_argument("--out", required=True, type=Path, help="the composite's folder")
 

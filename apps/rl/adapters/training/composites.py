@@ -112,7 +112,7 @@ def plan_composite(
     *,
     weights: Sequence[float] = (),
     combination: Combination | None = None,
-    max_rank: int = 64,
+    max_rank: int = 16,
 ) -> Plan:
     """Decide how adapters are put together.
 
