@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from apps.cli.adapters_parts import registry_of
 from apps.cli.event_logs import find_call, open_store
 from apps.cli.parts import errors_told
 from apps.core.clock import utc_now
@@ -125,7 +126,14 @@ def delete(
         with db.transaction() as conn:
             calls.delete_call(conn, ref)
         delete_recording(_recordings(), ref)
+        learned = registry_of(load_settings()).learned_from([ref])
     console.print(f"Deleted {ref[:12]}.")
+    for record in learned:
+        console.print(
+            f"[yellow]{record.id} ({record.state}) learned from it[/]: train it anew without, and "
+            f"`tom adapters retire {record.id}`.",
+            soft_wrap=True,
+        )
 
 
 @calls_app.command()

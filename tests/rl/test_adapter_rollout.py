@@ -16,7 +16,7 @@ from adapter_files import add, registry, write_adapter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.core.errors import EngineUnavailable, IllegalEvent
+from apps.core.errors import ConfigError, EngineUnavailable, IllegalEvent
 from apps.core.resources import resource
 from apps.rl.adapters.fold import Registered
 from apps.rl.adapters.record import AdapterRecord, AdapterState
@@ -40,7 +40,9 @@ from apps.rl.adapters.rollout.monitor import BLOCK, IN_CANARY, Signal, Watch, Wa
 from apps.rl.adapters.rollout.residency import residency
 from apps.rl.adapters.rollout.server import FakeLoraServer
 from apps.rl.deploy_guard import DeployGuard
+from apps.rl.guard.candidates import same_treatment
 from apps.rl.guard.stages import Stage
+from apps.rl.policies import LinearPolicy, Outcome
 from apps.rl.policy_bandit import PolicyBandit
 from apps.rl.selector import PolicySelector
 from apps.rl.variants import PolicyVariant, load_catalog
@@ -207,6 +209,40 @@ def test_a_variant_with_an_adapter_is_barred_unless_that_is_there_for_the_call()
         gone = assignments_of(known_of((canary, state)), {canary.served}, 0.1)
         assert gone.barred(variants, "residents") == {"arm"}
     assert Assignments().barred(variants, "residents") == {"arm"}
+
+
+POLICIES = """
+variants:
+  base: {name: Base, parameters: {}}
+  same: {name: The base's manner by an adapter, parameters: {}, adapter: kfz-lora-r16-v1-abc}
+deployment: {traffic_split: {base_variant: base}}
+"""
+
+
+def test_a_policy_file_names_adapters_and_slots_and_adapter_are_what_is_tried(tmp_path) -> None:
+    file = tmp_path / "policies.yaml"
+    file.write_text(POLICIES)
+    variants = load_catalog(file).variants
+    assert variants["same"].adapter == "kfz-lora-r16-v1-abc"
+    assert variants["same"].slots == variants["base"].slots
+    assert same_treatment(variants["same"], variants) == []
+    assert variants["same"].treatment.as_dict()["adapter"] == "kfz-lora-r16-v1-abc"
+    file.write_text(POLICIES.replace("kfz-lora-r16-v1-abc", "'../elsewhere'"))
+    with pytest.raises(ConfigError, match="adapter"):
+        load_catalog(file)
+
+
+def test_an_arm_with_an_adapter_begins_with_what_is_known_of_its_slots() -> None:
+    slots = {"plain": {"tone": "factual"}, "warm": {"tone": "warm"}}
+    policy = LinearPolicy().knowing(slots)
+    for _ in range(150):
+        policy = policy.learned(Outcome("warm", 0.8)).learned(Outcome("plain", -0.4))
+    arms = {f"{name}+a": {**found, "adapter": "a"} for name, found in slots.items()}
+    grown = policy.knowing({**slots, **arms})
+    assert grown.estimate("warm+a").mean > grown.estimate("plain+a").mean + 0.2
+    for _ in range(40):
+        grown = grown.learned(Outcome("plain+a", -0.9))
+    assert grown.estimate("warm+a").mean < policy.knowing({**slots, **arms}).estimate("warm+a").mean
 
 
 # What is loaded

@@ -32,6 +32,7 @@ from apps.rl.adapters.record import AdapterRecord, AdapterState, TrainedAdapter
 from apps.rl.adapters.registry import AdapterRegistry
 from apps.rl.adapters.rollout.machine import Happening, What
 from apps.settings import load_settings
+from apps.store.calls import CallRow, open_call
 from apps.store.database import open_database
 
 PRETENDER = """#!/bin/sh
@@ -285,6 +286,18 @@ def test_verify_tells_what_was_changed_and_repairs_the_file(office: Office) -> N
     weights = office.folder / "models/adapters" / adapter.id / "adapter_model.safetensors"
     weights.write_text("others")
     assert adapter.id in tom("verify").output
+
+
+def test_whoever_deletes_a_call_hears_which_adapters_learned_from_it(office: Office) -> None:
+    adapter = office.add()
+    with office.registry.db.transaction() as conn:
+        for ref in ("call1", "call2"):
+            open_call(conn, CallRow(ref, "kfz", "en", "websocket"))
+    told = CliRunner().invoke(app, ["calls", "delete", "call1", "--yes"], env={"COLUMNS": "200"})
+    assert f"{adapter.id} (trained) learned from it" in told.output
+    told = CliRunner().invoke(app, ["calls", "delete", "call2", "--yes"])
+    assert told.exit_code == 0, told.output
+    assert "learned" not in told.output
 
 
 def test_a_comparison_without_calls_says_that_nothing_is_known(office: Office) -> None:
