@@ -11,9 +11,9 @@ from apps.core.errors import EngineError
 from apps.core.passages import Passage
 from apps.core.policy import PolicySlots
 from apps.language_servers import client_of
+from apps.llm.chat_stream import Tally
 from apps.llm.gateway.bill import bill
 from apps.llm.gateway.provider import Provider
-from apps.llm.openai import Tally
 from apps.llm.prompt import Prompt, assemble
 from apps.llm.usage import Outcome
 

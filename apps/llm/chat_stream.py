@@ -31,6 +31,37 @@ class Chunk:
     completion_tokens: int | None = None
 
 
+@dataclass(slots=True)
+class Tally:
+    """What is known of an answer while it streams.
+
+    Attributes:
+        model: The model that answers, once the server has taken the request; else empty.
+        adapter_missing: Whether the adapter was asked for and is not there.
+        prompt_tokens: As the server counts, or None.
+        completion_tokens: The same.
+        prompt_bytes: Size of the prompt's text as UTF-8.
+        answer_bytes: Size of the answer's.
+        first_token_ms: How long the server took for the first text; None before that.
+    """
+
+    model: str = ""
+    adapter_missing: bool = False
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    prompt_bytes: int = 0
+    answer_bytes: int = 0
+    first_token_ms: float | None = None
+
+    def add(self, chunk: Chunk) -> None:
+        """Count one event."""
+        self.answer_bytes += len(chunk.text.encode("utf-8", "replace"))
+        if chunk.prompt_tokens is not None:
+            self.prompt_tokens = chunk.prompt_tokens
+        if chunk.completion_tokens is not None:
+            self.completion_tokens = chunk.completion_tokens
+
+
 class SseParser:
     """Cuts a stream of server-sent events into the data of each event.
 

@@ -11,13 +11,12 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import httpx
 
 from apps.core.errors import EngineError, EngineUnavailable
-from apps.llm.chat_stream import Chunk, EventReader, no_event_stream, read_chunk
+from apps.llm.chat_stream import Chunk, EventReader, Tally, no_event_stream, read_chunk
 from apps.llm.prompt import Prompt
 from apps.llm.refusals import refused
 
@@ -36,37 +35,6 @@ _USAGE: tuple[dict[str, Any], ...] = (
     {},
 )
 """How a server is asked to count its tokens, the best way first; one that refuses gets the next."""
-
-
-@dataclass(slots=True)
-class Tally:
-    """What is known of an answer while it streams.
-
-    Attributes:
-        model: The model that answers, once the server has taken the request; else empty.
-        adapter_missing: Whether the adapter was asked for and is not there.
-        prompt_tokens: As the server counts, or None.
-        completion_tokens: The same.
-        prompt_bytes: Size of the prompt's text as UTF-8.
-        answer_bytes: Size of the answer's.
-        first_token_ms: How long the server took for the first text; None before that.
-    """
-
-    model: str = ""
-    adapter_missing: bool = False
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    prompt_bytes: int = 0
-    answer_bytes: int = 0
-    first_token_ms: float | None = None
-
-    def add(self, chunk: Chunk) -> None:
-        """Count one event."""
-        self.answer_bytes += len(chunk.text.encode("utf-8", "replace"))
-        if chunk.prompt_tokens is not None:
-            self.prompt_tokens = chunk.prompt_tokens
-        if chunk.completion_tokens is not None:
-            self.completion_tokens = chunk.completion_tokens
 
 
 class OpenAiGenerator:

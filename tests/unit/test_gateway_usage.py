@@ -11,9 +11,9 @@ from apps.core.errors import StoreError
 from apps.core.events import LogRecord
 from apps.dispatcher.call_log import CallLog
 from apps.dispatcher.metering import Meter
+from apps.llm.chat_stream import Tally
 from apps.llm.gateway.bill import bill
 from apps.llm.gateway.provider import Kind, Price, Provider
-from apps.llm.openai import Tally
 from apps.llm.usage import Outcome, Usage
 from apps.store import calls
 from apps.store.calls import CallRow

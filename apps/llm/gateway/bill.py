@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from apps.core.errors import EngineError
+from apps.llm.chat_stream import Tally
 from apps.llm.gateway.provider import Provider
-from apps.llm.openai import Tally
 from apps.llm.usage import Outcome, Usage
 
 BYTES_PER_TOKEN = 4

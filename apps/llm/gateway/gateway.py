@@ -19,13 +19,14 @@ import structlog
 from apps.core.errors import EngineError
 from apps.core.sentences import SentenceSplitter
 from apps.llm.base import Generator
+from apps.llm.chat_stream import Tally
 from apps.llm.gateway import board as boards
 from apps.llm.gateway.bill import bill, outcome_of
 from apps.llm.gateway.board import Seat
 from apps.llm.gateway.breaker import Policy
 from apps.llm.gateway.choice import ProviderChoice, arranged
 from apps.llm.gateway.provider import EMBEDDED, Kind, Provider
-from apps.llm.openai import OpenAiGenerator, Tally
+from apps.llm.openai import OpenAiGenerator
 from apps.llm.prompt import Prompt
 from apps.llm.refusals import ServerBusy
 from apps.llm.usage import Outcome, Usage
