@@ -31,7 +31,10 @@ class KnowledgeSettings(SettingsGroup):
         50_000, ge=1, description="Documents that give more passages are not indexed."
     )
     kb_parse_s: float = Field(
-        60.0, ge=1, description="A document that takes longer to parse is given up."
+        60.0,
+        ge=1,
+        description="A document that takes longer to parse is given up; large ones have as much for "
+        "each 8 MiB.",
     )
     kb_parse_memory_mb: int = Field(
         1024,

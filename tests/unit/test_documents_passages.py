@@ -12,7 +12,7 @@ from apps.core.errors import DocumentError
 from apps.knowledge.documents.blocks import Block, Outline, one_line, row_text
 from apps.knowledge.documents.chunking import BASE_CHARS, MOST_CHARS, cut, target_chars
 from apps.knowledge.documents.language import LanguageTally
-from apps.knowledge.documents.limits import Limits
+from apps.knowledge.documents.limits import MIB, Limits
 from apps.knowledge.documents.quality import QualityTally
 from apps.knowledge.documents.reading import Passage, Summary, Task, read
 
@@ -175,3 +175,8 @@ def test_a_document_of_too_many_passages_is_refused(tmp_path: Path):
     with pytest.raises(DocumentError) as error:
         read_file(path, limits=Limits(chunks=10))
     assert error.value.code == "too_long"
+
+
+@pytest.mark.parametrize(("mebibytes", "seconds"), [(0, 60), (8, 60), (32, 240)])
+def test_large_files_have_more_time(mebibytes, seconds):
+    assert Limits(parse_s=60).of_size(mebibytes * MIB).parse_s == seconds

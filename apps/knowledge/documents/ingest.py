@@ -268,7 +268,7 @@ class Ingester:
             language=rules.language_of(file.id),
             fallback_language=self._language,
             domain=tuple(sorted(domain)),
-            limits=self._limits,
+            limits=self._limits.of_size(file.size),
         )
 
     def _document(self, file: SeenFile, sha256: str, rules: SpaceRules, parsed: Parsed) -> Document:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 MIB = 1 << 20
+_TIMED_BYTES = 8 * MIB
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +19,7 @@ class Limits:
         packed_files: How many files may be packed in it.
         pages: Of a PDF.
         chunks: Passages of a document.
-        parse_s: Wall-clock time, and CPU time, for one document.
+        parse_s: Wall-clock time, and CPU time, for one document of up to 8 MiB.
         memory_bytes: Address space of the process that parses.
     """
 
@@ -30,3 +31,7 @@ class Limits:
     chunks: int = 50_000
     parse_s: float = 60.0
     memory_bytes: int = 1024 * MIB
+
+    def of_size(self, file_bytes: int) -> Limits:
+        """Return what a file of a size is allowed: one of 16 MiB has twice the time."""
+        return replace(self, parse_s=self.parse_s * max(1.0, file_bytes / _TIMED_BYTES))
