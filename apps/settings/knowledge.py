@@ -33,8 +33,8 @@ class KnowledgeSettings(SettingsGroup):
     kb_parse_s: float = Field(
         60.0,
         ge=1,
-        description="A document that takes longer to parse is given up; large ones have as much for "
-        "each 8 MiB.",
+        description="A document that takes longer to parse is given up; large ones have as much "
+        "for each 8 MiB.",
     )
     kb_parse_memory_mb: int = Field(
         1024,
