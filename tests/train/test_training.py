@@ -16,6 +16,7 @@ from safetensors.torch import load_file  # noqa: E402
 from apps.rl.adapters.hashing import adapter_files, base_model_hash, tokenizer_hash  # noqa: E402
 from apps.rl.adapters.record import TrainedAdapter  # noqa: E402
 from apps.rl.adapters.training.checkpoints import whole  # noqa: E402
+from tests.train import tiny  # noqa: E402
 from tests.train.forked import Child, config  # noqa: E402
 
 
@@ -229,3 +230,20 @@ def test_a_template_of_ones_own_is_used_and_a_missing_one_is_asked_for(base, tur
     assert "chat template" in asked["failed"].message
     told = config(bare, turns, base={"model": str(bare), "chat_template": str(template)})
     assert said_by(told, tmp_path / "run")["finished"].adapter.config["chat_template"]
+
+
+def test_examples_that_are_too_long_are_counted_and_said(base, turns, tmp_path):
+    long = tmp_path / "long.jsonl"
+    found = tiny.examples(20)
+    long.write_text(turns.read_text())
+    with long.open("a") as lines:
+        for number, turn in enumerate(found[:3]):
+            more = {"completion": turn.completion * 20, "calls": (f"long-{number}",)}
+            lines.write(turn.model_copy(update=more).model_dump_json() + "\n")
+    said = said_by(config(base, long, training={"epochs": 1}), tmp_path / "run")
+    assert said["ready"].too_long == 3
+    assert "3 examples are left out" in said["note"].text
+    alone = tmp_path / "alone.jsonl"
+    alone.write_text("".join(long.read_text().splitlines(keepends=True)[-3:]))
+    failed = said_by(config(base, alone), tmp_path / "none")["failed"]
+    assert "longer than 96 tokens" in failed.message

@@ -180,14 +180,17 @@ class _Run:
         learned = [(e, tokenise(e, base.tokenizer)) for e in self._data.train]
         longest = self._config.data.max_length
         fits = [(e, t) for e, t in learned if fitting([t], longest)]
-        if self._config.training.objective == "kto":
-            fits = mixed(fits, self._config.training.seed, self._config.training.micro_batch)
+        held_fits = [(e, t) for e, t in held if fitting([t], longest)]
         if not fits:
             raise ConfigError(
                 f"All {len(learned)} examples are longer than {longest} tokens.",
                 hint="Raise data.max_length.",
             )
-        held_fits = [(e, t) for e, t in held if fitting([t], longest)]
+        if too_long := len(learned) + len(held) - len(fits) - len(held_fits):
+            text = f"{too_long} examples are left out: they are longer than {longest} tokens."
+            self._teller.tell(events.Note(text=text))
+        if self._config.training.objective == "kto":
+            fits = mixed(fits, self._config.training.seed, self._config.training.micro_batch)
         model, shape = adapted(base, self._config, self._teller.tell)
         return Prepared(
             base=base,
@@ -197,7 +200,7 @@ class _Run:
             tokens=tuple(tokens for _, tokens in fits),
             held=tuple(tokens for example, tokens in held_fits if example.feedback_score > 0),
             unwanted=tuple(tokens for example, tokens in held_fits if example.feedback_score <= 0),
-            too_long=len(learned) - len(fits) + len(held) - len(held_fits),
+            too_long=too_long,
         )
 
     def _begin(
