@@ -64,6 +64,7 @@ KEPT = [
     "zwischen zwanzig und dreißig, vierzig, fünfzig Leute",
     "eins zwei drei vier, und dann eins zwei",
     "The form is at example dot com.",
+    "0.1019 (4.2) und 0,1147 (6,7)",
     "Artikel 4711-0815-2024 kostet nichts",
     "https://sonnenfurt.example/seite/0171123456789",
     "Die eVB-Nummer ist ein siebenstelliger Code.",
