@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 import signal
@@ -40,15 +41,19 @@ def furthest(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> fl
 def test_killed_at_twenty_random_moments_it_ends_with_the_same_adapter(base, turns, tmp_path):
     told = config(base, turns)
     began = time.monotonic()
-    said = Child(told, tmp_path / "reference").ended()
-    seconds = time.monotonic() - began
-    assert said[-1].event == "finished"
+    said_by_reference = Child(told, tmp_path / "reference").ended()
+    pause_s = (time.monotonic() - began) / len(said_by_reference)
+    assert said_by_reference[-1].event == "finished"
     reference = weights(tmp_path / "reference")
     drawn, killed, resumed = random.Random(6), 0, 0
     for number in range(KILLS):
         out = tmp_path / f"run-{number}"
         child = Child(told, out)
-        time.sleep(drawn.uniform(0.1, 1.0) * seconds)
+        # Somewhere between two things that it says, or before the first.
+        last = drawn.randrange(-1, len(said_by_reference) - 1)
+        for _ in itertools.islice(child.events(), last + 1):
+            pass
+        time.sleep(drawn.uniform(0.0, 2.0) * pause_s)
         child.kill()
         killed += child.wait() != 0
         left = list((out / "checkpoints").glob("step-*")) if out.exists() else []
