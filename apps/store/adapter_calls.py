@@ -70,10 +70,11 @@ class AdapterCallRow:
 
 
 def adapter_calls_since(
-    conn: Connection, seq: int, *, tenant: str = DEFAULT_TENANT
+    conn: Connection, seq: int, *, tenant: str = DEFAULT_TENANT, limit: int | None = None
 ) -> list[AdapterCallRow]:
-    """Return the calls whose end is told after a ``seq``, in order."""
-    rows = conn.execute(_SINCE, {"after": seq, "of": tenant})
+    """Return the calls whose end is told after a ``seq``, in order; at most so many."""
+    query = _SINCE if limit is None else _SINCE.limit(limit)
+    rows = conn.execute(query, {"after": seq, "of": tenant})
     return [
         AdapterCallRow(
             r.seq,

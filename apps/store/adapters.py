@@ -13,6 +13,7 @@ from apps.core.ids import DEFAULT_TENANT
 from apps.store.dialect import insert_new
 from apps.store.tables import adapter_events, adapters, calls, decisions, feedback_events
 
+_NEWEST = select(func.coalesce(func.max(adapters.c.seq), 0))
 _LAST = select(func.coalesce(func.max(adapter_events.c.seq), 0))
 
 
@@ -145,6 +146,11 @@ def load_adapter_events(
 def last_adapter_event(conn: Connection) -> int:
     """Return the ``seq`` of what happened last to any adapter; 0 before anything did."""
     return int(conn.execute(_LAST).scalar_one())
+
+
+def registry_version(conn: Connection) -> tuple[int, int]:
+    """Return the newest adapter's ``seq`` and the newest event's; the registry is as old."""
+    return int(conn.execute(_NEWEST).scalar_one()), last_adapter_event(conn)
 
 
 def open_calls_with(conn: Connection, served: str, since: datetime) -> int:

@@ -39,6 +39,7 @@ from apps.rl.adapters.rollout.machine import (
 from apps.rl.adapters.rollout.monitor import BLOCK, IN_CANARY, Signal, Watch, WatchedCall, values_of
 from apps.rl.adapters.rollout.residency import residency
 from apps.rl.adapters.rollout.server import FakeLoraServer
+from apps.rl.adapters.rollout.watching import Watches
 from apps.rl.deploy_guard import DeployGuard
 from apps.rl.guard.candidates import same_treatment
 from apps.rl.guard.stages import Stage
@@ -46,6 +47,7 @@ from apps.rl.policies import LinearPolicy, Outcome
 from apps.rl.policy_bandit import PolicyBandit
 from apps.rl.selector import PolicySelector
 from apps.rl.variants import PolicyVariant, load_catalog
+from apps.store.adapter_calls import AdapterCallRow
 from apps.store.database import Database, open_database
 from apps.store.decisions import DecisionRow, add_decision
 from apps.store.feedback import FeedbackKind, FeedbackRow, append_feedback
@@ -366,6 +368,31 @@ def test_half_a_second_of_latency_is_told_in_milliseconds() -> None:
         late = rng.gauss(900 + own * 900, 80)
         watch = watch.add(WatchedCall(seq, own, 0.5, values_of(None, {"latency_ms": late})))
     assert "ms later" in (watch.drift(IN_CANARY) or "")
+
+
+def test_calls_of_others_are_read_once_and_an_adapters_own_are_folded_in_pieces() -> None:
+    active = record(1)
+    known = known_of((active, S.ACTIVE))
+    mine = {"adapter": active.served, "route": active.served, "route_chance": 0.8}
+    others = {"adapter": None, "route": None, "route_chance": None}
+
+    def rows(*kinds: dict[str, object]) -> list[AdapterCallRow]:
+        empty = {"flags": (), "context": {}, "held": False, "propensities": {"v1a": 1.0}}
+        return [
+            AdapterCallRow(seq=seq, variant="v1a", reward=0.5, **empty, **kind)
+            for seq, kind in enumerate(kinds, start=1)
+        ]
+
+    ended = rows(*[others] * 5, mine, others, mine, *[others] * 5)
+    watches = Watches("v1a")
+    assert watches.since(known) == 0
+    for begin in range(0, len(ended), 3):
+        assert watches.since(known) == begin
+        found = watches.take(known, ended[begin : begin + 3])
+    assert found[active.id].calls == 2
+    assert watches.since(known) == len(ended)
+    whole = Watches("v1a").take(known, ended)
+    assert whole == found
 
 
 # The driver

@@ -33,6 +33,10 @@ from apps.rl.deploy_guard import DeployGuard
 from apps.rl.guard.explain import reason
 from apps.rl.guard.stages import Stage
 from apps.store.adapter_calls import adapter_calls_since
+from apps.store.adapters import registry_version
+
+CALLS_A_ROUND = 2000
+"""So many ended calls are looked at in one round."""
 
 log = structlog.get_logger(__name__)
 
@@ -95,6 +99,7 @@ class RolloutDriver:
         self._options, self._observer = options or RolloutOptions(), observer
         self._db = registry.db
         self._watches = Watches(guard.rules.base_variant)
+        self._known, self._version = Registered(), (-1, -1)
         options = self._options
         self._keeper = Keeper(
             registry, desk, server, live, most=options.most_loaded, root=options.served_root
@@ -117,7 +122,7 @@ class RolloutDriver:
         Raises:
             StoreError: The store cannot be used.
         """
-        known = await self._db.query(self._registry.read)
+        known = await self._newest()
         loaded, refused = await self._keeper.reconciled(known)
         for record, why in refused:
             await self._happen(record, known.rollouts[record.id], What.REFUSED, why)
@@ -130,9 +135,18 @@ class RolloutDriver:
                     break  # it stands elsewhere now: what is due there is due next time
         await self._tell(loaded)
 
+    async def _newest(self) -> Registered:
+        """Return the registry as it is now; it is folded anew only when something is new."""
+        version = await self._db.query(registry_version)
+        if version != self._version:
+            # In a thread, for no call's audio shall wait for signatures to be checked.
+            self._known = await asyncio.to_thread(self._registry.known)
+            self._version = version
+        return self._known
+
     async def _tell(self, loaded: Collection[str]) -> None:
         if self._observer is not None:
-            known = await self._db.query(self._registry.read)
+            known = await self._newest()
             states = [record.state for record in known.records.values()]
             counts = {state.value: states.count(state) for state in AdapterState}
             self._observer.adapters(counts, loaded=len(loaded))
@@ -141,7 +155,12 @@ class RolloutDriver:
         since = self._watches.since(known)
         if since is None:
             return {}
-        rows = await self._db.query(adapter_calls_since, since)
+        return await asyncio.to_thread(self._looked, known, since)
+
+    def _looked(self, known: Registered, since: int) -> Mapping[str, Watch]:
+        """Read some further calls and fold them; what is left is read in the next rounds."""
+        with self._db.reading() as conn:
+            rows = adapter_calls_since(conn, since, limit=CALLS_A_ROUND)
         return self._watches.take(known, rows)
 
     async def _done(

@@ -154,6 +154,10 @@ class Watch:
             last_seq=call.seq,
         )
 
+    def read_to(self, seq: int) -> Watch:
+        """Return the watch that knows of all calls up to an event."""
+        return replace(self, last_seq=max(self.last_seq, seq))
+
     def drift(self, signals: Collection[Signal], rules: DriftRules | None = None) -> str | None:
         """Return why the adapter must be taken back, in a sentence; None if it need not be.
 

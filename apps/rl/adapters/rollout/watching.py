@@ -6,7 +6,7 @@ route against the route's control, by the chance of that draw.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from apps.rl.adapters.fold import Registered
@@ -69,8 +69,8 @@ class Watches:
         self._renew(known)
         return min((watch.last_seq for _, watch in self.watches.values()), default=None)
 
-    def take(self, known: Registered, rows: Iterable[AdapterCallRow]) -> Mapping[str, Watch]:
-        """Fold calls, and return the watches by adapter."""
+    def take(self, known: Registered, rows: Sequence[AdapterCallRow]) -> Mapping[str, Watch]:
+        """Fold all calls after ``since``, or the first of them; return the watches by adapter."""
         self._renew(known)
         for row in rows:
             for name, (at, watch) in self.watches.items():
@@ -81,6 +81,9 @@ class Watches:
                     call = as_arm(row, record.served, self.base)
                 if call is not None:
                     self.watches[name] = (at, watch.add(call))
+        if rows:  # other adapters' calls are not read again either
+            for name, (at, watch) in self.watches.items():
+                self.watches[name] = (at, watch.read_to(rows[-1].seq))
         return {name: watch for name, (_, watch) in self.watches.items()}
 
     def _renew(self, known: Registered) -> None:
