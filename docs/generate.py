@@ -1,7 +1,8 @@
 """Writes the parts of the docs that the code knows best, between their markers.
 
-Run `make docs` after a change to the call's state machine or to what imports what; a test compares
-the committed pages with what this would write.
+Run `make docs` after a change to the call's state machine, to what imports what, or to the sample
+knowledge, whose thresholds are written beside its lexicon; tests compare what is committed with
+what this would write.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from apps.dispatcher.fsm_diagram import guards_markdown, mermaid, table_markdown
+from apps.knowledge.entries import load_entries
+from apps.knowledge.kept import SAMPLE_CHANCES, sample_chances
 from apps.rl.adapters.rollout.diagram import effects_list, rollout_mermaid, rollout_table
 
 DOCS = Path(__file__).parent
@@ -121,3 +124,6 @@ if __name__ == "__main__":
     for name, blocks in pages().items():
         page = DOCS / name
         page.write_text(renewed(page.read_text(encoding="utf-8"), blocks), encoding="utf-8")
+    known = SAMPLE_CHANCES.read_text(encoding="utf-8")
+    chances = sample_chances(load_entries(DOCS / "knowledge"), known)
+    SAMPLE_CHANCES.write_text(chances, encoding="utf-8")

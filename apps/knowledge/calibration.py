@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from apps.knowledge.vectors import RidgeLesson
+from apps.knowledge.ridge import RidgeLesson
 
 # Of the phrases that were left out, so many may fall below the even chance.
 _WRONG_REFUSALS = 0.03

@@ -26,19 +26,10 @@ from numpy.typing import NDArray
 
 from apps.core.focus import Focus, question_focus
 from apps.core.words import words
-from apps.knowledge.calibration import even_chance
-from apps.knowledge.elsewhere import subjects_elsewhere
 from apps.knowledge.entries import Entry
-from apps.knowledge.terms import (
-    all_pieces,
-    content_pieces,
-    lexicon,
-    meanings,
-    pairs,
-    sounds,
-    stems,
-)
-from apps.knowledge.vectors import RidgeClassifier, RidgeLesson, TfidfMatrix
+from apps.knowledge.learning import Learned, features, learn, phrases
+from apps.knowledge.terms import content_pieces, lexicon, meanings, sounds, stems
+from apps.knowledge.vectors import Floats
 
 Scores = NDArray[np.float64]
 
@@ -51,11 +42,6 @@ _FOCUS_BONUS = 0.4
 # regression to the sample's phrases and to what is asked elsewhere, both left out by fifths (10.2
 # in English, 11.4 in German); where it passes 0.5, each knowledge base finds for itself.
 _SLOPE = 10.0
-
-_RIDGE = 2.0
-
-# The classifier's features by view, and how much a feature of each counts.
-_VIEWS = {"m": (meanings, 1.0), "c": (all_pieces, 0.4), "s": (sounds, 0.5), "p": (pairs, 0.3)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,51 +70,18 @@ class EntryRanker:
     Args:
         entries: The entries of one profile in one language.
         language: Their language.
+        learned: What was learned from them, where it is known already.
     """
 
-    def __init__(self, entries: Sequence[Entry], language: str) -> None:
+    def __init__(
+        self, entries: Sequence[Entry], language: str, learned: Learned | None = None
+    ) -> None:
         self._entries = entries
         self._language = language
-        asked = [(entry.question, *entry.variants) for entry in entries]
-        texts = [" ".join((*a, e.answer)) for a, e in zip(asked, entries, strict=True)]
-        self._stems = TfidfMatrix([stems(text, language) for text in texts])
-        self._pieces = TfidfMatrix([content_pieces(text, language) for text in texts])
-        self._sounds = TfidfMatrix([sounds(text, language) for text in texts])
-        examples = [
-            (text, label)
-            for label, (group, entry) in enumerate(zip(asked, entries, strict=True))
-            for text in (*group, *entry.sentences)
-        ]
-        self._nearest = NearestPhrase(examples, language)
-        self._classifier, self._even_chance = self._learn(asked)
-        self._asked_for = [_focus_shares(group, language) for group in asked]
-
-    def _learn(self, asked: Sequence[Sequence[str]]) -> tuple[RidgeClassifier, float]:
-        """Return a classifier of the entries and what is asked elsewhere, and its even chance.
-
-        The last class is what no entry covers.
-        """
-        none = len(self._entries)
-        questions = [entry.question for entry in self._entries]
-        groups: list[tuple[tuple[str, ...], int]]
-        groups = [((text,), label) for label, group in enumerate(asked) for text in group]
-        groups += [(group, none) for group in subjects_elsewhere(questions, self._language)]
-        told = [(s, label) for label, e in enumerate(self._entries) for s in e.sentences]
-        known = [*((text, label) for group, label in groups for text in group), *told]
-        lesson = RidgeLesson(
-            [self._features(text) for text, _ in known],
-            [label for _, label in known],
-            weigh=lambda feature: _VIEWS[feature[0]][1],
-            classes=none + 1,
-            ridge=_RIDGE,
-        )
-        return lesson.learn(), even_chance(lesson, [(len(g), label) for g, label in groups], none)
-
-    def _features(self, text: str) -> list[str]:
-        return [
-            f"{name}:{feature}"
-            for name, (view, _) in _VIEWS.items()
-            for feature in view(text, self._language)
+        self._learned = learned if learned is not None else learn(entries, language)
+        self._owners = np.array([owner for _, owner in phrases(entries)])
+        self._asked_for = [
+            _focus_shares((entry.question, *entry.variants), language) for entry in entries
         ]
 
     def opinions(self, query: str, bm25: Scores) -> Opinions:
@@ -138,18 +91,27 @@ class EntryRanker:
             query: The question.
             bm25: The full-text score of each entry, 0 where no word fits; shape (n,).
         """
-        *looks_like, elsewhere = self._classifier.scores(self._features(query))
+        known, language = self._learned, self._language
+        *looks_like, elsewhere = known.classifier.scores(features(query, language))
+        pieces = content_pieces(query, language)
         of_entries = np.stack(
             [
                 bm25 / (bm25.max() + 1e-9),
-                self._stems.similarity(stems(query, self._language)),
-                self._pieces.similarity(content_pieces(query, self._language)),
-                self._sounds.similarity(sounds(query, self._language)),
+                known.stems.similarity(stems(query, language)),
+                known.pieces.similarity(pieces),
+                known.sounds.similarity(sounds(query, language)),
                 np.array(looks_like),
-                *self._nearest.similarities(query),
+                self._nearest(known.near_meanings.similarity(meanings(query, language))),
+                self._nearest(known.near_pieces.similarity(pieces)),
             ]
         )
         return Opinions(of_entries, any_entry=float(sum(looks_like) - elsewhere))
+
+    def _nearest(self, cosines: Floats) -> Scores:
+        """Return the cosine of each entry's nearest phrase or sentence, shape (n,)."""
+        best = np.zeros(len(self._entries))
+        np.maximum.at(best, self._owners, cosines)
+        return best
 
     def rank(self, query: str, bm25: Scores) -> list[tuple[int, float]]:
         """Return (position, score in [0, 1]) of the entries similar to a query, best first."""
@@ -161,7 +123,8 @@ class EntryRanker:
         order = np.argsort(-total, kind="stable")
         # The other opinions compare entries; how sure it is that any entry fits, they do not say.
         sure = opinions.any_entry + opinions.of_entries[_CLASSIFIER][order]
-        scores = np.minimum.accumulate(1 / (1 + np.exp(-_SLOPE * (sure - self._even_chance))))
+        above = sure - self._learned.even_chance
+        scores = np.minimum.accumulate(1 / (1 + np.exp(-_SLOPE * above)))
         return [
             (int(position), float(score))
             for position, score in zip(order, scores, strict=True)
@@ -184,33 +147,6 @@ class EntryRanker:
             if word not in stop_words and len(word) > 3
         }
         return tuple(sorted(weight, key=lambda word: (-weight[word], word)))
-
-
-class NearestPhrase:
-    """Compares a question with each phrase and sentence of the entries by itself.
-
-    Args:
-        examples: Phrases and sentences, each with its entry's position.
-        language: Their language.
-    """
-
-    def __init__(self, examples: Sequence[tuple[str, int]], language: str) -> None:
-        self._language = language
-        self._owners = np.array([owner for _, owner in examples])
-        self._views = [
-            (view, TfidfMatrix([view(text, language) for text, _ in examples]))
-            for view in (meanings, content_pieces)
-        ]
-
-    def similarities(self, query: str) -> list[Scores]:
-        """Return the cosine of each entry's nearest phrase by meanings and by pieces, each (n,)."""
-        found = []
-        for view, matrix in self._views:
-            best = np.zeros(int(self._owners.max()) + 1)
-            cosines = matrix.similarity(view(query, self._language))
-            np.maximum.at(best, self._owners, cosines)
-            found.append(best)
-        return found
 
 
 def _focus_shares(asked: Sequence[str], language: str) -> dict[Focus, float]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from apps.core.passages import ENTRIES_ALONE, Citation, Passage, Within
 from apps.knowledge.entries import Entry, load_entries
+from apps.knowledge.kept import learned
 from apps.knowledge.lexical import LexicalIndex
 from apps.knowledge.ranking import EntryRanker
 
@@ -34,7 +35,8 @@ class Retriever:
 
     Args:
         entries: What it searches.
-        cache_dir: Where the full-text index is kept between starts; None keeps it in memory.
+        cache_dir: Where the full-text index and what was learned are kept between starts; None
+            keeps them in memory.
     """
 
     def __init__(self, entries: Sequence[Entry], cache_dir: Path | None = None) -> None:
@@ -43,10 +45,11 @@ class Retriever:
         self._positions: dict[tuple[str, str], list[int]] = {}
         for position, entry in enumerate(entries):
             self._positions.setdefault((entry.profile, entry.language), []).append(position)
-        self._rankers = {
-            key: EntryRanker([self._all[position] for position in positions], key[1])
-            for key, positions in self._positions.items()
-        }
+        self._rankers = {}
+        for (profile, language), positions in self._positions.items():
+            own = [self._all[position] for position in positions]
+            known = learned(own, language, cache_dir)
+            self._rankers[profile, language] = EntryRanker(own, language, known)
 
     @classmethod
     def from_folder(cls, folder: Path, cache_dir: Path | None = None) -> Retriever:

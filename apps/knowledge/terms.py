@@ -21,6 +21,8 @@ from apps.core.words import fold, words
 _NGRAM_SIZES = (3, 4, 5)
 # Callers bring new words without end, so what is known of words is bounded.
 _CACHED_WORDS = 50_000
+# One text is seen in several ways in turn; what callers said is not to be remembered longer.
+_CACHED_TEXTS = 4
 
 _SUFFIXES = {
     "en": ("ations", "ation", "ating", "ings", "ing", "ers", "er", "ed", "es", "s", "e", "y"),
@@ -107,11 +109,15 @@ def content_words(text: str, language: str) -> list[str]:
     German split verbs are joined as well: "melde ... ab" adds "abmelde".
     """
     stop_words = lexicon(language).stop_words
+    found, joined = _all_words(text, language)
+    return [*(word for word in found if word not in stop_words), *joined]
+
+
+@lru_cache(maxsize=_CACHED_TEXTS)
+def _all_words(text: str, language: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return a text's folded words, and in German the verbs that are split in it, joined."""
     found = words(text)
-    content = [word for word in found if word not in stop_words]
-    if language == "de":
-        content += _joined_verbs(found)
-    return content
+    return tuple(found), tuple(_joined_verbs(found) if language == "de" else ())
 
 
 def _joined_verbs(found: Sequence[str]) -> list[str]:
@@ -144,7 +150,7 @@ def sounds(text: str, language: str) -> list[str]:
 
 def pairs(text: str, language: str) -> list[str]:
     """Return the pairs of neighbouring words, stop words and the text's edges included."""
-    found = ["^", *(stem(word, language) for word in words(text)), "$"]
+    found = ["^", *(stem(word, language) for word in _all_words(text, language)[0]), "$"]
     return [f"{a} {b}" for a, b in pairwise(found)]
 
 
@@ -169,4 +175,5 @@ def content_pieces(text: str, language: str) -> list[str]:
 
 def all_pieces(text: str, language: str) -> list[str]:
     """Return the character n-grams of all words of a text, word edges marked."""
-    return _pieces([*words(text), *_joined_verbs(words(text))] if language == "de" else words(text))
+    found, joined = _all_words(text, language)
+    return _pieces([*found, *joined])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from apps.knowledge.calibration import even_chance
-from apps.knowledge.vectors import RidgeLesson
+from apps.knowledge.ridge import RidgeLesson
 
 COVERED = [["plate", f"a{i}"] for i in range(20)] + [["bus", f"b{i}"] for i in range(20)]
 OTHERS = [["moon", f"c{i}", f"d{i}"] for i in range(20)]

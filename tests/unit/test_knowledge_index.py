@@ -12,8 +12,9 @@ import pytest
 from apps.knowledge.entries import Entry
 from apps.knowledge.lexical import LexicalIndex, content_hash
 from apps.knowledge.retriever import Retriever
+from apps.knowledge.ridge import RidgeLesson
 from apps.knowledge.terms import content_words, meanings, sound_key, stem
-from apps.knowledge.vectors import RidgeLesson, TfidfMatrix
+from apps.knowledge.vectors import TfidfMatrix
 
 
 def entry(number: int, question: str, answer: str, language: str = "en") -> Entry:
@@ -83,7 +84,7 @@ def test_words_are_reduced_to_what_they_share() -> None:
 
 
 def test_similarity_is_a_cosine() -> None:
-    matrix = TfidfMatrix([["a", "b"], ["c"], ["a", "a", "c"]])
+    matrix = TfidfMatrix.of([["a", "b"], ["c"], ["a", "a", "c"]])
     assert matrix.similarity(["a", "b"])[0] == pytest.approx(1.0)
     assert matrix.similarity(["a", "b"])[1] == 0.0
     assert 0 < matrix.similarity(["a", "unknown"])[0] < matrix.similarity(["a"])[0]

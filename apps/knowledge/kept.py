@@ -1,0 +1,128 @@
+"""Keeps what was learned from a knowledge base between starts, by the content it was learned from.
+
+Learning takes some seconds, reading what was learned some tens of milliseconds. A file that is
+damaged, or was written for other content, is as good as none.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import zipfile
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import structlog
+
+from apps.knowledge.entries import Entry
+from apps.knowledge.learning import Learned, learn
+
+_log = structlog.get_logger(__name__)
+
+# Raise when what is learned from the same content changes, so that old files are not used.
+_FORMAT = 1
+# Other knowledge may share the folder: so many files are kept, those used last.
+_KEPT = 8
+_LEXICON = Path(__file__).with_name("lexicon")
+# What the sample knowledge would find for itself; docs/generate.py writes it.
+SAMPLE_CHANCES = _LEXICON / "even_chances.json"
+
+
+def content_key(entries: Sequence[Entry], language: str) -> str:
+    """Return a hash that changes whenever what is learned from entries may."""
+    digest = hashlib.sha256(f"{_FORMAT} {language}".encode())
+    for entry in entries:
+        digest.update(repr(entry).encode())
+    for name in (f"{language}.yaml", f"elsewhere.{language}.yaml"):
+        digest.update((_LEXICON / name).read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def learned(entries: Sequence[Entry], language: str, folder: Path | None) -> Learned:
+    """Return what there is to learn from entries, read from a folder where it is kept.
+
+    Args:
+        entries: The entries of one profile and language.
+        language: Their language.
+        folder: Where it is kept; None keeps nothing. One that cannot be written is only slower.
+    """
+    key = content_key(entries, language)
+    path = folder / f"learned-{key}.npz" if folder is not None else None
+    found = _read(path, key) if path is not None else None
+    if found is None:
+        found = learn(entries, language, _sample_chances().get(key))
+        if path is not None:
+            _write(path, key, found)
+    return found
+
+
+def _read(path: Path, key: str) -> Learned | None:
+    """Return what is kept, or None where there is nothing that can be used."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        if str(arrays["content"]) != key:
+            raise ValueError("it was learned from other content")
+        found = Learned.from_arrays(arrays)
+        os.utime(path)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        _log.warning(
+            "kept knowledge cannot be read, learning anew", path=str(path), error=str(error)
+        )
+        return None
+    return found
+
+
+def _write(path: Path, key: str, found: Learned) -> None:
+    """Write beside the file's place and move it there whole; let go of what was not used lately."""
+    draft = path.with_suffix(f".{os.getpid()}.draft")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with draft.open("wb") as file:
+            arrays: dict[str, Any] = {"content": np.array(key), **found.to_arrays()}
+            np.savez(file, **arrays)
+        draft.replace(path)
+        kept = sorted(path.parent.glob("learned-*.npz"), key=_last_used, reverse=True)
+        for old in kept[_KEPT:]:
+            old.unlink(missing_ok=True)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        _log.warning("what was learned cannot be kept", path=str(path), error=str(error))
+
+
+def _last_used(path: Path) -> float:
+    """Return when a file was used last; one that another process has just removed, never."""
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
+
+
+@cache
+def _sample_chances() -> dict[str, float]:
+    """Return the even chances that are known, by content."""
+    rows = json.loads(SAMPLE_CHANCES.read_text(encoding="utf-8"))
+    return {row["content"]: row["even_chance"] for row in rows}
+
+
+def sample_chances(entries: Sequence[Entry], known: str = "[]") -> str:
+    """Return what belongs into ``SAMPLE_CHANCES``.
+
+    Args:
+        entries: The sample's.
+        known: What stands there: content that is known already is not learned again.
+    """
+    chances = {row["content"]: row["even_chance"] for row in json.loads(known)}
+    rows = []
+    for profile, language in sorted({(entry.profile, entry.language) for entry in entries}):
+        own = [e for e in entries if (e.profile, e.language) == (profile, language)]
+        key = content_key(own, language)
+        chance = chances.get(key) or round(learn(own, language).even_chance, 4)
+        rows.append({"name": f"{profile}/{language}", "content": key, "even_chance": chance})
+    return json.dumps(rows, indent=2) + "\n"
