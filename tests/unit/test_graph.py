@@ -20,8 +20,8 @@ from apps.knowledge.graph.graph import KnowledgeGraph
 from apps.knowledge.graph.keeping import GraphKeeper
 from apps.knowledge.graph.store import GraphDatabase
 from apps.knowledge.index.base import Chunk, Document, Scope
-from apps.knowledge.index.embedded import EmbeddedIndex
 from apps.knowledge.index.hashing import HashingEmbedder
+from apps.knowledge.index.opening import open_index
 from apps.store.database import open_database
 from apps.store.insights import Insight, InsightState, decide, insights, propose
 
@@ -48,6 +48,7 @@ TOO_MUCH = Insight(
 
 
 APPROVED = replace(TOO_MUCH, id="a1")
+HEARD = "well that is too expensive for me"
 
 
 def test_sections_belong_to_what_is_above_them_and_the_widest_to_the_document():
@@ -100,13 +101,25 @@ def test_an_edge_between_nodes_that_it_does_not_relate_is_refused(kind):
 class World:
     """One database with documents and a graph, fed."""
 
-    def __init__(self, folder):
+    def __init__(self, where):
         self.embedder = HashingEmbedder()
-        self.db = open_database(folder / "knowledge.db")
-        self.index = EmbeddedIndex(self.db, self.embedder)
+        self.index = open_index(where, self.embedder)
+        self.db = open_database(where)
         self.graphs = GraphDatabase(self.db, self.embedder.name)
         self.feeder = Feeder(self.graphs, self.embedder, self.db)
         self.graph = KnowledgeGraph(self.graphs, self.embedder, deadline_ms=PATIENT_MS)
+
+    def run(self, work):
+        """Run it to its end in a loop of its own, and close what it opened there."""
+
+        async def closing():
+            try:
+                return await work
+            finally:
+                await self.index.aclose()
+                await self.db.aclose()
+
+        return asyncio.run(closing())
 
     async def put(self, document, pieces):
         vectors = await self.embedder.embed([piece.text for piece in pieces])
@@ -114,8 +127,8 @@ class World:
 
 
 @pytest.fixture
-def world(tmp_path):
-    return World(tmp_path)
+def world(new_store):
+    return World(new_store)
 
 
 def test_documents_are_taken_in_once_anew_when_changed_and_out_when_gone(world):
@@ -130,7 +143,7 @@ def test_documents_are_taken_in_once_anew_when_changed_and_out_when_gone(world):
         gone = await world.feeder.documents(TENANT)
         return first, again, changed, left, gone, await world.graphs.nodes(TENANT)
 
-    first, again, changed, left, gone, none = asyncio.run(run())
+    first, again, changed, left, gone, none = world.run(run())
     assert (first.put, again.put, changed.put, gone.removed) == (1, 0, 1, 1)
     assert [node.name for node in left] == ["Dogs"]
     assert none == ()
@@ -144,7 +157,7 @@ def test_concepts_that_are_alike_are_related_and_others_are_not(world):
         beside = await world.graphs.neighbours([n.id for n in nodes], TENANT, [EdgeType.SIMILAR_TO])
         return {(n.name, x.node.name) for n in nodes for x in beside.get(n.id, ())}
 
-    alike = asyncio.run(run())
+    alike = world.run(run())
     assert ("Register a dog", "Deregister a dog") in alike
     assert not any("Leash" in pair and "Register a dog" in pair for pair in alike)
 
@@ -155,7 +168,7 @@ def test_near_a_passage_is_its_section_what_is_like_it_and_less_near_its_documen
         await world.feeder.documents(TENANT)
         return await world.graph.near(("town/dogs#1",), SCOPE)
 
-    near = asyncio.run(run())
+    near = world.run(run())
     assert near["town/dogs#1"] == 1.0
     assert 0.4 < near["town/dogs#2"] < 1.0
     assert near["town/dogs"] == 0.4
@@ -163,22 +176,31 @@ def test_near_a_passage_is_its_section_what_is_like_it_and_less_near_its_documen
 
 
 def test_an_objection_brings_the_strategy_that_handles_it_once_it_is_approved(world):
-    async def run(said, approved=(APPROVED,), scope=SCOPE):
-        await world.feeder.insights(approved, TENANT)
-        return await world.graph.objections(said, scope)
+    async def run():
+        unknown = await world.graph.objections(HEARD, SCOPE)
+        await world.feeder.insights([APPROVED], TENANT)
+        asked = [
+            await world.graph.objections(said, scope)
+            for said, scope in (
+                (HEARD, SCOPE),
+                ("i cannot afford that", SCOPE),
+                ("the park is very nice", SCOPE),
+                ("what is too expensive", SCOPE),
+                (HEARD, Scope(("other",), "en")),
+                (HEARD, Scope(("town",), "de")),
+                (HEARD, Scope(("town",), "en", tenant="other")),
+            )
+        ]
+        await world.feeder.insights([], TENANT)
+        return unknown, asked, await world.graph.objections(HEARD, SCOPE)
 
-    def ask(said, **options):
-        return asyncio.run(run(said, **options))
-
-    (found,) = ask("well that is too expensive for me")
-    assert found.text == TOO_MUCH.strategy
-    assert found.score >= COVERED_SCORE
-    assert ask("i cannot afford that")[0].score >= COVERED_SCORE
-    assert all(p.score < COVERED_SCORE for p in ask("the park is very nice"))
-    assert ask("what is too expensive") == ()
-    assert ask("that is too expensive", scope=Scope(("other",), "en")) == ()
-    assert ask("that is too expensive", scope=Scope(("town",), "de")) == ()
-    assert ask("that is too expensive", approved=()) == ()
+    unknown, (heard, phrased, other, question, *elsewhere), withdrawn = world.run(run())
+    assert unknown == withdrawn == question == ()
+    assert elsewhere == [(), (), ()]
+    assert heard[0].text == TOO_MUCH.strategy
+    assert heard[0].score >= COVERED_SCORE
+    assert phrased[0].score >= COVERED_SCORE
+    assert all(passage.score < COVERED_SCORE for passage in other)
 
 
 def test_the_graph_of_a_late_or_broken_database_is_done_without(world):
@@ -187,7 +209,7 @@ def test_the_graph_of_a_late_or_broken_database_is_done_without(world):
             await asyncio.sleep(60)
 
     late = KnowledgeGraph(world.graphs, Broken(), deadline_ms=20)
-    assert asyncio.run(late.objections("too expensive", SCOPE)) == ()
+    assert world.run(late.objections("too expensive", SCOPE)) == ()
 
 
 def test_insights_are_proposed_then_approved_and_may_be_withdrawn(world):
@@ -217,7 +239,7 @@ def test_the_keeper_brings_in_what_has_changed_and_nothing_else(world):
         await keeper.once()
         return before, await world.graphs.nodes(TENANT)
 
-    before, after = asyncio.run(run())
+    before, after = world.run(run())
     assert before == ()
     of_insights = {NodeType.OBJECTION, NodeType.STRATEGY, NodeType.PERSONA}
     assert {node.type for node in after} == {NodeType.DOCUMENT, NodeType.CONCEPT, *of_insights}
@@ -232,7 +254,7 @@ def test_entries_are_concepts_that_belong_to_their_topics():
 
 def test_a_graph_without_nodes_finds_nothing(world):
     vector = np.ones(384, dtype=np.float32)
-    assert asyncio.run(world.graphs.search(vector, list(NodeType), SCOPE, 5)) == ()
+    assert world.run(world.graphs.search(vector, list(NodeType), SCOPE, 5)) == ()
 
 
 def test_an_insight_without_an_answer_is_refused_with_a_hint(tmp_path, monkeypatch):

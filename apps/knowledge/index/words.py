@@ -6,15 +6,15 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection
 
-from apps.knowledge.index.analysis import question_words
+from apps.knowledge.index.analysis import LANGUAGES, question_words
 from apps.knowledge.index.base import Hit, Scope
 from apps.knowledge.index.bounds import BUDGET, Wanted, bounded
-from apps.knowledge.index.rows import language_word, scope_word
+from apps.knowledge.index.rows import scope_word
 
 _VOCABULARY = (
     "CREATE VIRTUAL TABLE IF NOT EXISTS temp.kb_terms USING fts5vocab('main', 'kb_words', 'row')"
 )
-_FREQUENCY = "SELECT doc FROM temp.kb_terms WHERE term = ?"
+_FREQUENCIES = "SELECT term, doc FROM temp.kb_terms WHERE term IN ({})"
 _PASSAGES = "SELECT coalesce(max(key), 0) FROM kb_chunks"  # near enough, and at once
 # The inner limit bounds what is ranked where even the rarest word is a common one.
 _SEARCH = (
@@ -30,7 +30,8 @@ def search(conn: Connection, query: str, scope: Scope, k: int) -> tuple[Hit, ...
         return ()
     conn.exec_driver_sql(_VOCABULARY)
     passages = int(conn.exec_driver_sql(_PASSAGES).scalar_one())
-    wanted = bounded({word: _frequency(conn, word) for word in asked}, passages)
+    held = conn.exec_driver_sql(_FREQUENCIES.format(", ".join("?" * len(asked))), asked)
+    wanted = bounded({word: int(count) for word, count in held}, passages)
     return _ranked(conn, wanted, scope, k) if wanted.words else ()
 
 
@@ -44,13 +45,13 @@ def _ranked(conn: Connection, wanted: Wanted, scope: Scope, k: int) -> tuple[Hit
     return ()
 
 
-def _frequency(conn: Connection, word: str) -> int:
-    return int(conn.exec_driver_sql(_FREQUENCY, (word,)).scalar() or 0)
-
-
 def _match(words: Sequence[str], joiner: str, scope: Scope) -> str:
     """Words hold letters and digits alone, so quoting them is safe."""
-    spaces = " OR ".join(scope_word(scope.tenant, space) for space in scope.spaces)
+    languages = (scope.language,) if scope.language else LANGUAGES
+    scopes = " OR ".join(
+        scope_word(scope.tenant, space, language)
+        for space in scope.spaces
+        for language in languages
+    )
     terms = joiner.join(f'"{word}"' for word in words)
-    language = f" AND scope : {language_word(scope.language)}" if scope.language else ""
-    return f"scope : ({spaces}){language} AND words : ({terms})"
+    return f"scope : ({scopes}) AND words : ({terms})"
