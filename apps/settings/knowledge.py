@@ -61,7 +61,7 @@ class KnowledgeSettings(SettingsGroup):
         ge=0.0,
         lt=1.0,
         description="With embeddings that know meanings: the cosine from which on a passage covers"
-        " a question whatever its words are; 0 leaves it to the words. docs/retrieval.md",
+        " a question whatever its words are; 0 leaves it to the words: docs/retrieval.md.",
     )
     embeddings_url: str = Field(
         "",

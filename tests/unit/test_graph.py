@@ -7,9 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from typer.testing import CliRunner
 
-from apps.cli.kb import kb_app
 from apps.core.errors import ConfigError
 from apps.core.passages import COVERED_SCORE
 from apps.knowledge.entries import Entry
@@ -255,10 +253,3 @@ def test_entries_are_concepts_that_belong_to_their_topics():
 def test_a_graph_without_nodes_finds_nothing(world):
     vector = np.ones(384, dtype=np.float32)
     assert world.run(world.graphs.search(vector, list(NodeType), SCOPE, 5)) == ()
-
-
-def test_an_insight_without_an_answer_is_refused_with_a_hint(tmp_path, monkeypatch):
-    monkeypatch.setenv("TOM_DATA_DIR", str(tmp_path))
-    result = CliRunner().invoke(kb_app, ["graph", "add", "Too expensive", " "])
-    assert result.exit_code == 1
-    assert "needs an objection and a strategy" in result.output

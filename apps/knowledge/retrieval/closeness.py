@@ -110,7 +110,7 @@ class PassageTerms:
     whole: Terms
     headings: Terms
     last_heading: Terms
-    told: tuple[frozenset[Focus], ...]
+    texts: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +150,7 @@ def passage_terms(text: str, headings: tuple[str, ...], title: str, language: st
         whole=_joined((*by_sentence, above)),
         headings=above,
         last_heading=_terms(headings[-1] if headings else title, language),
-        told=tuple(told_by(sentence, language) for sentence in sentences),
+        texts=sentences,
     )
 
 
@@ -245,7 +245,8 @@ def _within_reach(pair: tuple[str, str], order: Sequence[str]) -> bool:
 def _told(question: Asked, passage: PassageTerms, best: int) -> float:
     if question.focus is Focus.OTHER:
         return 0.5
-    return float(any(question.focus in told for told in passage.told[best : best + 2]))
+    said = passage.texts[best : best + 2]
+    return float(any(question.focus in told_by(text, question.language) for text in said))
 
 
 @lru_cache(maxsize=50_000)

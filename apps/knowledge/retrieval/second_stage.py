@@ -32,6 +32,7 @@ MOST_BOOST = 0.15
 """What standing near the last answer's passages adds to a score, at most."""
 _VARIETY = 0.3
 _SAME = 0.85
+_VARIED = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,21 +167,24 @@ def _varied(ordered: Sequence[tuple[Ranked, PassageTerms]]) -> tuple[Ranked, ...
     """Return pieces by maximal marginal relevance: the best first, then what says something else.
 
     Carbonell and Goldstein, The Use of MMR, Diversity-Based Reranking (SIGIR 1998), with the words'
-    Jaccard similarity. What says nearly the same as a better piece goes to the end.
+    Jaccard similarity. What says nearly the same as a better piece goes behind it. Only the first
+    pieces change places: nobody is given more.
     """
-    left, chosen, same = list(ordered), list[tuple[Ranked, PassageTerms]](), list[Ranked]()
+    left, later = list(ordered[:_VARIED]), [piece for piece, _ in ordered[_VARIED:]]
+    chosen: list[Ranked] = []
+    same: list[Ranked] = []
+    likest = [0.0] * len(left)  # to any that is chosen
     while left:
-        at = max(range(len(left)), key=lambda i: _marginal(left[i], chosen))
-        piece = left.pop(at)
-        if any(alike(piece[1], other) >= _SAME for _, other in chosen):
-            same.append(piece[0])
-        else:
-            chosen.append(piece)
-    return (*(piece for piece, _ in chosen), *same)
+        at = max(range(len(left)), key=lambda i: _marginal(left[i][0], likest[i]))
+        (piece, terms), nearest = left.pop(at), likest.pop(at)
+        (same if nearest >= _SAME else chosen).append(piece)
+        if nearest < _SAME:
+            likest = [
+                max(known, alike(terms, other))
+                for known, (_, other) in zip(likest, left, strict=True)
+            ]
+    return (*chosen, *same, *later)
 
 
-def _marginal(
-    piece: tuple[Ranked, PassageTerms], chosen: Sequence[tuple[Ranked, PassageTerms]]
-) -> float:
-    likest = max((alike(piece[1], other) for _, other in chosen), default=0.0)
-    return (1 - _VARIETY) * piece[0].score - _VARIETY * likest
+def _marginal(piece: Ranked, likest: float) -> float:
+    return (1 - _VARIETY) * piece.score - _VARIETY * likest
