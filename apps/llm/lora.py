@@ -16,7 +16,7 @@ from pathlib import Path
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from apps.core.errors import EngineError, EngineUnavailable
 
@@ -57,16 +57,12 @@ class ServerLoad:
 
 
 class _Model(BaseModel):
-    model_config = ConfigDict(extra="ignore")
-
     id: str
     root: str | None = None
     parent: str | None = None
 
 
 class _Models(BaseModel):
-    model_config = ConfigDict(extra="ignore")
-
     data: tuple[_Model, ...]
 
 
@@ -233,8 +229,7 @@ def read_load(metrics: str) -> ServerLoad:
     Raises:
         ValueError: They cannot be read, or are not vLLM's.
     """
-    running, waiting, sets = 0.0, 0.0, list[Sample]()
-    engines = 0
+    running, waiting, engines, sets = 0.0, 0.0, 0, list[Sample]()
     for family in text_string_to_metric_families(metrics):
         for sample in family.samples:
             match sample.name:
