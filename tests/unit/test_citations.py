@@ -4,13 +4,15 @@ import asyncio
 
 import pytest
 
-from apps.core.passages import Citation, Passage
+from apps.core.passages import Citation, Passage, Within
 from apps.core.policy import InquiryMode, PolicySlots
-from apps.dispatcher.turn import NameSources
+from apps.dispatcher.conversation import Conversation
+from apps.dispatcher.turn import Answers, NameSources
 from apps.knowledge.index.base import Chunk, Document
 from apps.knowledge.retrieval.documents import DocumentSearch
 from apps.knowledge.retrieval.fake import FakeEmbedder, FakeIndex
 from apps.knowledge.retrieval.knowledge import KnowledgeBase
+from apps.llm.answer import AnswerPlan
 from apps.llm.citing import rests_on, spoken_source, without_marks
 from apps.llm.intents import Intent, classify
 from apps.llm.prompt import assemble
@@ -196,6 +198,33 @@ def test_asking_for_the_source_is_understood(said, language):
 )
 def test_a_question_of_ones_own_is_no_question_for_the_source(said, language):
     assert classify(said, language) is Intent.QUESTION
+
+
+class Listening:
+    """Knows one passage, and keeps where it was asked to look."""
+
+    def __init__(self):
+        self.within = []
+
+    async def search(self, query, *, within, **_):
+        self.within.append(within)
+        return (Passage("d#2", "Sauna", SAUNA.text, 0.9, "en", "guide.pdf", CITED),)
+
+
+def test_a_follow_up_looks_near_what_the_last_answer_was_made_of():
+    base, talk = Listening(), Conversation("en", PolicySlots())
+    answers = Answers(talk, base, None, "kfz", "x", spaces=("kfz",), call_ref="c")
+    asyncio.run(answers.prompt(answers.question("when does the sauna open")))
+    plan = AnswerPlan(True, "d#2", "Sauna", ())
+    talk.note_answer(2, "when", "when does the sauna open", plan)
+    talk.note_said(2, SAUNA.text, asyncio.run(base.search("", within=None)))
+    talk.note_heard(2, SAUNA.text)
+    asyncio.run(answers.prompt(answers.question("how much is that")))
+    asyncio.run(answers.prompt(answers.question("which papers do i need for a used motorcycle")))
+    first, _, follow_up, new_question = base.within
+    assert first == Within(("kfz",), call_ref="c")
+    assert follow_up == Within(("kfz",), follows=("d#2",), call_ref="c")
+    assert new_question == first
 
 
 def test_a_language_model_gets_passages_by_number_and_documents_with_their_title():

@@ -108,14 +108,18 @@ class KnowledgeBase:
     async def _beside_entries(
         self, query: str, scope: Scope, follows: tuple[str, ...]
     ) -> tuple[tuple[Passage, ...], FoundDocuments]:
-        insights: tuple[Passage, ...] = ()
         near: Mapping[str, float] = {}
-        if self._graph is not None:
-            insights = await self._graph.objections(query, scope)
-            near = await self._graph.near(follows, scope) if follows else {}
+        if self._graph is not None and follows:
+            near = await self._graph.near(follows, scope)
+        return await asyncio.gather(self._objections(query, scope), self._find(query, scope, near))
+
+    async def _objections(self, query: str, scope: Scope) -> tuple[Passage, ...]:
+        return () if self._graph is None else await self._graph.objections(query, scope)
+
+    async def _find(self, query: str, scope: Scope, near: Mapping[str, float]) -> FoundDocuments:
         if self._documents is None or not scope.spaces:
-            return insights, FoundDocuments(Outcome.NONE)
-        return insights, await self._documents.find(query, scope, near=near)
+            return FoundDocuments(Outcome.NONE)
+        return await self._documents.find(query, scope, near=near)
 
     def _yields(
         self,
