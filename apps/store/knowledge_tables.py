@@ -107,7 +107,7 @@ kb_removed = Table(
     sqlite_autoincrement=True,
 )
 """Passages that went, a row a document: what other processes hold in memory is brought up to date
-by it. Only SQLite needs it."""
+by it."""
 
 knowledge_graph_nodes = Table(
     "knowledge_graph_nodes",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -84,3 +85,14 @@ def as_bytes(vector: Floats) -> bytes:
 def as_pgvector(vector: Floats) -> str:
     """Return a vector as pgvector reads it."""
     return "[" + ",".join(f"{value:.6g}" for value in vector.tolist()) + "]"
+
+
+def vectors_of_bytes(stored: Sequence[bytes]) -> Floats:
+    """Return the numbers of vectors as SQLite keeps them, one after another."""
+    return np.frombuffer(b"".join(stored), dtype=np.float16).astype(np.float32)
+
+
+def vectors_of_text(stored: Sequence[str]) -> Floats:
+    """Return the numbers of vectors as pgvector writes them, one after another."""
+    numbers = ",".join(vector[1:-1] for vector in stored)
+    return np.fromstring(numbers, dtype=np.float32, sep=",")

@@ -18,8 +18,10 @@ from apps.knowledge.index.base import Chunk, Document, PassageIndex, Scope
 from apps.knowledge.index.database import DatabaseIndex
 from apps.knowledge.index.hashing import HashingEmbedder
 from apps.knowledge.index.opening import open_index
+from apps.knowledge.index.pgvector import EXACT_UP_TO, PgVectorIndex
 from apps.store.database import Database, open_database
 from apps.store.migrate import migrate, revision
+from tests.databases import BACKENDS
 
 EMBEDDER = HashingEmbedder()
 KFZ = Scope(("kfz",), "de")
@@ -68,13 +70,26 @@ async def index(new_store: Path | str) -> AsyncIterator[DatabaseIndex]:
     await opened.aclose()
 
 
-async def test_a_passage_is_found_by_its_words_and_by_its_vector(index: DatabaseIndex) -> None:
+@pytest.fixture(params=[*BACKENDS, "hnsw"] if "postgresql" in BACKENDS else BACKENDS)
+async def either(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[DatabaseIndex]:
+    """The index; on PostgreSQL once with its vectors in memory and once by HNSW alone."""
+    if request.param == "sqlite":
+        opened = open_index(tmp_path / "kb.db", EMBEDDER)
+    else:
+        url = request.getfixturevalue("new_postgres")()
+        exact_up_to = -1 if request.param == "hnsw" else EXACT_UP_TO
+        opened = PgVectorIndex(open_database(url), EMBEDDER, exact_up_to=exact_up_to)
+    yield opened
+    await opened.aclose()
+
+
+async def test_a_passage_is_found_by_its_words_and_by_its_vector(either: DatabaseIndex) -> None:
     fee = "Die Zulassungsbescheinigung kostet zwölf Euro."
     plate = "Wunschkennzeichen werden online reserviert."
-    await put(index, document(), pieces(fee, plate))
-    assert await words_found(index, "Was kostet die Zulassungsbescheinigung?") == [fee]
-    assert await nearest(index, "Zulassung", k=1) == [fee]
-    assert await nearest(index, "Kennzeichen", k=1) == [plate]
+    await put(either, document(), pieces(fee, plate))
+    assert await words_found(either, "Was kostet die Zulassungsbescheinigung?") == [fee]
+    assert await nearest(either, "Zulassung", k=1) == [fee]
+    assert await nearest(either, "Kennzeichen", k=1) == [plate]
 
 
 async def test_title_and_headings_are_searched_too(index: DatabaseIndex) -> None:
@@ -101,44 +116,44 @@ async def test_a_replaced_document_leaves_nothing_of_what_it_was(index: Database
     assert [one.sha256 for one in await index.documents()] == ["1" * 64]
 
 
-async def test_a_removed_document_leaves_every_part(index: DatabaseIndex) -> None:
-    await put(index, document("kfz/a.md"), pieces("Plakette."))
-    await put(index, document("kfz/b.md"), pieces("Plakette und Stempel."))
-    key = (await index.by_words("Stempel", KFZ, 1))[0].key
-    assert await index.remove(["kfz/b.md", "kfz/none.md"]) == 1
-    assert await words_found(index, "Stempel Plakette") == ["Plakette."]
-    assert await nearest(index, "Stempel Plakette") == ["Plakette."]
-    assert await index.chunks([key]) == ()
-    assert [one.id for one in await index.documents()] == ["kfz/a.md"]
+async def test_a_removed_document_leaves_every_part(either: DatabaseIndex) -> None:
+    await put(either, document("kfz/a.md"), pieces("Plakette."))
+    await put(either, document("kfz/b.md"), pieces("Plakette und Stempel."))
+    key = (await either.by_words("Stempel", KFZ, 1))[0].key
+    assert await either.remove(["kfz/b.md", "kfz/none.md"]) == 1
+    assert await words_found(either, "Stempel Plakette") == ["Plakette."]
+    assert await nearest(either, "Stempel Plakette") == ["Plakette."]
+    assert await either.chunks([key]) == ()
+    assert [one.id for one in await either.documents()] == ["kfz/a.md"]
 
 
-async def test_a_search_sees_its_tenant_its_spaces_and_its_language(index: DatabaseIndex) -> None:
-    await put(index, document("kfz/a.md"), pieces("Hund kfz."))
-    await put(index, document("tax/a.md"), pieces("Hund tax."))
-    await put(index, document("kfz/a.md", tenant="other"), pieces("Hund fremd."))
-    await put(index, document("kfz/e.md"), pieces("Hund english.", language="en"))
+async def test_a_search_sees_its_tenant_its_spaces_and_its_language(either: DatabaseIndex) -> None:
+    await put(either, document("kfz/a.md"), pieces("Hund kfz."))
+    await put(either, document("tax/a.md"), pieces("Hund tax."))
+    await put(either, document("kfz/a.md", tenant="other"), pieces("Hund fremd."))
+    await put(either, document("kfz/e.md"), pieces("Hund english.", language="en"))
     for search in (words_found, nearest):
-        assert await search(index, "Hund", Scope(("kfz",), "de")) == ["Hund kfz."]
-        assert sorted(await search(index, "Hund", Scope(("kfz", "tax"), "de"))) == [
+        assert await search(either, "Hund", Scope(("kfz",), "de")) == ["Hund kfz."]
+        assert sorted(await search(either, "Hund", Scope(("kfz", "tax"), "de"))) == [
             "Hund kfz.",
             "Hund tax.",
         ]
-        assert sorted(await search(index, "Hund", Scope(("kfz",)))) == [
+        assert sorted(await search(either, "Hund", Scope(("kfz",)))) == [
             "Hund english.",
             "Hund kfz.",
         ]
-        assert await search(index, "Hund", Scope(("kfz",), "de", "other")) == ["Hund fremd."]
-        assert await search(index, "Hund", Scope((), "de")) == []
-    assert await index.remove(["kfz/a.md"], tenant="nobody") == 0
-    assert {one.id for one in await index.documents(space="kfz")} == {"kfz/a.md", "kfz/e.md"}
+        assert await search(either, "Hund", Scope(("kfz",), "de", "other")) == ["Hund fremd."]
+        assert await search(either, "Hund", Scope((), "de")) == []
+    assert await either.remove(["kfz/a.md"], tenant="nobody") == 0
+    assert {one.id for one in await either.documents(space="kfz")} == {"kfz/a.md", "kfz/e.md"}
 
 
-async def test_a_filter_that_few_pass_costs_no_recall(index: DatabaseIndex) -> None:
+async def test_a_filter_that_few_pass_costs_no_recall(either: DatabaseIndex) -> None:
     """HNSW alone would look at the nearest, find none in the scope, and stop."""
     crowd = [f"Die Hundesteuer Nummer {n} kostet Geld." for n in range(300)]
-    await put(index, document("tax/crowd.md"), pieces(*crowd))
-    await put(index, document("kfz/few.md"), pieces("Steuer.", "Garage.", "Wald."))
-    assert len(await nearest(index, "Was kostet die Hundesteuer?")) == 3
+    await put(either, document("tax/crowd.md"), pieces(*crowd))
+    await put(either, document("kfz/few.md"), pieces("Steuer.", "Garage.", "Wald."))
+    assert len(await nearest(either, "Was kostet die Hundesteuer?")) == 3
 
 
 async def test_touch_notes_new_facts_and_keeps_the_passages(index: DatabaseIndex) -> None:

@@ -1,28 +1,31 @@
-"""The vectors of an embedded index in memory, kept level with its database."""
+"""An index's vectors in memory, kept level with its database."""
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import numpy as np
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
 from apps.knowledge.index.base import Hit, Scope, Vectors
 from apps.knowledge.index.shard import Shard
+from apps.store.vector_types import vectors_of_bytes, vectors_of_text
 
 _AT_ONCE = 2_000
 _State = tuple[int, int]
 """The newest passage's key and the newest removal: both only rise."""
 
-_NEWEST = (
+_NEWEST = text(
     "SELECT coalesce((SELECT max(key) FROM kb_chunks), 0),"
     " coalesce((SELECT max(seq) FROM kb_removed), 0)"
 )
 _ADDED = (
-    "SELECT key, tenant, space, language, embedding FROM kb_chunks"
-    " WHERE key > ? AND model = ? ORDER BY key"
+    "SELECT key, tenant, space, language, {embedding} FROM kb_chunks"
+    " WHERE key > :key AND model = :model ORDER BY key"
 )
-_REMOVED = "SELECT first_key, last_key, seq FROM kb_removed WHERE seq > ? ORDER BY seq"
+_REMOVED = text("SELECT first_key, last_key, seq FROM kb_removed WHERE seq > :seq ORDER BY seq")
 
 
 class VectorMemory:
@@ -72,31 +75,33 @@ class VectorMemory:
 
     def _read(self, conn: Connection, newest: _State) -> None:
         last_key, last_removed = self._seen
-        gone = conn.exec_driver_sql(_REMOVED, (last_removed,)).all()
+        gone = conn.execute(_REMOVED, {"seq": last_removed}).all()
         missed = bool(gone) and gone[0].seq > last_removed + 1 and last_key > 0
         if missed or newest < self._seen:
             self._shards, last_key, gone = {}, 0, []
         for first, last, _ in gone:
             for shard in self._shards.values():
                 shard.remove(first, last)
-        found = conn.exec_driver_sql(_ADDED, (last_key, self._model))
-        for part in found.partitions(_AT_ONCE):
-            self._add(part)
+        binary = conn.dialect.name == "sqlite"
+        added = text(_ADDED.format(embedding="embedding" if binary else "embedding::text"))
+        options = {"stream_results": True, "yield_per": _AT_ONCE}
+        values = {"key": last_key, "model": self._model}
+        for part in conn.execute(added, values, execution_options=options).partitions():
+            self._add(part, vectors_of_bytes if binary else vectors_of_text)
         self._seen = newest
 
-    def _add(self, part: object) -> None:
-        groups: dict[tuple[str, str, str], list[tuple[int, bytes]]] = {}
-        for key, tenant, space, language, embedding in part:  # type: ignore[attr-defined]
+    def _add(self, part: Iterable[Any], decoded: Callable[[Sequence[Any]], Vectors]) -> None:
+        groups: dict[tuple[str, str, str], list[tuple[int, Any]]] = {}
+        for key, tenant, space, language, embedding in part:
             groups.setdefault((tenant, space, language), []).append((key, embedding))
         for group, rows in groups.items():
             if group not in self._shards:
                 self._shards[group] = Shard(self._dimensions)
-            joined = np.frombuffer(b"".join(row[1] for row in rows), dtype=np.float16)
             keys = np.array([row[0] for row in rows], dtype=np.int64)
-            vectors = joined.reshape(len(rows), self._dimensions).astype(np.float32)
-            self._shards[group].add(keys, vectors)
+            vectors = decoded([row[1] for row in rows])
+            self._shards[group].add(keys, vectors.reshape(len(rows), self._dimensions))
 
 
 def _state(conn: Connection) -> _State:
-    key, seq = conn.exec_driver_sql(_NEWEST).one()
+    key, seq = conn.execute(_NEWEST).one()
     return int(key), int(seq)

@@ -1,4 +1,9 @@
-"""The index on PostgreSQL: full text by its GIN index, vectors by pgvector's HNSW."""
+"""The index on PostgreSQL: full text by its GIN index, vectors in memory or by pgvector's HNSW.
+
+HNSW finds less the less the vectors form groups: of vectors without weights, 0.70 of the ten
+nearest at 20,000 passages with 200 nodes in view, and 0.94 with 1,000 (docs/adr/0020). So a
+collection that fits into memory is searched exactly, as the embedded one is.
+"""
 
 from __future__ import annotations
 
@@ -7,23 +12,33 @@ from sqlalchemy import Connection, text
 
 from apps.knowledge.index.base import Embedder, Hit, Scope, Vectors
 from apps.knowledge.index.database import DatabaseIndex
+from apps.knowledge.index.memory import VectorMemory
 from apps.knowledge.index.pgwords import PgWords
 from apps.store import pgvector
 from apps.store.database import Database
 from apps.store.vector_types import as_pgvector
 
-EF_SEARCH = 200
+EXACT_UP_TO = 200_000
+"""Passages of an index whose vectors are held in memory: 1.5 kB each with 384 dimensions."""
+EF_SEARCH = 400
 """Nodes that HNSW keeps in view: docs/index-stores.md has recall and time by it."""
 
 
 class PgVectorIndex(DatabaseIndex):
     """Documents in one PostgreSQL database.
 
+    Args:
+        database: Migrated; closed with the index.
+        embedder: Whose vectors are searched.
+        exact_up_to: An index that has more passages when it is opened is searched by HNSW.
+
     Raises:
         StoreError: The server has no pgvector, or an older one.
     """
 
-    def __init__(self, database: Database, embedder: Embedder) -> None:
+    def __init__(
+        self, database: Database, embedder: Embedder, *, exact_up_to: int = EXACT_UP_TO
+    ) -> None:
         super().__init__(database, embedder)
         self._words = PgWords()
         self._nearest = text(  # the name and the number are checked, and no value is in it
@@ -35,6 +50,9 @@ class PgVectorIndex(DatabaseIndex):
         with database.transaction() as conn:
             pgvector.ensure(conn)
             pgvector.index_vectors(conn, embedder.name, embedder.dimensions)
+            passages = int(conn.execute(_COUNT).scalar_one())
+        exact = passages <= exact_up_to
+        self._memory = VectorMemory(embedder.name, embedder.dimensions) if exact else None
 
     async def by_words(self, query: str, scope: Scope, k: int) -> tuple[Hit, ...]:
         """Return the passages that full text search ranks best, best first.
@@ -50,10 +68,14 @@ class PgVectorIndex(DatabaseIndex):
         Raises:
             StoreError: The database refuses.
         """
-        return await self._read(lambda conn: self._search(conn, vector, scope, k))
+        memory = self._memory
+        search = self._search if memory is None else memory.search
+        return await self._read(lambda conn: search(conn, vector, scope, k))
 
     async def load(self) -> int:
-        """Return how many passages there are; the server itself holds them."""
+        """Read the vectors now, where memory holds them; returns how many passages there are."""
+        if self._memory is not None:
+            return await self._read(self._memory.refresh)
         return await self._read(lambda conn: int(conn.execute(_COUNT).scalar_one()))
 
     def _search(self, conn: Connection, vector: Vectors, scope: Scope, k: int) -> tuple[Hit, ...]:

@@ -106,8 +106,7 @@ def remove(conn: Connection, ids: Sequence[str], tenant: str) -> int:
         if not seqs:
             continue
         gone += len(seqs)
-        if conn.dialect.name == "sqlite":
-            _note_removed(conn, seqs)
+        _note_removed(conn, seqs)
         conn.execute(delete(kb_chunks).where(kb_chunks.c.document_seq.in_(seqs)))
         conn.execute(delete(kb_documents).where(kb_documents.c.seq.in_(seqs)))
     return gone
