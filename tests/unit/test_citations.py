@@ -220,7 +220,7 @@ def test_a_follow_up_looks_near_what_the_last_answer_was_made_of():
     talk.note_said(2, SAUNA.text, asyncio.run(base.search("", within=None)))
     talk.note_heard(2, SAUNA.text)
     asyncio.run(answers.prompt(answers.question("how much is that")))
-    asyncio.run(answers.prompt(answers.question("which papers do i need for a used motorcycle")))
+    asyncio.run(answers.prompt(answers.question("does the town library lend films to children")))
     first, _, follow_up, new_question = base.within
     assert first == Within(("kfz",), call_ref="c")
     assert follow_up == Within(("kfz",), follows=("d#2",), call_ref="c")
