@@ -27,7 +27,8 @@ from apps.cli.kb_show import (
 )
 from apps.cli.parts import errors_told
 from apps.core.errors import DocumentError, TomError
-from apps.knowledge.documents.ingest import Outcome, Result, Work
+from apps.knowledge.documents.ingest import Work
+from apps.knowledge.documents.outcome import Outcome, Result
 from apps.knowledge.documents.watch import follow
 from apps.knowledge.index.base import Document
 from apps.settings import Settings, load_settings

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from apps.knowledge.documents.ingest import Outcome, Result
+from apps.knowledge.documents.outcome import Outcome, Result
 from apps.knowledge.index.base import Document
 
 

@@ -11,8 +11,9 @@ import pytest
 
 from apps.core.errors import DocumentError
 from apps.knowledge.documents.fakes import FakeEmbedder, FakeIndex
-from apps.knowledge.documents.ingest import Ingester, Outcome, Result
+from apps.knowledge.documents.ingest import Ingester
 from apps.knowledge.documents.limits import Limits
+from apps.knowledge.documents.outcome import Outcome, Result
 from apps.knowledge.documents.parsing import LocalParser, Parsed
 from apps.knowledge.documents.reading import Task
 from apps.knowledge.index.base import Scope

@@ -15,13 +15,11 @@ from collections.abc import (
     Awaitable,
     Callable,
     Collection,
-    Iterable,
     Mapping,
     Sequence,
 )
 from contextlib import aclosing
-from dataclasses import dataclass, field, replace
-from enum import StrEnum
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +29,7 @@ from apps.core.ids import DEFAULT_TENANT
 from apps.core.words import fold
 from apps.knowledge.documents.folder import Look, Problem, SeenFile, scan
 from apps.knowledge.documents.limits import MIB, Limits
+from apps.knowledge.documents.outcome import Outcome, Result
 from apps.knowledge.documents.parsing import Parsed, Parser
 from apps.knowledge.documents.plan import Plan, plan
 from apps.knowledge.documents.reading import Task, open_regular
@@ -41,41 +40,6 @@ _EMBEDDED_AT_ONCE = 128
 _REMOVED_AT_ONCE = 200
 # A file this young may be written again without another date or size, as clocks of files tick.
 _YOUNG_NS = 100_000_000
-
-
-class Result(StrEnum):
-    """What became of a document."""
-
-    NEW = "new"
-    CHANGED = "changed"
-    TOUCHED = "touched"  # another date, the same bytes
-    GONE = "gone"
-    DUPLICATE = "duplicate"
-    POOR = "poor"
-    FAILED = "failed"
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of a document.
-
-    Attributes:
-        id: The document's.
-        result: What was done.
-        passages: How many it has in the index now.
-        quality: In [0, 1], where it was read.
-        redacted: How often each kind of personal data was taken out.
-        error: Why it failed.
-        same_as: Whose duplicate it is.
-    """
-
-    id: str
-    result: Result
-    passages: int = 0
-    quality: float | None = None
-    redacted: Mapping[str, int] = field(default_factory=dict)
-    error: DocumentError | None = None
-    same_as: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -329,11 +293,3 @@ def _sha256(path: str, limits: Limits) -> str:
         while block := file.read(MIB):
             digest.update(block)
     return digest.hexdigest()
-
-
-def counted(outcomes: Iterable[Outcome]) -> dict[Result, int]:
-    """Return how many documents had each outcome."""
-    found = dict.fromkeys(Result, 0)
-    for outcome in outcomes:
-        found[outcome.result] += 1
-    return found

@@ -13,7 +13,8 @@ from pathlib import Path
 from watchfiles import Change, awatch
 
 from apps.core.errors import DocumentError
-from apps.knowledge.documents.ingest import Ingester, Outcome, Result
+from apps.knowledge.documents.ingest import Ingester
+from apps.knowledge.documents.outcome import Outcome, Result
 from apps.knowledge.documents.rules import FILE_NAME
 
 _STEP_MS, _GROUPED_MS = 30, 100
