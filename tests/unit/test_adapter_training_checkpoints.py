@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 
@@ -104,6 +105,18 @@ def test_a_folder_takes_the_place_of_another_at_once(tmp_path):
             (draft / "weights").write_text(text)
     assert (tmp_path / "adapter" / "weights").read_text() == "new"
     assert whole(tmp_path / "adapter")
+
+
+def test_a_removal_that_is_killed_leaves_no_half_of_a_checkpoint(tmp_path, monkeypatch):
+    checkpoints = Checkpoints(tmp_path, keep=1)
+    write(checkpoints, 1)
+    with monkeypatch.context() as killed:
+        killed.setattr(shutil, "rmtree", lambda *_, **__: None)
+        write(checkpoints, 2)
+    assert [path.name for path in tmp_path.glob("step-*")] == ["step-00000002"]
+    assert checkpoints.newest() == 2
+    checkpoints.clear()
+    assert not list(tmp_path.parent.glob(f"*{tmp_path.name}*"))
 
 
 def test_a_folder_is_held_by_one_at_a_time(tmp_path):

@@ -38,10 +38,18 @@ def publish(draft: Path, place: Path) -> None:
     write_whole(draft / MANIFEST, json.dumps({"files": seen}, indent=1, sort_keys=True) + "\n")
     for folder in {path.parent for path in files} | {draft}:
         _sync(folder)
-    if place.exists():
-        shutil.rmtree(place)
+    remove(place)
     os.replace(draft, place)
     _sync(place.parent)
+
+
+def remove(place: Path) -> None:
+    """Remove a folder; it leaves its place at once, so that a kill leaves no half of it there."""
+    leaving = place.with_name(f".{place.name}.removed")
+    shutil.rmtree(leaving, ignore_errors=True)
+    if place.exists():
+        os.replace(place, leaving)
+        shutil.rmtree(leaving, ignore_errors=True)
 
 
 def whole(folder: Path) -> bool:
@@ -84,7 +92,7 @@ class Checkpoints:
         with aside(self._folder / f"{_PREFIX}{step:08d}") as draft:
             yield draft
         for old in self._steps()[: -self._keep]:
-            shutil.rmtree(self.path(old), ignore_errors=True)
+            remove(self.path(old))
 
     def newest(self) -> int | None:
         """Return the step of the newest whole checkpoint; torn ones above it are removed."""
@@ -92,7 +100,7 @@ class Checkpoints:
             if whole(self.path(step)):
                 return step
             self._torn(self.path(step).name)
-            shutil.rmtree(self.path(step), ignore_errors=True)
+            remove(self.path(step))
         return None
 
     def path(self, step: int) -> Path:
@@ -101,7 +109,7 @@ class Checkpoints:
 
     def clear(self) -> None:
         """Remove all of them, and what a killed run had left beside them."""
-        shutil.rmtree(self._folder, ignore_errors=True)
+        remove(self._folder)
 
     def _steps(self) -> list[int]:
         names = (path.name for path in self._folder.glob(f"{_PREFIX}*"))
