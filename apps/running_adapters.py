@@ -141,7 +141,7 @@ def open_adapters(
     registry = open_registry(settings, db, secret)
     server = LoraClient(settings.adapter_url, api_key=settings.adapter_api_key)
     stack.push_async_callback(server.close)
-    registry.export()
+    registry.publish()
     return RunningAdapters(
         registry, AdapterDesk(registry, settings.adapter_control_share), server, settings
     )

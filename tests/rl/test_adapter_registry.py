@@ -249,6 +249,8 @@ def test_a_file_of_a_newer_version_is_left_as_it_is(db, tmp_path) -> None:
     with pytest.raises(AdapterError) as told:
         known.export()
     assert told.value.code == "adapter_file_newer"
+    second = add(known, "b")  # the store has it, whatever the file is
+    assert known.record(second.id) == second
     assert known.file.read_text() == newer
 
 

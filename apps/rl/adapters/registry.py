@@ -73,11 +73,7 @@ class AdapterRegistry:
         return fold_rows(load_adapters(conn), load_adapter_events(conn), self.signer)
 
     def known(self) -> Registered:
-        """Return all adapters as of now.
-
-        Raises:
-            StoreError: The store cannot be read.
-        """
+        """Return all adapters as of now."""
         with self.db.reading() as conn:
             return self.read(conn)
 
@@ -133,7 +129,7 @@ class AdapterRegistry:
             )
         if fresh:
             log.info("adapter_registered", adapter=name, served=record.served, why=why)
-        self.export()
+        self.publish()
         return record
 
     def happened(
@@ -163,7 +159,7 @@ class AdapterRegistry:
             with self.db.transaction() as conn:
                 stored = self.append(conn, name, happening, data, number=number)
             if stored:
-                self.export()
+                self.publish()
             if stored or number is not None:
                 return stored
         raise AdapterError(f"Too much happens to {name} at once.", hint="Try again.")
@@ -251,6 +247,13 @@ class AdapterRegistry:
         with locked(self.file), self.db.reading() as conn:
             new = document(self.read(conn), store_id(conn), self.signer)
             return write_file(self.file, new, self.signer)
+
+    def publish(self) -> None:
+        """Write the JSON file; where that fails it is logged, since the store has it all."""
+        try:
+            self.export()
+        except AdapterError as error:
+            log.error("adapter_registry_not_written", code=error.code, reason=error.message)
 
     def verify(self) -> list[str]:
         """Return, each in a sentence, what is not as it should be."""

@@ -294,7 +294,7 @@ class RolloutDriver:
             if await self._db.run(store):
                 if self._observer is not None:
                     self._observer.adapter_stepped(what.value)
-                await asyncio.to_thread(self._registry.export)
+                await asyncio.to_thread(self._registry.publish)
         except IllegalEvent as error:  # an operator, or another process, came first
             log.info("adapter_step_overtaken", what=what.value, reason=error.message)
         return True
