@@ -126,7 +126,7 @@ def delete(
         with db.transaction() as conn:
             calls.delete_call(conn, ref)
         delete_recording(_recordings(), ref)
-        learned = registry_of(load_settings()).learned_from([ref])
+        learned = registry_of(load_settings()).known().learned_from([ref])
     console.print(f"Deleted {ref[:12]}.")
     for record in learned:
         console.print(

@@ -311,8 +311,8 @@ def test_erasure_reaches_what_learned_from_a_call_and_what_was_made_of_that(db, 
     first = add(known, "a", calls=("call1", "call2"))
     add(known, "b", calls=("call3",))
     composite = add(known, "c", method="weighted", parents=(first.id,), dataset_sha256="")
-    assert [r.id for r in known.learned_from(["call2"])] == [first.id, composite.id]
-    assert known.learned_from(["call9"]) == []
+    assert [r.id for r in known.known().learned_from(["call2"])] == [first.id, composite.id]
+    assert known.known().learned_from(["call9"]) == []
 
 
 def test_hashes_of_a_base_change_with_its_weights_and_its_template(tmp_path) -> None:

@@ -6,7 +6,7 @@ is named among the damaged, and all others are untouched by that.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -38,6 +38,20 @@ class Registered:
     def served(self, name: str) -> AdapterRecord | None:
         """Return the adapter that is served under a name, or None."""
         return next((r for r in self.records.values() if r.served == name), None)
+
+    def learned_from(self, calls: Collection[str]) -> list[AdapterRecord]:
+        """Return the adapters behind which one of these calls stands, composites of them too.
+
+        Args:
+            calls: Keyed hashes.
+        """
+        records, wanted = self.records, set(calls)
+        reached = {name for name, r in records.items() if wanted & set(r.calls)}
+        before = -1
+        while len(reached) != before:  # parents may be newer than the oldest entries
+            before = len(reached)
+            reached |= {name for name, r in records.items() if reached & set(r.parents)}
+        return [record for name, record in records.items() if name in reached]
 
 
 class _Damaged(Exception):

@@ -7,7 +7,7 @@ each signed. Where an adapter stands is a fold of that (``fold.py``); the JSON f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import structlog
@@ -273,20 +273,6 @@ class AdapterRegistry:
             if file.adapters != tuple(known.records.values()):
                 found.append(f"{self.file} does not say what the store says.")
         return found
-
-    def learned_from(self, calls: Collection[str]) -> list[AdapterRecord]:
-        """Return the adapters behind which one of these calls stands, composites of them too.
-
-        Args:
-            calls: Keyed hashes.
-        """
-        records, wanted = self.known().records, set(calls)
-        reached = {name for name, r in records.items() if wanted & set(r.calls)}
-        before = -1
-        while len(reached) != before:  # parents may be newer than the oldest entries
-            before = len(reached)
-            reached |= {name for name, r in records.items() if reached & set(r.parents)}
-        return [record for name, record in records.items() if name in reached]
 
 
 def _found(known: Registered, name: str) -> AdapterRecord:
