@@ -66,7 +66,7 @@ class KnowledgeSettings(SettingsGroup):
     embeddings_url: str = Field(
         "",
         description="Base URL of an OpenAI-compatible server of embeddings; documents are found by"
-        " vectors without weights when unset. docs/index-stores.md",
+        " vectors without weights when unset: docs/index-stores.md.",
     )
     embeddings_model: str = Field("", description="The model's name at that server.")
     embeddings_api_key: str = Field(
