@@ -27,7 +27,8 @@ SEED_METRICS = {
 
 # What a label may say; anything else would let the number of series grow with the calls.
 BOUNDED_LABELS = {"kind", "policy_variant", "stage", "engine", "role", "door", "reason"}
-BOUNDED_LABELS |= {"covered", "outcome", "act", "alarm", "state"}
+BOUNDED_LABELS |= {"covered", "outcome", "act", "alarm", "state", "provider", "direction"}
+BOUNDED_LABELS |= {"phase", "domain"}
 
 
 @pytest.fixture
@@ -305,6 +306,11 @@ def observe_everything(metrics: Metrics) -> None:
     metrics.guard_acted("pause")
     metrics.rollout.adapter_stepped("loaded")
     metrics.rollout.adapters({"active": 1}, loaded=1)
+    metrics.adapters.adapter_routed("bandit", "kfz", 0.5, 0.002)
+    metrics.adapters.model_update("kfz", True)
+    metrics.adapters.sample_quality("kfz", 0.4)
+    metrics.llm.know(["vllm"], ["answered"])
+    metrics.llm.watch("vllm", lambda: True, lambda: "closed")
     metrics.stages({"new": 3})
     metrics.alarms({"rollback": False})
     metrics.variants(active=1, blacklisted=0)
