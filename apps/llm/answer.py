@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from apps.core.focus import Focus, question_focus, told_by
 from apps.core.passages import Passage
 from apps.core.policy import InquiryMode, Length
+from apps.core.redaction import PLACEHOLDER
 from apps.core.sentences import split_sentences
 from apps.core.words import words
 from apps.llm.prompt import Prompt
@@ -97,7 +98,9 @@ def plan_answer(prompt: Prompt) -> AnswerPlan:
 def _choose(prompt: Prompt, passage: Passage) -> list[str]:
     """Return the passage's sentences that answer the question: the best, then the rest in order.
 
-    A document's sentences stay in their order, for the later ones may rest on the earlier.
+    A document's sentences stay in their order, for the later ones may rest on the earlier. One
+    with a placeholder in it is told only where it is the best: the check stops it then, and says
+    that TOM does not have what was asked for (``leaks.py``).
     """
     sentences = split_sentences(passage.text)
     scores = _scores(prompt, passage, sentences)
@@ -108,6 +111,7 @@ def _choose(prompt: Prompt, passage: Passage) -> list[str]:
         index
         for place, index in enumerate(wanted[: max_sentences(prompt.slots) - 1])
         if scores[index] >= _worth(prompt, passage, place)
+        and not PLACEHOLDER.search(sentences[index])
     ]
     if passage.of_document:
         told = [sentences[i] for i in sorted((best, *chosen))]

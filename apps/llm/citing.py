@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from pathlib import PurePosixPath
 
 from apps.core.passages import Citation, Passage
+from apps.core.redaction import PLACEHOLDER
 from apps.core.words import words
 from apps.llm.style import wording
 
@@ -65,8 +67,14 @@ def _named(citation: Citation, language: str) -> str:
     says = wording(language)
     if not citation.document_id:
         return says.source("entry", citation.title.rstrip("?.! "))
-    named = says.source("document", citation.title)
+    title = _sayable(citation.title) or PurePosixPath(citation.source).stem
+    named = says.source("document", title)
     if citation.page is not None:
         return named + says.source("page", str(citation.page))
-    heading = citation.headings[-1] if citation.headings else ""
-    return named + says.source("heading", heading) if heading not in ("", citation.title) else named
+    heading = _sayable(citation.headings[-1]) if citation.headings else ""
+    return named + says.source("heading", heading) if heading not in ("", title) else named
+
+
+def _sayable(title: str) -> str:
+    """Return a title without placeholders of what was taken out of it."""
+    return " ".join(PLACEHOLDER.sub(" ", title).split())

@@ -1,7 +1,8 @@
-"""What of a prompt must never be said: the marks that delimit it, and its instructions. Pure.
+"""What of a prompt must never be said: its marks, its instructions, and its placeholders. Pure.
 
 A caller may try to have a model read its instructions out, and a badly worded prompt may make it do
-so unasked. Either way that is no answer.
+so unasked. Either way that is no answer. Nor is "call us on [phone]": of what was taken out of a
+document (``apps/core/redaction``) the caller gets to hear that TOM does not have it.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+from apps.core.redaction import PLACEHOLDER
 from apps.core.words import words
 from apps.llm.grounding import Kind, Violation
 from apps.llm.prompt import Prompt
@@ -24,10 +26,12 @@ _MARK = re.compile(r"</?(?:passages|caller|system|user|assistant)\b|<\|", re.IGN
 
 
 def leaks(sentence: str, prompt: Prompt) -> list[Violation]:
-    """Return what a sentence holds of its prompt's marks and instructions; at most one violation.
+    """Return what a sentence holds of its prompt that must not be said; at most one violation.
 
     The line for what the base does not cover stands in the instructions, and may be said.
     """
+    if PLACEHOLDER.search(sentence) or any(mark in sentence for mark in _placeholders(prompt)):
+        return [Violation(Kind.WITHHELD, sentence)]
     if not _MARK.search(sentence) and _runs(sentence).isdisjoint(
         _secret(prompt.instructions(), prompt.dont_know())
     ):
@@ -35,6 +39,12 @@ def leaks(sentence: str, prompt: Prompt) -> list[Violation]:
     asked = (prompt.question, *(exchange.question for exchange in prompt.history))
     coaxed = any(_ABOUT_IT.search(question) for question in asked)
     return [Violation(Kind.COAXED if coaxed else Kind.LEAK, sentence)]
+
+
+def _placeholders(prompt: Prompt) -> set[str]:
+    """Return the placeholders of the passages as a prompt shows them: in round brackets."""
+    found = {mark for passage in prompt.facts for mark in PLACEHOLDER.findall(passage.text)}
+    return {f"({mark[1:-1]})" for mark in found}
 
 
 @lru_cache(maxsize=256)

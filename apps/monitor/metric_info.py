@@ -15,7 +15,7 @@ SPECULATION_OUTCOMES = ("used", "went_on", "other_words", "interrupted", "failed
 
 FIGURES = (
     *("number", "time", "date", "money", "phone", "email", "web", "account", "plate", "address"),
-    *("section", "leak", "coaxed"),
+    *("section", "leak", "coaxed", "withheld"),
 )
 """What of an answer is not said: a figure that stands in no source, or part of the prompt."""
 

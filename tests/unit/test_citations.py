@@ -235,3 +235,10 @@ def test_a_language_model_gets_passages_by_number_and_documents_with_their_title
     assert "[1] Guide to the pool, Sauna: It opens at 11:00. (9)" in content
     assert "[2] What does it cost? 12 euros." in content
     assert content.count("[") == 2
+
+
+def test_a_source_is_named_without_what_was_taken_out_of_its_title() -> None:
+    titled = Citation("Mail to [email]", "kfz/mail.md", ("Ask [phone]",), document_id="kfz/mail.md")
+    assert "[" not in spoken_source([titled], "en")
+    nameless = Citation("[email]", "kfz/mail.md", document_id="kfz/mail.md")
+    assert "“mail”" in spoken_source([nameless], "en")

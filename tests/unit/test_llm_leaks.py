@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from apps.core.passages import Citation, Passage
 from apps.core.resources import resource
 from apps.knowledge.entries import load_entries
 from apps.llm.answer import plan_answer
@@ -39,6 +40,24 @@ def test_what_is_an_answer_is_none(language: str) -> None:
 @pytest.mark.parametrize("prompt", [PROMPT, UNKNOWN])
 def test_the_answer_and_the_refusal_may_be_said(prompt) -> None:
     assert all(kinds(sentence, prompt) == [] for sentence in plan_answer(prompt).sentences)
+
+
+def of_document(text: str):
+    cited = Citation("The pool", "town/pool.md", document_id="town/pool.md")
+    return Passage("town/pool.md#0", "Pool", text, 1.0, "en", "town/pool.md", cited)
+
+
+def test_what_was_taken_out_of_a_document_is_not_read_out() -> None:
+    taken = replace(PROMPT, passages=(of_document("Call Anna on [phone]."),))
+    for sentence in ("Call Anna on [phone].", "Call Anna on (phone)."):
+        assert kinds(sentence, taken) == [Kind.WITHHELD]
+    assert kinds("You can reach us by mail (phone) or letter.") == []
+
+
+def test_the_sentence_beside_an_answer_is_left_out_where_something_was_taken_out_of_it() -> None:
+    text = "The pool opens at 7 am. Anna knows more of it on [phone]."
+    prompt = replace(PROMPT, question="When does the pool open?", passages=(of_document(text),))
+    assert "[phone]" not in " ".join(plan_answer(prompt).sentences)
 
 
 def test_who_asks_for_it_does_not_tell_on_the_variant() -> None:

@@ -28,6 +28,8 @@ class Kind(StrEnum):
     """Marks or instructions of the prompt (leaks.py)."""
     COAXED = "coaxed"
     """The same, after the caller had asked about them."""
+    WITHHELD = "withheld"
+    """A placeholder: what stood in its place was taken out of the source (leaks.py)."""
 
 
 @dataclass(frozen=True, slots=True)
