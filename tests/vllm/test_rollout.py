@@ -20,8 +20,7 @@ from apps.llm.gateway.gateway import Gateway
 from apps.llm.lora import LoraClient
 from apps.llm.prompt import Prompt
 from apps.monitor.metrics import Metrics
-from apps.rl.adapters.gate import Base
-from apps.rl.adapters.hashing import base_model_hash, tokenizer_hash
+from apps.rl.adapters.gate import BaseFolder
 from apps.rl.adapters.record import AdapterRecord, AdapterState
 from apps.rl.adapters.registry import AdapterRegistry
 from apps.rl.adapters.rollout.desk import AdapterDesk
@@ -43,9 +42,14 @@ from tests.vllm.serving import Vllm
 from tests.vllm.turns import LONG, ask
 
 QUESTIONS = ("how do i register a trailer", "what do i need to register a new car")
-DISLIKED = ("happy to help", "Does that help you?")
-"""The adapter has learned to say this; these callers do not like it."""
 MOST_CALLS = 1500
+ANSWERED = TurnFacts(answered=True, grounded=True)
+UNHAPPY = (
+    replace(ANSWERED, confirmed=False),
+    replace(ANSWERED, is_repeat=True, confirmed=False),
+    replace(ANSWERED, asked_for_person=True),
+)
+"""Whoever did not get what they asked for asks again, and then for a person."""
 
 
 class Office:
@@ -55,7 +59,7 @@ class Office:
         self,
         db: Database,
         folder: Path,
-        base: Base,
+        base: BaseFolder,
         lora: LoraClient,
         gateway: Gateway,
         retriever: Retriever,
@@ -94,22 +98,31 @@ class Office:
     def state(self, adapter: AdapterRecord) -> AdapterState:
         return self.registry.record(adapter.id).state
 
+    async def said(self, question: str, slots: PolicySlots, adapter: str) -> str:
+        """What vLLM answers; the same question has the same answer."""
+        if (adapter, question) not in self.heard:
+            prompt = await self.prompt(question, slots)
+            found = await answer(self.gateway, prompt, adapter=adapter)
+            assert not any(used.adapter_missing for used in found.used)
+            self.heard[adapter, question] = found.text
+        return self.heard[adapter, question]
+
     async def call(self) -> None:
-        """Hold a call of one question; its caller rates what vLLM said."""
+        """Hold a call of one question; its caller wants what the base says."""
         ref, question = f"call-{self.calls}", self.dice.choice(QUESTIONS)
         self.calls += 1
         decision = await self.selector.choose(ref, {"profile": "kfz"})
         adapter = decision.adapter or ""
         self.with_adapter += bool(adapter)
-        if (adapter, question) not in self.heard:  # the same question has the same answer
-            prompt = await self.prompt(question, decision.slots)
-            found = await answer(self.gateway, prompt, adapter=adapter)
-            assert not any(used.adapter_missing for used in found.used)
-            self.heard[adapter, question] = found.text
-        annoyed = any(words in self.heard[adapter, question] for words in DISLIKED)
-        stars = self.dice.choice((1, 1, 2) if annoyed else (4, 5, 5))
+        said = await self.said(question, decision.slots, adapter)
+        liked = said == await self.said(question, decision.slots, "")
+        stars = self.dice.choice((4, 5, 5) if liked else (1, 1, 2))
         facts = CallFacts(
-            turns=(TurnFacts(answered=True, grounded=True),), ended_by_caller=True, duration_s=60.0
+            turns=(ANSWERED,) if liked else UNHAPPY,
+            ended_by_caller=liked,
+            handed_over=not liked,
+            # No two callers are alike; what is, counts as copied.
+            duration_s=self.dice.uniform(30.0, 120.0),
         )
         await self.selector.learn(
             ref,
@@ -129,7 +142,7 @@ async def office(
     """An installation whose base model is the one that vLLM serves."""
     monkeypatch.setattr(openai, "TEMPERATURE", 0.0)
     db = open_database(tmp_path / "tom.db")
-    base = Base(base_model_hash(tiny.folder), tokenizer_hash(tiny.folder))
+    base = BaseFolder(tiny.folder)
     async with gateway_to(vllm) as gateway:
         yield Office(db, tmp_path, base, lora, gateway, retriever, vllm.url)
     await db.aclose()
