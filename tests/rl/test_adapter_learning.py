@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apps.core.errors import TrainingFailed
-from apps.core.events import LogRecord
 from apps.rl.adapters.continuous.batches import (
     LoopRules,
     Sample,
@@ -18,12 +17,12 @@ from apps.rl.adapters.continuous.batches import (
     make_batch,
     teaches,
 )
-from apps.rl.adapters.continuous.collect import TRAINING, Collector
+from apps.rl.adapters.continuous.collect import Collector
 from apps.rl.adapters.continuous.loop import ContinuousLoop
 from apps.rl.adapters.continuous.screen import Screen, ScreenRules, State
 from apps.rl.adapters.continuous.turns import answered_turns, importance_of
 from apps.rl.adapters.examples import Message, TrainingExample, read_examples
-from apps.store.calls import CallOrigin, CallRow, append_events, delete_call, open_call
+from apps.store.calls import CallOrigin, delete_call
 from apps.store.consents import ConsentAction, ConsentRow, record
 from apps.store.database import open_database
 from apps.store.feedback import FeedbackKind, FeedbackRow, append_feedback
@@ -36,37 +35,9 @@ from apps.store.training_pool import (
     pool_rows,
     review,
 )
+from tests.rated_calls import ANSWERED, GREETING, SOURCE, add_call, asked, finished, log, said
 
 NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
-SOURCE = ["town/en/passport.md#price"]
-
-
-def log(*events: tuple[str, int | None, dict]) -> list[LogRecord]:
-    return [
-        LogRecord(i, i * 100.0, kind, turn, data) for i, (kind, turn, data) in enumerate(events)
-    ]
-
-
-def asked(text: str) -> tuple[str, int | None, dict]:
-    return ("fsm.transcript", None, {"text": text})
-
-
-def said(turn: int, text: str, sources: list[str] | str = SOURCE) -> tuple[str, int, dict]:
-    return ("assistant", turn, {"text": text, "sources": sources})
-
-
-def finished(turn: int) -> tuple[str, int, dict]:
-    return ("fsm.speech_finished", turn, {})
-
-
-GREETING = (said(1, "Hello.", ""), finished(1))
-ANSWERED = (
-    *GREETING,
-    asked("what does a passport cost"),
-    said(2, "A passport costs 37 euros."),
-    said(2, "Does that help?", ""),
-    finished(2),
-)
 
 
 class TestTurns:
@@ -203,29 +174,6 @@ def db(tmp_path):
     database = open_database(tmp_path / "tom.db")
     yield database
     database.close()
-
-
-def add_call(db, ref: str, *, score=0.8, rating=5, agreed=True, origin=CallOrigin.CALLER, **event):
-    subject = f"subject-{ref}"
-    with db.transaction() as conn:
-        open_call(conn, CallRow(ref, "town", "en", "websocket", origin, subject=subject))
-        append_events(conn, [(ref, each) for each in log(*ANSWERED)])
-        if agreed:
-            row = ConsentRow(subject, ConsentAction.GIVEN, TRAINING, "asked in the call")
-            record(conn, row)
-        append_feedback(
-            conn,
-            FeedbackRow(
-                f"event-{ref}",
-                FeedbackKind.FEEDBACK,
-                "v1",
-                score,
-                call_ref=ref,
-                rating=rating,
-                subject=subject,
-                **event,
-            ),
-        )
 
 
 async def prompt_of(turn, call):
