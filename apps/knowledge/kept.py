@@ -11,6 +11,7 @@ import json
 import os
 import zipfile
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -92,7 +93,8 @@ def _write(path: Path, key: str, found: Learned) -> None:
         for old in kept[_KEPT:]:
             old.unlink(missing_ok=True)
     except OSError as error:
-        draft.unlink(missing_ok=True)
+        with suppress(OSError):
+            draft.unlink()
         _log.warning("what was learned cannot be kept", path=str(path), error=str(error))
 
 
@@ -104,25 +106,28 @@ def _last_used(path: Path) -> float:
         return 0.0
 
 
-@cache
-def _sample_chances() -> dict[str, float]:
-    """Return the even chances that are known, by content."""
-    rows = json.loads(SAMPLE_CHANCES.read_text(encoding="utf-8"))
-    return {row["content"]: row["even_chance"] for row in rows}
+def known_chances(written: str) -> dict[str, float]:
+    """Return the even chances that are written down, by the content that they belong to."""
+    return {row["content"]: row["even_chance"] for row in json.loads(written)}
 
 
-def sample_chances(entries: Sequence[Entry], known: str = "[]") -> str:
+def sample_chances(entries: Sequence[Entry], written: str = "[]") -> str:
     """Return what belongs into ``SAMPLE_CHANCES``.
 
     Args:
         entries: The sample's.
-        known: What stands there: content that is known already is not learned again.
+        written: What stands there: content that is known already is not learned again.
     """
-    chances = {row["content"]: row["even_chance"] for row in json.loads(known)}
+    chances = known_chances(written)
     rows = []
     for profile, language in sorted({(entry.profile, entry.language) for entry in entries}):
         own = [e for e in entries if (e.profile, e.language) == (profile, language)]
         key = content_key(own, language)
-        chance = chances.get(key) or round(learn(own, language).even_chance, 4)
+        chance = chances[key] if key in chances else round(learn(own, language).even_chance, 4)
         rows.append({"name": f"{profile}/{language}", "content": key, "even_chance": chance})
     return json.dumps(rows, indent=2) + "\n"
+
+
+@cache
+def _sample_chances() -> dict[str, float]:
+    return known_chances(SAMPLE_CHANCES.read_text(encoding="utf-8"))

@@ -17,7 +17,7 @@ from apps.knowledge.terms import content_words, lexicon, stem
 _log = structlog.get_logger(__name__)
 
 # Raise when what is stored for the same content changes, so that old cache files are not used.
-_FORMAT = 1
+_FORMAT = 2
 # How much a hit counts in the question, in its variants and in the answer.
 _COLUMN_WEIGHTS = (3.0, 2.0, 1.0)
 _TOKENIZERS = {"en": "porter unicode61", "de": "unicode61"}
@@ -126,16 +126,19 @@ def _fill(db: sqlite3.Connection, entries: Sequence[Entry]) -> None:
             f"profile UNINDEXED, question, variants, answer, tokenize = '{tokenizer}')"
         )
     for position, entry in enumerate(entries):
-        texts = (entry.question, " ".join(entry.variants), entry.answer)
+        texts = ((entry.question,), entry.variants, entry.sentences)
         db.execute(
             f"INSERT INTO entries_{entry.language} (rowid, profile, question, variants, answer)"  # noqa: S608
             " VALUES (?, ?, ?, ?, ?)",
-            (position + 1, entry.profile, *(_stored(text, entry.language) for text in texts)),
+            (position + 1, entry.profile, *(_stored(group, entry.language) for group in texts)),
         )
     db.commit()
 
 
-def _stored(text: str, language: str) -> str:
-    """Return a text as it is indexed; German is stemmed here, English by FTS5's Porter."""
-    found = content_words(text, language)
+def _stored(texts: Sequence[str], language: str) -> str:
+    """Return texts as they are indexed; German is stemmed here, English by FTS5's Porter.
+
+    One by one, for the parts of a split verb stand in one sentence.
+    """
+    found = [word for text in texts for word in content_words(text, language)]
     return " ".join(stem(word, language) if language == "de" else word for word in found)

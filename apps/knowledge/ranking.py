@@ -79,7 +79,8 @@ class EntryRanker:
         self._entries = entries
         self._language = language
         self._learned = learned if learned is not None else learn(entries, language)
-        self._owners = np.array([owner for _, owner in phrases(entries)])
+        owners = [owner for _, owner in phrases(entries)]
+        self._begins = np.searchsorted(owners, np.arange(len(entries)))
         self._asked_for = [
             _focus_shares((entry.question, *entry.variants), language) for entry in entries
         ]
@@ -109,9 +110,7 @@ class EntryRanker:
 
     def _nearest(self, cosines: Floats) -> Scores:
         """Return the cosine of each entry's nearest phrase or sentence, shape (n,)."""
-        best = np.zeros(len(self._entries))
-        np.maximum.at(best, self._owners, cosines)
-        return best
+        return np.maximum.reduceat(cosines, self._begins).astype(np.float64)
 
     def rank(self, query: str, bm25: Scores) -> list[tuple[int, float]]:
         """Return (position, score in [0, 1]) of the entries similar to a query, best first."""

@@ -82,7 +82,7 @@ class TfidfMatrix:
         self,
         vectorizer: Vectorizer,
         starts: Ids,
-        rows: NDArray[np.int32],
+        rows: Ids,
         values: Floats,
         size: int,
     ) -> None:
@@ -115,7 +115,7 @@ class TfidfMatrix:
         return cls(
             Vectorizer(ids, idf.astype(np.float32), size, weigh),
             np.concatenate([[0], np.cumsum(spread)]).astype(np.intp),
-            rows.astype(np.int32),
+            rows.astype(np.intp),
             (values / lengths[rows]).astype(np.float32),
             size,
         )
@@ -123,14 +123,12 @@ class TfidfMatrix:
     def similarity(self, features: Iterable[str]) -> Floats:
         """Return the cosine of a text with each phrase, shape (n,), in [0, 1]."""
         ids, weights = self.vectorizer.vector(features)
-        begins = self.starts[ids]
-        lengths = self.starts[ids + 1] - begins
-        # The places of all these columns, one behind the other.
-        before = np.cumsum(lengths) - lengths
-        places = np.arange(lengths.sum()) + np.repeat(begins - before, lengths)
-        products = self.values[places] * np.repeat(weights, lengths)
-        cosines = np.bincount(self.rows[places], weights=products, minlength=self.size)
-        return cosines.astype(np.float32)
+        begins, ends = self.starts[ids].tolist(), self.starts[ids + 1].tolist()
+        cosines: Floats = np.zeros(self.size, dtype=np.float32)
+        for begin, end, weight in zip(begins, ends, weights.tolist(), strict=True):
+            # A phrase stands in a column once at most.
+            cosines[self.rows[begin:end]] += self.values[begin:end] * weight
+        return cosines
 
     def to_arrays(self) -> Arrays:
         """Return what ``from_arrays`` makes an equal matrix of."""
@@ -139,7 +137,7 @@ class TfidfMatrix:
             "features": np.frombuffer(features, dtype=np.uint8),
             "idf": self.vectorizer.idf,
             "starts": self.starts,
-            "rows": self.rows,
+            "rows": self.rows.astype(np.int32),
             "values": self.values,
             "size": np.array(self.size),
         }
@@ -151,4 +149,5 @@ class TfidfMatrix:
         ids = {feature: n for n, feature in enumerate(features.split("\n") if features else ())}
         size = int(arrays["size"])
         vectorizer = Vectorizer(ids, arrays["idf"], size, weigh)
-        return cls(vectorizer, arrays["starts"], arrays["rows"], arrays["values"], size)
+        rows = arrays["rows"].astype(np.intp)
+        return cls(vectorizer, arrays["starts"], rows, arrays["values"], size)
