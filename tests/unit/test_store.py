@@ -89,7 +89,9 @@ def a_feedback(event_id: str = "e1", **changes: object) -> FeedbackRow:
 
 def test_the_migrations_make_exactly_the_tables_of_the_code(db: Database) -> None:
     with db.reading() as conn:
-        context = MigrationContext.configure(conn, opts={"compare_type": True, "include_name": beside_alembic})
+        context = MigrationContext.configure(
+            conn, opts={"compare_type": True, "include_name": beside_alembic}
+        )
         assert compare_metadata(context, metadata) == []
 
 
