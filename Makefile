@@ -87,7 +87,7 @@ $(DOORS_VENV)/.peers: | $(BIN)/python
 	  > $$($(DOORS_VENV)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/tom.pth
 	@touch $@
 
-test-vllm: $(VENV)/.test $(VLLM_VENV)/.server ## Generation and adapters on vLLM itself, on the processor (3.5 GB; 15 minutes)
+test-vllm: $(VENV)/.test $(VLLM_VENV)/.server ## Generation and adapters on vLLM itself, on the processor (3.5 GB; 20 minutes)
 	VLLM_PYTHON=$(VLLM_VENV)/bin/python $(BIN)/python -m pytest tests/vllm
 
 # Its CPU build, PEFT for the training of adapters, and TOM's packages after them. The builds of
