@@ -29,6 +29,9 @@ from apps.settings import Settings
 
 log = structlog.get_logger(__name__)
 
+MOST_CONNECTIONS = 64
+"""Further ones get 503, so that whoever opens many takes no file descriptors from calls."""
+
 
 def open_router(
     settings: Settings,
@@ -104,7 +107,9 @@ async def serve_adapters(
     """
     router, audit = open_router(settings, registry, embedder, secret, metrics)
     model = settings.llm_model or "embedded"
-    desk = AdminDesk(registry, server, router, answer, active_of(registry), audit, model)
+    desk = AdminDesk(
+        registry, server, router, answer, audit, model, served_root=settings.adapter_served_dir
+    )
     app = create_adapter_app(desk, token)
     async with _serving(app, settings.adapter_admin_host, settings.adapter_admin_port or 0) as port:
         log.info("adapters_served", host=settings.adapter_admin_host, port=port)
@@ -122,8 +127,9 @@ async def _serving(app: FastAPI, host: str, port: int) -> AsyncGenerator[int, No
         lifespan="off",
         server_header=False,
         timeout_graceful_shutdown=2,
+        limit_concurrency=MOST_CONNECTIONS,
     )
-    server = _QuietServer(config)
+    server = uvicorn.Server(config)
     try:
         listener = config.bind_socket()
     except SystemExit:
@@ -131,7 +137,8 @@ async def _serving(app: FastAPI, host: str, port: int) -> AsyncGenerator[int, No
             f"The adapters' listener cannot have {host}:{port}.",
             hint="Set TOM_ADAPTER_ADMIN_PORT to a free port, or leave it empty.",
         ) from None
-    task = asyncio.create_task(server.serve([listener]))
+    # Not `serve`, which would take SIGINT and SIGTERM: the calls' server has them.
+    task = asyncio.create_task(server._serve([listener]))
     try:
         yield int(listener.getsockname()[1])
     finally:
@@ -139,10 +146,3 @@ async def _serving(app: FastAPI, host: str, port: int) -> AsyncGenerator[int, No
         with suppress(asyncio.CancelledError):
             await task
         listener.close()
-
-
-class _QuietServer(uvicorn.Server):
-    """uvicorn without signals: the calls' server has them."""
-
-    def install_signal_handlers(self) -> None:
-        """Install none."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import signal
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 
 import httpx
 import numpy as np
@@ -11,13 +14,14 @@ import pytest
 from adapter_files import add, registry
 
 from apps.core.errors import ConfigError, EngineError
-from apps.dispatcher.adapter_admin.app import create_adapter_app
+from apps.dispatcher.adapter_admin.app import MOST_ANSWERS, create_adapter_app
 from apps.dispatcher.adapter_admin.desk import AdminDesk
 from apps.rl.adapters.rollout.machine import Happening, What
 from apps.rl.adapters.rollout.server import FakeLoraServer
 from apps.rl.adapters.routing.audit import AuditLog, AuditRules
 from apps.rl.adapters.routing.domains import Domain, Routes
 from apps.rl.adapters.routing.router import AdapterRouter
+from apps.running_admin import _serving
 from apps.store.database import open_database
 
 TOKEN = "the operator's token"
@@ -31,6 +35,8 @@ class Answers:
         self.asked: list[tuple[str, str, str]] = []
         self.closed = 0
         self.breaks = False
+        self.may_end = asyncio.Event()
+        self.may_end.set()
 
     async def __call__(
         self, prompt: str, *, profile: str, language: str, adapter: str
@@ -40,6 +46,7 @@ class Answers:
         self.asked.append((prompt, language, adapter))
         try:
             yield "A passport costs 37 euros."
+            await self.may_end.wait()
             if self.breaks:
                 raise EngineError("The answer broke off.")
             yield "It takes two weeks."
@@ -59,7 +66,7 @@ def parts(tmp_path):
     router = AdapterRouter(
         ROUTES, db, embed=no_likeness, active=lambda _: "", audit=audit, clock=lambda: 0.0
     )
-    desk = AdminDesk(known, server, router, answers, lambda _: "", audit, "tiny-base")
+    desk = AdminDesk(known, server, router, answers, audit, "tiny-base")
     yield desk, server, answers
     db.close()
 
@@ -215,3 +222,34 @@ async def test_feedback_for_no_decision_is_refused(client):
     body = {"decision_id": "0" * 32, "rating": 3}
     answer = await client.post("/update_feedback", json=body)
     assert (answer.status_code, answer.json()["code"]) == (400, "feedback")
+
+
+async def test_only_so_many_answers_are_made_at_once_and_the_next_one_is_told(client, parts):
+    *_, answers = parts
+    answers.may_end.clear()
+    asked = {"prompt": "home", "adapter": "base"}
+    begun = [asyncio.create_task(client.post("/generate", json=asked)) for _ in range(MOST_ANSWERS)]
+    while len(answers.asked) < MOST_ANSWERS:
+        await asyncio.sleep(0)
+    refused = await client.post("/generate", json=asked)
+    assert (refused.status_code, refused.json()["code"]) == (503, "busy")
+    answers.may_end.set()
+    assert {answer.status_code for answer in await asyncio.gather(*begun)} == {200}
+    assert (await client.post("/generate", json=asked)).status_code == 200
+
+
+async def test_an_adapter_is_loaded_from_where_the_server_sees_it(parts, tmp_path):
+    desk, server, _ = parts
+    record = add(desk.registry)
+    elsewhere = replace(desk, served_root=tmp_path / "mounted")
+    await elsewhere.load(record.id)
+    assert server.loaded[record.served] == tmp_path / "mounted" / record.id
+
+
+async def test_the_listener_leaves_signals_to_the_calls_server(parts):
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    async with _serving(create_adapter_app(parts[0], TOKEN), "127.0.0.1", 0) as port:
+        async with httpx.AsyncClient(headers={"Authorization": f"Bearer {TOKEN}"}) as client:
+            told = await client.get(f"http://127.0.0.1:{port}/health")
+        assert told.json() == {"status": "alive"}
+        assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before

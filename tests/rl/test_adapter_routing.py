@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Sequence
 
@@ -169,6 +170,16 @@ class TestRouter:
             await tom.reward("0" * 32, 0.5)
         with pytest.raises(InvalidFeedback, match="between"):
             await tom.reward("0" * 32, 1.5)
+
+    async def test_prompts_that_come_at_once_learn_each_reward_once(self, router):
+        tom = router(embed=nothing)
+        grey = [await tom.route("my car") for _ in range(4)]
+        bandit = [routed for routed in grey if routed.route.phase is Phase.BANDIT]
+        for routed in bandit:
+            await tom.reward(routed.decision_id, 1.0)
+        fresh = router(embed=nothing)
+        await asyncio.gather(*(fresh.decide("my car") for _ in range(8)))
+        assert sum(count for _, count in fresh.estimates().values()) == len(bandit) > 0
 
     async def test_the_grey_zone_learns_which_adapter_helps_across_restarts(self, router):
         grey = "my car"

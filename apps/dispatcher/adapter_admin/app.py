@@ -6,6 +6,7 @@ operator token, this machine neither: whoever may change what callers hear says 
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import json
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -42,6 +43,8 @@ from apps.rl.adapters.routing.router import Routed
 log = structlog.get_logger(__name__)
 
 MAX_BODY_BYTES = 32_768
+MOST_ANSWERS = 8
+"""So many are made at once; callers are answered by the same server."""
 _BY_CODE = {"forbidden": 401, "adapter_unknown": 404}
 _BY_KIND: tuple[tuple[type[TomError], int], ...] = (
     (ProtocolError, 400),
@@ -67,13 +70,14 @@ def create_adapter_app(desk: AdminDesk, token: str) -> FastAPI:
     """
     app = FastAPI(title="TOM adapters", docs_url=None, redoc_url=None, openapi_url=None)
     app.add_middleware(LimitBody, most=MAX_BODY_BYTES)
+    room = asyncio.Semaphore(MOST_ANSWERS)
     routes: dict[tuple[str, str], Handler] = {
         ("GET", "/health"): _health,
         ("GET", "/status"): lambda _: _json(desk.status()),
         ("POST", "/load_adapter"): lambda r: _load(desk, r),
         ("POST", "/activate_adapter"): lambda r: _change(desk.activate, r),
         ("POST", "/deactivate_adapter"): lambda r: _change(desk.deactivate, r),
-        ("POST", "/generate"): lambda r: _generate(desk, r),
+        ("POST", "/generate"): lambda r: _generate(desk, room, r),
         ("POST", "/route"): lambda r: _route(desk, r),
         ("POST", "/update_feedback"): lambda r: _feedback(desk, r),
     }
@@ -143,32 +147,36 @@ async def _feedback(desk: AdminDesk, request: Request) -> Response:
     return JSONResponse({"stored": stored, "reward": given.value})
 
 
-async def _generate(desk: AdminDesk, request: Request) -> Response:
+async def _generate(desk: AdminDesk, room: asyncio.Semaphore, request: Request) -> Response:
     asked = read_as(Generate, await request.body(), hint=_HINT)
+    if room.locked():
+        raise EngineUnavailable(
+            f"{MOST_ANSWERS} answers are being made already.", hint="Ask again later.", code="busy"
+        )
     routed, adapter = await desk.generate(asked)
     answer = desk.answer(
         asked.prompt, profile=asked.profile, language=asked.language, adapter=adapter
     )
     told = {"adapter": adapter or "base", **({} if routed is None else _decision(routed))}
     if asked.stream:
-        events = _events(answer, told)
+        events = _events(answer, told, room)
         return StreamingResponse(
             events, media_type="text/event-stream", headers={"Cache-Control": "no-store"}
         )
-    async with aclosing(answer) as sentences:
+    async with room, aclosing(answer) as sentences:
         text = " ".join([sentence async for sentence in sentences])
     return JSONResponse({**told, "text": text}, headers={"Cache-Control": "no-store"})
 
 
 async def _events(
-    answer: AsyncGenerator[str, None], told: dict[str, object]
+    answer: AsyncGenerator[str, None], told: dict[str, object], room: asyncio.Semaphore
 ) -> AsyncGenerator[str, None]:
     """Yield the decision, each sentence, and the end; an error ends the stream with its own event.
 
     Who hangs up closes this generator, and by it the answer and the server's own stream.
     """
     yield _event("route", told)
-    async with aclosing(answer) as sentences:
+    async with room, aclosing(answer) as sentences:
         try:
             async for sentence in sentences:
                 yield _event("sentence", {"text": sentence})

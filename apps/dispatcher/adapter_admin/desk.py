@@ -1,9 +1,14 @@
-"""What the adapters' listener does: a thin shell around registry, language server and router."""
+"""What the adapters' listener does: a thin shell around registry, language server and router.
+
+What reads the store or hashes files is done in threads: the calls' audio runs beside it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Mapping
+import asyncio
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 from apps.core.errors import AdapterError, EngineUnavailable
@@ -43,27 +48,27 @@ class AdminDesk:
         server: The language server; None where none that takes adapters is set.
         router: Decides which adapter answers.
         answer: Answers prompts.
-        active: The served name of a domain's active adapter, or an empty one.
         audit: Gets a line for each act.
         base_model: The base model's name.
+        served_root: The adapters' folder as the server sees it; None where it is the same.
     """
 
     registry: AdapterRegistry
     server: LoraServer | None
     router: AdapterRouter
     answer: Answerer
-    active: Callable[[str], str]
     audit: AuditLog
     base_model: str
+    served_root: Path | None = None
 
     async def status(self) -> dict[str, Any]:
         """Return the base model, every adapter and where it stands, and what the router knows."""
-        known = await self.registry.db.query(self.registry.read)
+        known = await asyncio.to_thread(self.registry.known)
         loaded = await self._loaded()
         return {
             "base_model": self.base_model,
             "server": "none" if self.server is None else "away" if loaded is None else "up",
-            "adapters": [_told(record, loaded, self.active) for record in known.records.values()],
+            "adapters": [_told(record, loaded) for record in known.records.values()],
             "damaged": dict(known.damaged),
             "routing": {
                 name: {"mean_reward": mean, "rewards": count}
@@ -79,9 +84,10 @@ class AdminDesk:
             EngineUnavailable: There is no server, or it cannot be reached.
             EngineError: The server refuses it.
         """
-        record = self.registry.record(name)
-        folder = self.registry.admit(record)
-        await self._server().load(record.served, folder)
+        server, record = self._server(), await self._record(name)
+        folder = await asyncio.to_thread(self.registry.admit, record)
+        seen = folder if self.served_root is None else self.served_root / record.id
+        await server.load(record.served, seen)
         self.audit.append("load", adapter=record.served)
         return {"adapter": record.id, "served": record.served, "loaded": True}
 
@@ -92,7 +98,10 @@ class AdminDesk:
             AdapterError: There is none, or it is damaged.
             IllegalEvent: It was not evaluated yet, or is on its way already.
         """
-        return self._happened(name, What.PROMOTED, why or "It was activated by an operator.")
+        record = await self._record(name)
+        return await asyncio.to_thread(
+            self._happened, record, What.PROMOTED, why or "It was activated by an operator."
+        )
 
     async def deactivate(self, name: str, why: str) -> dict[str, Any]:
         """Take an adapter back: no new call gets it, those under way keep it to their end.
@@ -101,10 +110,12 @@ class AdminDesk:
             AdapterError: There is none, or it is damaged.
             IllegalEvent: It is not rolled out.
         """
-        record = self.registry.record(name)
+        record = await self._record(name)
         over = record.state in (AdapterState.TRAINED, AdapterState.EVALUATED)
         what = What.RETIRED if over else What.ROLLED_BACK
-        return self._happened(name, what, why or "It was deactivated by an operator.")
+        return await asyncio.to_thread(
+            self._happened, record, what, why or "It was deactivated by an operator."
+        )
 
     async def generate(self, asked: Generate) -> tuple[Routed | None, str]:
         """Return the routing decision, where there was one, and the adapter that will answer.
@@ -117,15 +128,17 @@ class AdminDesk:
             return routed, routed.adapter
         if asked.adapter == BASE:
             return None, ""
-        record = self.registry.record(asked.adapter)
+        record = await self._record(asked.adapter)
         if record.served not in (await self._loaded() or ()):
             raise AdapterError(
                 f"{record.id} is not loaded.", hint="POST /load_adapter first.", code="not_loaded"
             )
         return None, record.served
 
-    def _happened(self, name: str, what: What, why: str) -> dict[str, Any]:
-        record = self.registry.record(name)
+    async def _record(self, name: str) -> AdapterRecord:
+        return await asyncio.to_thread(self.registry.record, name)
+
+    def _happened(self, record: AdapterRecord, what: What, why: str) -> dict[str, Any]:
         self.registry.happened(record.id, Happening(what, why, "operator"))
         after = self.registry.record(record.id)
         self.audit.append(what.value, adapter=record.served, state=after.state.value, why=why)
@@ -149,9 +162,7 @@ class AdminDesk:
         return self.server
 
 
-def _told(
-    record: AdapterRecord, loaded: frozenset[str] | None, active: Callable[[str], str]
-) -> Mapping[str, object]:
+def _told(record: AdapterRecord, loaded: frozenset[str] | None) -> Mapping[str, object]:
     return {
         "id": record.id,
         "served": record.served,
@@ -161,6 +172,6 @@ def _told(
         "state": record.state.value,
         "why": record.why,
         "loaded": None if loaded is None else record.served in loaded,
-        "active_for": [name for name in record.domain if active(name) == record.served],
+        "active_for": list(record.domain) if record.state is AdapterState.ACTIVE else [],
         "metrics": record.metrics,
     }

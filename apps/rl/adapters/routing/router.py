@@ -5,6 +5,7 @@ Decisions and rewards are append-only rows of the store; what the bandit knows i
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -64,7 +65,8 @@ class AdapterRouter:
         routes: The domains.
         db: Where decisions and rewards are kept.
         embed: Makes vectors of texts.
-        active: Returns the served name of a domain's active adapter, or an empty one.
+        active: Returns the served name of a domain's active adapter, or an empty one; may read
+            the store, so it is called in a thread.
         audit: Gets a line for each decision and reward.
         rules: When a route is sure.
         observer: For the metrics; may be None.
@@ -109,7 +111,9 @@ class AdapterRouter:
         """
         began = self._clock()
         route = await self.decide(prompt)
-        adapter = "" if route.domain == BASE else self._active(route.domain)
+        adapter = (
+            "" if route.domain == BASE else await asyncio.to_thread(self._active, route.domain)
+        )
         routed = Routed(secrets.token_hex(16), route, adapter)
         row = RouteRow(
             routed.decision_id,
@@ -179,8 +183,9 @@ class AdapterRouter:
     async def _catch_up(self) -> None:
         """Learn the rewards that came since, from this process or another one."""
         for seq, domain, reward in await self._db.query(learned_rewards, self._seen):
-            self._policy = self._policy.learned(Outcome(domain, reward))
-            self._seen = seq
+            if seq > self._seen:  # another prompt may have caught up while this one waited
+                self._policy = self._policy.learned(Outcome(domain, reward))
+                self._seen = seq
 
 
 def _told(routed: Routed) -> dict[str, object]:
