@@ -49,15 +49,15 @@ def kill_often(home: Path, *, runs: int, seed: int = 7) -> str:
     at_work = 0
     for number in range(runs):
         _disturb(root, draw, said, number)
-        lying = _lying(root, once)
+        wanted = lying(root, once)
         at_work += _run(root, where, kill_after_s=draw.uniform(0.0, _LONGEST_S))
-        held = asyncio.run(_indexed(where))
+        held = asyncio.run(indexed(where))
         _check(
             {d: passages for d, (_, passages) in held.items()},
             {d: once[sha] for d, (sha, _) in held.items()},
         )
     _run(root, where, kill_after_s=None)
-    _check(asyncio.run(_indexed(where)), lying)
+    _check(asyncio.run(indexed(where)), wanted)
     told = "every document whole, none twice, none left over"
     return f"{runs} runs, {at_work} of them killed at work: {told}"
 
@@ -74,7 +74,7 @@ def _disturb(root: Path, draw: random.Random, said: list[str], number: int) -> N
         path.write_text(material.document(said, draw, _SECTIONS), encoding="utf-8")
 
 
-def _lying(root: Path, once: dict[str, tuple[str, ...]]) -> Indexed:
+def lying(root: Path, once: dict[str, tuple[str, ...]]) -> Indexed:
     """Return what lies in the folder, and remember what each file's bytes give."""
     found: Indexed = {}
     for path in root.rglob("*.md"):
@@ -99,7 +99,7 @@ def _run(root: Path, where: Path, *, kill_after_s: float | None) -> bool:
         return process.wait() != 0
 
 
-async def _indexed(where: Path) -> Indexed:
+async def indexed(where: Path) -> Indexed:
     """Return what an index holds, and check that it finds nothing beyond that."""
     embedder = HashingEmbedder()
     index = open_index(where, embedder)
