@@ -11,6 +11,7 @@ import structlog
 
 from apps.core.clock import utc_now
 from apps.core.errors import ConfigError, TomError, TrainingFailed
+from apps.core.passages import Within
 from apps.core.policy import PolicySlots
 from apps.core.redaction import redact
 from apps.dispatcher.profile import Profile
@@ -62,7 +63,11 @@ class PromptMaker:
         if profile is None or slots is None or call.language not in profile.office:
             return None
         found = await self._knowledge.search(
-            turn.asked, language=call.language, profile=profile.space, k=4 * PASSAGES
+            turn.asked,
+            language=call.language,
+            profile=profile.space,
+            k=4 * PASSAGES,
+            within=Within(profile.spaces),
         )
         passages = tuple(p for p in found if p.source in turn.sources)
         if {p.source for p in passages} != set(turn.sources):
@@ -98,7 +103,7 @@ class AdapterTrainer:
     async def __call__(self, domain: str, objective: Objective, data: Path, batch_id: str) -> str:
         """Train and register; see ``loop.Trainer``."""
         said = [f"domain=[{domain}]", f"data.train={data}", f"base.model={self._base}"]
-        parent = self._active(domain)
+        parent = await asyncio.to_thread(self._active, domain)
         if parent is not None:
             home = folder_of(parent.id, self._registry.root)
             said += [f"adapter.parent={home}", f"adapter.parent_id={parent.id}"]
@@ -172,9 +177,10 @@ async def keep_learning(loop: ContinuousLoop, registry: AdapterRegistry) -> None
     """Look at what is due again and again, for as long as the server runs."""
     while True:
         try:
+            known = await asyncio.to_thread(registry.known)  # signatures are checked in it
             confirmed = [
                 r.id
-                for r in registry.known().records.values()
+                for r in known.records.values()
                 if r.state in (AdapterState.ACTIVE, AdapterState.STANDBY)
             ]
             await loop.confirmed(confirmed)

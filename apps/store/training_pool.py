@@ -10,12 +10,12 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 
 from apps.core.clock import utc_hour, utc_now
 from apps.core.ids import DEFAULT_TENANT
 from apps.store.dialect import insert_new
-from apps.store.tables import meta, training_batches, training_pool
+from apps.store.tables import calls, meta, training_batches, training_pool
 
 READY, REVIEW, REJECTED, USED = "ready", "review", "rejected", "used"
 RUNNING, TRAINED, FAILED, STABLE = "running", "trained", "failed", "stable"
@@ -158,6 +158,21 @@ def rescore(conn: Connection, call_ref: str, score: float) -> int:
         changed = {**example, "feedback_score": score}
         conn.execute(update(training_pool).where(pool.seq == seq).values(example=changed))
     return len(found)
+
+
+def subjects_in_pool(conn: Connection) -> list[tuple[str, str | None, str]]:
+    """Return each call that the pool has turns of: its reference, its subject, its tenant."""
+    found = conn.execute(
+        select(calls.c.call_ref, calls.c.subject, calls.c.tenant).where(
+            calls.c.call_ref.in_(select(training_pool.c.call_ref))
+        )
+    )
+    return [(r.call_ref, r.subject, r.tenant) for r in found]
+
+
+def take_out(conn: Connection, call_ref: str) -> int:
+    """Delete a call's turns, whatever they are at. Returns how many there were."""
+    return conn.execute(delete(training_pool).where(training_pool.c.call_ref == call_ref)).rowcount
 
 
 def begin_batch(conn: Connection, batch: BatchRow, example_ids: Collection[str]) -> None:

@@ -37,6 +37,7 @@ class Answers:
         self.breaks = False
         self.may_end = asyncio.Event()
         self.may_end.set()
+        self.all_begun = asyncio.Event()
 
     async def __call__(
         self, prompt: str, *, profile: str, language: str, adapter: str
@@ -44,6 +45,8 @@ class Answers:
         if profile == "nobody":
             raise ConfigError("There is no profile 'nobody'.")
         self.asked.append((prompt, language, adapter))
+        if len(self.asked) == MOST_ANSWERS:
+            self.all_begun.set()
         try:
             yield "A passport costs 37 euros."
             await self.may_end.wait()
@@ -229,8 +232,7 @@ async def test_only_so_many_answers_are_made_at_once_and_the_next_one_is_told(cl
     answers.may_end.clear()
     asked = {"prompt": "home", "adapter": "base"}
     begun = [asyncio.create_task(client.post("/generate", json=asked)) for _ in range(MOST_ANSWERS)]
-    while len(answers.asked) < MOST_ANSWERS:
-        await asyncio.sleep(0)
+    await asyncio.wait_for(answers.all_begun.wait(), timeout=5)
     refused = await client.post("/generate", json=asked)
     assert (refused.status_code, refused.json()["code"]) == (503, "busy")
     answers.may_end.set()

@@ -17,7 +17,15 @@ from apps.store.calls import CallOrigin, CallRow, load_call, load_events
 from apps.store.consents import standing_of
 from apps.store.database import Database
 from apps.store.feedback import FeedbackKind, FeedbackRow, feedback_since
-from apps.store.training_pool import PoolRow, put_into_pool, read_cursor, rescore, write_cursor
+from apps.store.training_pool import (
+    PoolRow,
+    put_into_pool,
+    read_cursor,
+    rescore,
+    subjects_in_pool,
+    take_out,
+    write_cursor,
+)
 
 TRAINING = "training"
 """The purpose of a consent to be learned from."""
@@ -63,13 +71,15 @@ class Collector:
         self._needs_consent = needs_consent
 
     async def collect(self) -> Collected:
-        """Look at all feedback since the last time.
+        """Look at all feedback since the last time; who no longer agrees leaves the pool first.
 
         A kill in between costs nothing: what was seen is noted with what was put in.
 
         Raises:
             StoreError: The store cannot be read or written.
         """
+        if self._needs_consent:
+            await self._db.run(_take_out_withdrawn)
         found = Collected()
         while True:
             events = await self._db.query(_unseen)
@@ -142,6 +152,20 @@ class Collector:
         return PoolRow(
             name, call.call_ref, call.profile, said, found.state.value, found.why, None, call.tenant
         )
+
+
+def _take_out_withdrawn(conn: Connection) -> None:
+    """Take the turns out whose callers have taken their consent back, those in batches too."""
+    agrees: dict[tuple[str, str], bool] = {}
+    for ref, subject, tenant in subjects_in_pool(conn):
+        if subject is None:
+            take_out(conn, ref)
+            continue
+        if (subject, tenant) not in agrees:
+            stands = standing_of(conn, subject, TRAINING, tenant=tenant)
+            agrees[subject, tenant] = stands.consent is not None
+        if not agrees[subject, tenant]:
+            take_out(conn, ref)
 
 
 def _unseen(conn: Connection) -> list[FeedbackRow]:

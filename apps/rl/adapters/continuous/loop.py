@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -11,7 +14,7 @@ from typing import Protocol
 
 import structlog
 
-from apps.core.errors import TomError
+from apps.core.errors import AdapterError, TomError
 from apps.rl.adapters.continuous.batches import (
     Batch,
     LoopRules,
@@ -121,7 +124,15 @@ class ContinuousLoop:
         Args:
             now: The time.
             anyway: Train whatever there is, without waiting for number or interval.
+
+        Raises:
+            AdapterError: Another process of this machine is at it.
+            StoreError: The store cannot be read or written.
         """
+        with _alone(self._folder):
+            return await self._stepped(now, anyway=anyway)
+
+    async def _stepped(self, now: datetime, *, anyway: bool) -> list[Trained]:
         await self.collect()
         await self._recover()
         counts = await self._db.query(pool_counts)
@@ -187,6 +198,25 @@ class ContinuousLoop:
     def _count(self, domain: str, *, successful: bool) -> None:
         if self._observer is not None:
             self._observer.model_update(domain, successful)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold the lock beside a folder: two at once would take each other's batches for left ones."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    lock = os.open(folder.with_name(f".{folder.name}.lock"), os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # given up with the descriptor
+        except BlockingIOError:
+            raise AdapterError(
+                "Another process is learning from the pool now.",
+                hint="Leave it to the server where TOM_ADAPTER_LEARNING is set, or wait.",
+                code="learning_elsewhere",
+            ) from None
+        yield
+    finally:
+        os.close(lock)
 
 
 def _sample(row: PoolRow) -> Sample:

@@ -12,12 +12,13 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from hashlib import sha256
 
+from apps.core.redaction import PLACEHOLDER
 from apps.core.words import words
 from apps.rl.adapters.examples import Message, TrainingExample
 
 _ORDERS = re.compile(
-    r"ignor\w* (?:all|any|the|your|alle|die|deine)\b.{0,40}"
-    r"(?:instruction|rule|prompt|anweisung|regel)"
+    r"\b(?:ignor\w*|disregard\w*|forget\w*|overrid\w*|vergiss|vergessen|missacht\w*)\b.{0,40}"
+    r"(?:instruction|\brules?\b|prompt|anweisung|\bregeln?\b|vorgabe)"
     r"|(?:system|developer) ?prompt|<\|[a-z_]+\|>|\bjailbreak\b|\byou are now\b|\bdu bist jetzt\b",
     re.IGNORECASE | re.DOTALL,
 )
@@ -89,10 +90,15 @@ class Screen:
             return Screened(None, State.REJECTED, "Its answer is too short.")
         said = [m.content for m in example.messages if m.role == "user"]
         if any(_ORDERS.search(text) for text in said):
-            return Screened(None, State.REJECTED, "The caller's words try to give orders.")
+            return Screened(
+                None, State.REJECTED, "The caller's words, or a passage, try to give orders."
+            )
         if _has_any(texts, self.rules.negative):
             return Screened(None, State.REJECTED, "The negative list has words of it.")
         clean, found = self._redacted(example)
+        if PLACEHOLDER.search(clean.completion):
+            # Learned, it would be said to every caller: "call us on [phone]".
+            return Screened(None, State.REJECTED, "Its answer has personal data in it.")
         if found:
             return Screened(clean, State.REVIEW, "Personal data was taken out of it.")
         if _share(clean) < self.rules.review_share:
