@@ -1,8 +1,8 @@
 """Questions that mention other subjects: covered ones that do so by the way, and ones about them.
 
 Written from the entries' headings and answers and from what callers ask anywhere, before the
-foreign subjects were weighed. Every other question was at hand when the weight was chosen; the
-rest was only measured.
+foreign subjects were named and weighed. Every other question was at hand when the weight was
+chosen; of the rest only totals were looked at.
 """
 
 from __future__ import annotations
