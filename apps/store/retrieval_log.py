@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from types import TracebackType
 
-import structlog
 from sqlalchemy import Connection, delete, insert, select
 
 from apps.core.clock import utc_hour, utc_now
-from apps.core.errors import StoreError
 from apps.core.ids import DEFAULT_TENANT
+from apps.store.batch_writer import BatchWriter
 from apps.store.database import Database
 from apps.store.knowledge_tables import rag_retrieval_log
-
-MAX_WAITING = 1024
-BATCH = 64
-
-log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,16 +83,8 @@ def _as_row(row: RetrievalRow) -> dict[str, object]:
     }
 
 
-class RetrievalWriter:
-    """Appends rows in batches from one task, so that no turn waits; use as ``async with``.
-
-    What was put before the block is left is written before it is left.
-
-    Args:
-        db: Where to.
-        flush_ms: How long the first row of a batch waits for company.
-        on_lost: Told how many rows were lost; may be None.
-    """
+class RetrievalWriter(BatchWriter[RetrievalRow]):
+    """Appends retrievals, so that no turn waits; see ``BatchWriter``."""
 
     def __init__(
         self,
@@ -109,60 +93,4 @@ class RetrievalWriter:
         flush_ms: float = 500.0,
         on_lost: Callable[[int], None] | None = None,
     ) -> None:
-        self._db, self._flush_s, self._on_lost = db, flush_ms / 1000, on_lost
-        self._queue: asyncio.Queue[RetrievalRow | None] = asyncio.Queue()  # None: no more comes
-        self._task: asyncio.Task[None] | None = None
-        self.lost = 0
-        """Rows that are not stored: too many were waiting, or the store would not take them."""
-
-    async def __aenter__(self) -> RetrievalWriter:
-        """Start the task."""
-        self._task = asyncio.create_task(self._run(), name="retrieval-writer")
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Write what is queued and stop."""
-        assert self._task is not None
-        self._queue.put_nowait(None)
-        await self._task
-
-    def put(self, row: RetrievalRow) -> None:
-        """Take one row without waiting; when too many wait, it is counted as lost."""
-        if self._queue.qsize() >= MAX_WAITING:
-            self._lose(1)
-        else:
-            self._queue.put_nowait(row)
-
-    async def flush(self) -> None:
-        """Wait until everything put so far is on disk, or counted as lost."""
-        await self._queue.join()
-
-    async def _run(self) -> None:
-        more = True
-        while more:
-            rows = [await self._queue.get()]
-            if rows[0] is not None:
-                await asyncio.sleep(self._flush_s if self._queue.qsize() < BATCH else 0)
-            while rows[-1] is not None and len(rows) < BATCH and not self._queue.empty():
-                rows.append(self._queue.get_nowait())
-            more = rows[-1] is not None
-            await self._write([row for row in rows if row is not None])
-            for _ in rows:
-                self._queue.task_done()
-
-    async def _write(self, rows: list[RetrievalRow]) -> None:
-        try:
-            await self._db.join(append_retrievals, rows)
-        except StoreError as error:
-            self._lose(len(rows))
-            log.error("retrievals_not_stored", rows=len(rows), error=error.message)
-
-    def _lose(self, count: int) -> None:
-        self.lost += count
-        if self._on_lost is not None:
-            self._on_lost(count)
+        super().__init__(db, append_retrievals, "retrievals", flush_ms=flush_ms, on_lost=on_lost)

@@ -14,9 +14,9 @@ from apps.knowledge.retrieval.fake import FakeEmbedder, FakeIndex
 from apps.knowledge.retrieval.found import Outcome
 from apps.knowledge.retrieval.knowledge import KnowledgeBase
 from apps.knowledge.retrieval.log import row_of
+from apps.store.batch_writer import MAX_WAITING
 from apps.store.database import open_database
 from apps.store.retrieval_log import (
-    MAX_WAITING,
     RetrievalWriter,
     purge_retrievals,
     retrievals_of,
