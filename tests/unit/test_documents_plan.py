@@ -189,9 +189,25 @@ def test_rules_are_read_and_change_the_recipe(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    "text", ["publik: []", "public: 5", "language: fr", "- x", "{", "a: [\x01]"]
+    "text",
+    [
+        *("publik: []", "public: 5", "language: fr", "- x", "{", "a: [\x01]", "[" * 20_000),
+        "domain: [" + "word, " * 200_000 + "]",
+    ],
 )
 def test_rules_that_cannot_be_are_an_error(tmp_path: Path, text: str):
     put(tmp_path / "space.yaml", text)
     with pytest.raises(ConfigError):
+        load_rules(tmp_path)
+
+
+def test_rules_say_which_of_them_is_wrong(tmp_path: Path):
+    put(tmp_path / "space.yaml", "publik: []\n")
+    with pytest.raises(ConfigError, match="publik"):
+        load_rules(tmp_path)
+
+
+def test_rules_are_a_file_and_no_pipe_that_would_be_waited_for(tmp_path: Path):
+    os.mkfifo(tmp_path / "space.yaml")
+    with pytest.raises(ConfigError, match="no file"):
         load_rules(tmp_path)

@@ -5,6 +5,7 @@ Personal data is taken out here, before anything leaves the process that read th
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
@@ -127,6 +128,12 @@ class _Opened:
         self._file.close()
 
 
+_HINTS = {
+    errno.ENOENT: "Check the path.",
+    errno.ELOOP: "It is a link: name the file itself.",
+}
+
+
 def open_regular(path: str, limits: Limits) -> _Opened:
     """Open a file that is one: no link, no pipe, not too large.
 
@@ -139,7 +146,7 @@ def open_regular(path: str, limits: Limits) -> _Opened:
     except OSError as error:
         raise DocumentError(
             f"The file cannot be opened: {error.strerror}.",
-            hint="Let the user that TOM runs as read it.",
+            hint=_HINTS.get(error.errno or 0, "Let the user that TOM runs as read it."),
             code="unreadable",
         ) from None
     facts = os.fstat(descriptor)

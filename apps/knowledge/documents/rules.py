@@ -14,6 +14,7 @@ from apps.core.errors import ConfigError
 from apps.core.redaction import VERSION as REDACTION_VERSION
 
 FILE_NAME = "space.yaml"
+_MOST_BYTES = 1_048_576
 READERS_VERSION = 1
 """Raised when documents are read or cut otherwise than before, so that all are read again."""
 
@@ -57,13 +58,26 @@ def load_rules(folder: Path) -> SpaceRules:
     """
     path = folder / FILE_NAME
     try:
+        if not path.exists():
+            return SpaceRules()
+        if not path.is_file() or path.stat().st_size > _MOST_BYTES:
+            raise ValueError(f"it is no file of at most {_MOST_BYTES // 1024} KiB")
         told = yaml.safe_load(path.read_text(encoding="utf-8"))
         return SpaceRules() if told is None else SpaceRules.model_validate(told)
     except FileNotFoundError:
         return SpaceRules()
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, ValidationError) as error:
-        first = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
+    except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
         raise ConfigError(
-            f"{path} cannot be used: {first.splitlines()[0]}.",
+            f"{path} cannot be used: {_why(error)}.",
             hint="It may hold `public`, `language` and `domain`: docs/ingestion.md.",
         ) from None
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        return f"{where}: {first['msg']}" if where else first["msg"]
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    return str(error).splitlines()[0].rstrip(".")
