@@ -185,7 +185,7 @@ async def _add(
     copies = {one.id for one in taken if one.copied}
     async with opened(settings) as kb:
         known = {d.id for d in await kb.index.documents()}
-        outcomes = [o for under in unders for o in await _bring(kb, console, under, as_json)]
+        outcomes = await _bring(kb, console, unders, as_json) if unders else []
         for outcome in outcomes:
             if outcome.result is Result.FAILED and outcome.id in copies - known:
                 forget(root, outcome.id)  # as if it had never been given
@@ -195,15 +195,15 @@ async def _add(
 
 async def _rebuild(settings: Settings, console: Console, space: str, as_json: bool) -> bool:
     async with opened(settings) as kb:
-        outcomes = await _bring(kb, console, space, as_json, again=True)
+        outcomes = await _bring(kb, console, [space], as_json, again=True)
     sum_up(console, outcomes, as_json)
     return not any(is_failure(one, ()) for one in outcomes)
 
 
 async def _bring(
-    kb: Opened, console: Console, under: str, as_json: bool, *, again: bool = False
+    kb: Opened, console: Console, unders: Sequence[str], as_json: bool, *, again: bool = False
 ) -> list[Outcome]:
-    work = await kb.ingester.look(under, again=again)
+    work = await kb.ingester.look(*unders, again=again)
     outcomes = []
     async with aclosing(_with_progress(kb, work, console)) as found:
         async for outcome in found:

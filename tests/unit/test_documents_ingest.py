@@ -266,6 +266,25 @@ async def test_a_folder_that_is_not_there_or_not_mounted_empties_no_index(office
     assert await office.ids() == ["kfz/a.md"]
 
 
+async def test_several_paths_are_seen_in_one_look_and_nothing_else_is(office: Office):
+    for name in ("kfz/a.md", "kfz/in/b.md", "kfz/in/c.md", "kfz/inner.md", "town/d.md"):
+        office.put(name)
+    work = await office.ingester.look("kfz/a.md", "kfz/in", "kfz/in/b.md", "town/d.md")
+    done = [one.id async for one in office.ingester.run(work)]
+    assert sorted(done) == ["kfz/a.md", "kfz/in/b.md", "kfz/in/c.md", "town/d.md"]
+    (office.root / "kfz/in/c.md").unlink()
+    assert await office.sync("kfz/a.md") == {}
+    assert await office.sync("kfz/in") == {"kfz/in/c.md": "gone"}
+
+
+async def test_rules_that_cannot_be_used_are_told_once_of_however_many_paths(office: Office):
+    for name in ("kfz/a.md", "kfz/b.md"):
+        office.put(name)
+    office.put("kfz/space.yaml", "publik: []")
+    work = await office.ingester.look("kfz/a.md", "kfz/b.md")
+    assert [one.id async for one in office.ingester.run(work)] == ["kfz"]
+
+
 async def test_whoever_is_stopped_goes_on_where_it_was(office: Office):
     for n in range(6):
         office.put(f"kfz/{n}.md")

@@ -157,7 +157,7 @@ class AdminDesk:
         if self.server is None:
             raise EngineUnavailable(
                 "There is no language server that takes adapters.",
-                hint="Set TOM_LLM_URL, or a provider of kind vllm in TOM_LLM_PROVIDERS.",
+                hint="Set TOM_ADAPTER_URL to the vLLM server that is to load them.",
             )
         return self.server
 

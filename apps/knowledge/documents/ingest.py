@@ -10,16 +10,10 @@ import asyncio
 import hashlib
 import os
 import time
-from collections.abc import (
-    AsyncGenerator,
-    Awaitable,
-    Callable,
-    Collection,
-    Mapping,
-    Sequence,
-)
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
@@ -103,11 +97,11 @@ class Ingester:
         self._floor, self._language = quality_floor, language
         self._domain, self._outdated, self._tenant = domain, outdated, tenant
 
-    async def look(self, under: str = "", *, again: bool = False) -> Work:
+    async def look(self, *under: str, again: bool = False) -> Work:
         """Compare the folder with the index; changes nothing.
 
         Args:
-            under: A space, or a path below the folder, to see that alone.
+            under: Spaces, or paths below the folder, to see those alone; an empty one is all of it.
             again: Whether all is to be read again, changed or not.
 
         Raises:
@@ -119,23 +113,29 @@ class Ingester:
                 hint="Make it, or say where it is: TOM_KB_DIR.",
                 code="no_folder",
             )
-        looks = await asyncio.to_thread(lambda: tuple(scan(self._root, self._limits, under)))
-        space = under.partition("/")[0] or None
-        indexed = await self._index.documents(tenant=self._tenant, space=space)
-        if not under and indexed and not looks:
+        unders = frozenset(under) if under and all(under) else frozenset({""})
+        looks = await asyncio.to_thread(self._scanned, unders)
+        spaces = {one.partition("/")[0] for one in unders}
+        space = spaces.pop() if len(spaces) == 1 else None
+        indexed = await self._index.documents(tenant=self._tenant, space=space or None)
+        if "" in unders and indexed and not looks:
             raise DocumentError(
                 f"{self._root} is empty, and {len(indexed)} documents are indexed of it.",
                 hint="Is it mounted? To empty the index: tom kb remove --all.",
                 code="folder_empty",
             )
         rules, looks = self._rules(looks)
-        known = [d for d in indexed if not under or _is_under(d.id, under)]
+        known = [d for d in indexed if _is_under(d.id, unders)]
         stale = () if self._outdated is None else await self._outdated()
         known = [replace(d, sha256="", mtime_ns=0) if d.id in stale else d for d in known]
         done = plan(known, looks, lambda space: rules[space].recipe, again=again)
         away = {d.id for d in done.gone} | {d.id for _, d in done.changed}
         held = {(d.space, d.sha256): d.id for d in indexed if d.id not in away}
         return Work(done, rules, held, again)
+
+    def _scanned(self, unders: frozenset[str]) -> tuple[Look, ...]:
+        found = (look for one in sorted(unders) for look in scan(self._root, self._limits, one))
+        return tuple({look.id: look for look in found}.values())  # one may lie below another
 
     def _rules(self, looks: Sequence[Look]) -> tuple[dict[str, SpaceRules], tuple[Look, ...]]:
         """Return the spaces' rules; a space whose rules are broken is a problem as a whole."""
@@ -275,8 +275,10 @@ class Ingester:
         return vectors
 
 
-def _is_under(document_id: str, under: str) -> bool:
-    return document_id == under or document_id.startswith(f"{under}/")
+def _is_under(document_id: str, unders: frozenset[str]) -> bool:
+    """Tell whether a document is, or lies below, one of some paths; an empty one is above all."""
+    above = accumulate(document_id.split("/"), "{}/{}".format)
+    return "" in unders or not unders.isdisjoint(above)
 
 
 def _chunks(parsed: Parsed) -> tuple[Chunk, ...]:
