@@ -14,7 +14,7 @@ BIN := $(VENV)/bin
 PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: bench-index bench-ingestion bench-grounding bench-spoken-loop bench-kb bench-trainer bench-guard coverage bench-rl bench-store bench-doors bench-network bench-latency bench-calls bench-recognition bench-pipecat bench-turns bench-interruptions help install install-test demo run test test-doors fuzz-doors test-page test-piper test-postgres test-vllm test-train lint types arrows check docs clean
+.PHONY: bench-index bench-kills bench-ingestion bench-grounding bench-spoken-loop bench-kb bench-trainer bench-guard coverage bench-rl bench-store bench-doors bench-network bench-latency bench-calls bench-recognition bench-pipecat bench-turns bench-interruptions help install install-test demo run test test-doors fuzz-doors test-page test-piper test-postgres test-vllm test-train lint types arrows check docs clean
 
 help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -152,6 +152,9 @@ bench-network: $(VENV)/.base ## RTP's and WebRTC's delay, their CPU, and what a 
 bench-store: $(POSTGRES_VENV)/.server ## Decisions and updates a second of four processes on one store, and kills (20 minutes)
 	$(POSTGRES_VENV)/bin/python -m benchmarks.store
 	$(POSTGRES_VENV)/bin/python -m benchmarks.store.kill --runs 200
+
+bench-kills: $(VENV)/.base ## Kill a serving TOM 200 times, and look at what is left (20 minutes)
+	$(BIN)/python -m benchmarks.kills --runs 200
 
 bench-index: $(POSTGRES_VENV)/.server ## 100,000 passages embedded and on pgvector: time, recall, memory, disk (15 minutes)
 	$(POSTGRES_VENV)/bin/python -m benchmarks.index

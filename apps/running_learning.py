@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -90,7 +91,7 @@ class AdapterTrainer:
     Args:
         registry: Where the new one is entered.
         base: Folder of the base model.
-        folder: Where runs lie.
+        folder: Where a run lies while it is made; nothing else does.
         python: An interpreter that has the ``train`` extra; this one when None.
     """
 
@@ -101,7 +102,11 @@ class AdapterTrainer:
         self._folder, self._python = folder, python
 
     async def __call__(self, domain: str, objective: Objective, data: Path, batch_id: str) -> str:
-        """Train and register; see ``loop.Trainer``."""
+        """Train and register; see ``loop.Trainer``.
+
+        Its run's folder is gone afterwards; one that failed or was killed leaves it to the next.
+        """
+        await asyncio.to_thread(self._clear)
         said = [f"domain=[{domain}]", f"data.train={data}", f"base.model={self._base}"]
         parent = await asyncio.to_thread(self._active, domain)
         if parent is not None:
@@ -122,7 +127,12 @@ class AdapterTrainer:
             finished.adapter,
             f"learned by {CONFIGS[objective]} from rated calls",
         )
+        await asyncio.to_thread(self._clear)
         return record.id
+
+    def _clear(self) -> None:
+        """Remove all runs: no batch goes on from another's, and callers' turns made them."""
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     def _active(self, domain: str) -> AdapterRecord | None:
         records = self._registry.known().records.values()

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import os
 import tempfile
+import time
+from contextlib import suppress
 from pathlib import Path
 
 OWNERS_ALONE, EVERYBODYS = 0o600, 0o644
 """Who can read a file: nobody but its owner; or everybody who gets at its folder."""
+FORGOTTEN_S = 600.0
+"""A draft that is older was left by a process that was killed: writing one takes a moment."""
+_RANDOM_CHARS = 8
 
 
 def write_whole(path: Path, text: str, *, mode: int = OWNERS_ALONE) -> None:
@@ -54,6 +59,7 @@ def write_new(path: Path, text: str, *, mode: int = OWNERS_ALONE) -> Path:
 def _draft(path: Path, text: str, mode: int) -> str:
     """Write a hidden file beside a path, to the disk, and return its name."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    _sweep(path)
     handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
@@ -65,6 +71,18 @@ def _draft(path: Path, text: str, mode: int) -> str:
         os.unlink(draft)
         raise
     return draft
+
+
+def _sweep(path: Path) -> None:
+    """Remove drafts of a file that were forgotten, or each kill would leave one more for ever."""
+    prefix, before = f".{path.name}.", time.time() - FORGOTTEN_S
+    with os.scandir(path.parent) as entries:
+        for entry in entries:
+            is_draft = len(entry.name) == len(prefix) + _RANDOM_CHARS
+            if is_draft and entry.name.startswith(prefix):
+                with suppress(OSError):  # somebody else has removed it
+                    if entry.stat(follow_symlinks=False).st_mtime < before:
+                        os.unlink(entry.path)
 
 
 def _linked(draft: str, path: Path) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -233,10 +234,20 @@ async def documents_whole(home: Home, once: dict[str, tuple[str, ...]]) -> list[
     return wrong
 
 
+def age_drafts(home: Home) -> None:
+    """Let drafts of files look as old as they would be when somebody came upon them."""
+    for path in _drafts(home):
+        os.utime(path, (0.0, 0.0))
+
+
+def _drafts(home: Home) -> list[Path]:
+    return [path for path in home.settings.data_dir.rglob(".*") if path.suffix != ".lock"]
+
+
 def litter(home: Home) -> Counter[str]:
     """Count what killed servers have left on the disk that nothing needs, by kind."""
     data, found = home.settings.data_dir, Counter[str]()
-    found["drafts of files"] = sum(1 for p in data.rglob(".*") if p.suffix != ".lock")
+    found["drafts of files"] = len(_drafts(home))
     found["damaged files"] = sum(1 for _ in data.rglob("*.damaged"))
     found["batches' data"] = sum(1 for _ in (data / "training" / "batches").glob("*"))
     found["runs' folders"] = sum(1 for _ in (data / "training" / "runs").glob("*"))

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -19,13 +16,12 @@ from apps.store.training_pool import batches_of
 from benchmarks.kills import checks
 from benchmarks.kills.home import Home, make_home
 from benchmarks.kills.language_server import language_server
-from benchmarks.kills.server import Server, warm_up
+from benchmarks.kills.server import Server, said_by, warm_up
 from benchmarks.kills.traffic import Acknowledged, Traffic
 
 _IN_START, _IN_DRAIN = 0.15, 0.15
 """Shares of the kills that come while a server starts, and while it stops by SIGTERM."""
-_LONGEST_S = 2.5
-_LAST_LIFE_S = 3.0
+_PATIENCE_S, _LOOK_S = 30.0, 0.05
 
 
 @dataclass(slots=True)
@@ -62,6 +58,7 @@ async def kill_often(
     *,
     runs: int,
     seed: int,
+    longest_s: float = 2.5,
     until_s: float = float("inf"),
     say: Callable[[str], None] = lambda _: None,
 ) -> Toll:
@@ -71,6 +68,7 @@ async def kill_often(
         folder: An empty folder.
         runs: How many.
         seed: Of the moments and of what is done.
+        longest_s: A server works for so long at most.
         until_s: No further server is started after so many seconds.
         say: Told how it goes.
 
@@ -91,11 +89,11 @@ async def kill_often(
                 for run in range(1, runs + 1):
                     if time.monotonic() - began > until_s:
                         break
-                    moment = await _one_life(home, traffic, moments)
+                    moment = await _one_life(home, traffic, moments, longest_s)
                     toll.moments[moment] += 1
                     wrong = await _looked(home, traffic.told, once)
                     toll.wrong += [f"run {run} ({moment}): {sentence}" for sentence in wrong]
-                    say(f"{run} {moment}: {toll.told.counts()} wrong {len(toll.wrong)}")
+                    say(f"{run} {moment}: {toll.told.counts()} wrong {len(toll.wrong)} {wrong[:1]}")
                 toll.wrong += await _last_life(home, traffic, once)
             toll.litter = checks.litter(home)
             records = home.registry.known().records.values()
@@ -108,9 +106,9 @@ async def kill_often(
     return toll
 
 
-async def _one_life(home: Home, traffic: Traffic, moments: random.Random) -> str:
+async def _one_life(home: Home, traffic: Traffic, moments: random.Random, longest_s: float) -> str:
     """Start a server, drive it, and kill it; returns what it was at."""
-    at, after_s = moments.random(), moments.uniform(0.0, _LONGEST_S)
+    at, after_s = moments.random(), moments.uniform(0.0, longest_s)
     server = Server(home)
     if at < _IN_START:
         await asyncio.sleep(after_s)
@@ -146,27 +144,36 @@ class _Driven:
 
 async def _last_life(home: Home, traffic: Traffic, once: dict[str, tuple[str, ...]]) -> list[str]:
     """Let a last server work and stop by itself; then nothing may be open any more."""
+    checks.age_drafts(home)
     server = Server(home)
     try:
         if not await server.ready():
             return ["the last server did not start"]
         async with _Driven(traffic, server):
-            await asyncio.sleep(_LAST_LIFE_S)
+            await _all_kinds(traffic.told)
             server.terminate()
             status = await server.ended()
     finally:
         await server.kill()
     wrong = [] if status == 0 else [f"the last server ended with status {status}"]
     wrong += await _looked(home, traffic.told, once)
-    return [f"at the end: {sentence}" for sentence in wrong + _rebuilt(home)]
+    wrong += [f"{n} {what} are left" for what, n in checks.litter(home).items() if n]
+    return [
+        f"at the end: {sentence}" for sentence in wrong + await asyncio.to_thread(_rebuilt, home)
+    ]
+
+
+async def _all_kinds(told: Acknowledged) -> None:
+    """Wait until something of every kind was acknowledged, however busy the machine is."""
+    for _ in range(int(_PATIENCE_S / _LOOK_S)):
+        if all(told.counts().values()):
+            return
+        await asyncio.sleep(_LOOK_S)
 
 
 def _rebuilt(home: Home) -> list[str]:
     """Check by `tom rl rebuild` itself."""
-    command = [sys.executable, "-m", "apps.cli", "rl", "rebuild"]
-    environment = {**os.environ, **home.environment, "COLUMNS": "200"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    said = done.stdout + done.stderr
+    said = said_by(home, "rl", "rebuild")
     return [] if "the same as before" in said else [f"`tom rl rebuild` says: {said.strip()}"]
 
 

@@ -10,9 +10,8 @@ import asyncio
 import multiprocessing
 import os
 import signal
-import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 
@@ -88,16 +87,30 @@ def _context() -> ForkServerContext:
     return context
 
 
+def said_by(home: Home, *words: str) -> str:
+    """Run a `tom` command; returns what it prints."""
+    file = home.folder / "said"
+    file.unlink(missing_ok=True)
+    process = _context().Process(target=_run, args=(home.environment, words, str(file)))
+    process.start()
+    process.join(START_S)
+    return file.read_text(encoding="utf-8")
+
+
 def _serve(environment: Mapping[str, str], address: str, log: str) -> None:
     """Be the server."""
+    _run(environment, ("serve", "--port", "0", "--ready-file", address), log)
+
+
+def _run(environment: Mapping[str, str], words: Sequence[str], output: str) -> None:
+    """Be `tom`."""
     clean_environment()
-    os.environ.update(environment)
-    os.chdir(Path(address).parent)
-    with Path(log).open("ab") as file:
+    os.environ.update(environment, COLUMNS="200")
+    os.chdir(Path(output).parent)
+    with Path(output).open("ab") as file:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
-    sys.argv[0] = "tom"
-    app(["serve", "--port", "0", "--ready-file", address])
+    app(list(words))
 
 
 def warm_up() -> float:

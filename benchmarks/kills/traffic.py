@@ -116,7 +116,7 @@ class Traffic:
         """Make one typed call; some are rated at once, some hang up."""
         stars = self._dice.choice((None, 1, 4, 5, 5))
         words = iter([self._dice.choice(QUESTIONS), "goodbye"])
-        call_id = ""
+        call_id, rated = "", None
         where = server.url.replace("http", "ws", 1) + "/v1/call"
         async with connect(where, compression=None) as socket:
             start = {"type": "start", "mode": "text", "language": "en", "observe": True}
@@ -131,10 +131,12 @@ class Traffic:
                     said = {"type": "text", "text": next(words, "goodbye")}
                     await socket.send(json.dumps(said))
                 elif kind == "state" and message["state"] == "awaiting_rating":
-                    said = {"type": "rating", "stars": stars} if stars else {"type": "hangup"}
-                    await socket.send(json.dumps(said))
+                    rates = {"type": "rating", "stars": stars}
+                    await socket.send(json.dumps(rates if stars else {"type": "hangup"}))
+                elif kind == "rating":
+                    rated = message["stars"]
                 elif kind == "reward":
-                    self.told.settled[call_id] = (stars, message["value"])
+                    self.told.settled[call_id] = (rated, message["value"])
                 elif kind == "call.ended":
                     self.told.ended.add(call_id)
                     if "rating_token" in message:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import pytest
 
-from apps.core.files import write_whole
+from apps.core.files import FORGOTTEN_S, write_whole
 
 
 def test_a_file_takes_the_place_of_an_older_one(tmp_path: Path) -> None:
@@ -31,3 +32,20 @@ def test_where_writing_fails_the_older_one_stays_and_no_draft_does(
     with pytest.raises(OSError, match="full"):
         write_whole(path, "new")
     assert [(f.name, f.read_text()) for f in tmp_path.iterdir()] == [("state.json", "old")]
+
+
+def test_a_draft_that_a_killed_process_left_is_removed_and_one_at_work_is_not(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "state.json"
+    forgotten, at_work, lock = (
+        tmp_path / name
+        for name in (".state.json.a1b2c3d4", ".state.json.e5f6g7h8", ".state.json.lock")
+    )
+    for file in (forgotten, at_work, lock):
+        file.touch()
+    long_ago = time.time() - FORGOTTEN_S - 60
+    for file in (forgotten, lock):
+        os.utime(file, (long_ago, long_ago))
+    write_whole(path, "new")
+    assert set(tmp_path.iterdir()) == {path, at_work, lock}
