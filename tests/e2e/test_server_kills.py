@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from apps.cli.kb_folder import opened
+from apps.running_learning import AdapterTrainer
 from benchmarks.kills import checks
 from benchmarks.kills.home import Home, make_home
 from benchmarks.kills.series import kill_often
@@ -53,3 +54,17 @@ async def test_an_index_that_lost_a_passage_is_not_called_sound(home: Home) -> N
         conn.execute("DELETE FROM kb_chunks WHERE key = (SELECT min(key) FROM kb_chunks)")
         conn.commit()
     assert checks.files_sound(home) == ["the index has documents that are not whole: 1"]
+
+
+async def test_a_training_leaves_no_run_on_the_disk_neither_its_own_nor_a_killed_one(
+    home: Home,
+) -> None:
+    settings, runs = home.settings, home.folder / "runs"
+    assert settings.adapter_base is not None
+    (runs / "killed" / "adapter").mkdir(parents=True)
+    trainer = AdapterTrainer(
+        home.registry, settings.adapter_base, runs, settings.adapter_train_python
+    )
+    made = await trainer("kfz", "sft", home.folder / "batch.jsonl", "batch")
+    assert home.registry.known().records[made].method == "kto"
+    assert not runs.exists()
