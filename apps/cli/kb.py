@@ -27,6 +27,7 @@ from apps.cli.kb_show import (
 )
 from apps.cli.parts import errors_told
 from apps.core.errors import DocumentError, TomError
+from apps.knowledge.documents.folder import shown
 from apps.knowledge.documents.ingest import Work
 from apps.knowledge.documents.outcome import Outcome, Result
 from apps.knowledge.documents.watch import follow
@@ -180,7 +181,7 @@ async def _add(
             taken.append(one)
         else:
             failed += 1
-            show(console, Outcome(str(one[0]), Result.FAILED, error=one[1]), as_json)
+            show(console, Outcome(shown(str(one[0])), Result.FAILED, error=one[1]), as_json)
     unders = sorted({one.id for one in taken}) if paths else [_space_name(space) if space else ""]
     copies = {one.id for one in taken if one.copied}
     async with opened(settings) as kb:

@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path, PurePosixPath
 
 from apps.core.errors import ConfigError, DocumentError
+from apps.knowledge.documents.folder import check_name
 from apps.knowledge.documents.ingest import Ingester
 from apps.knowledge.documents.limits import MIB, Limits
 from apps.knowledge.documents.parsing import ProcessParser
@@ -174,6 +175,7 @@ def _files(path: Path) -> Iterator[tuple[Path, PurePosixPath]]:
 
 
 def _check(file: Path, limits: Limits) -> None:
+    check_name(file.name)
     with open_regular(str(file), limits) as (source, _):
         media_type(file.name, source.read(HEAD_BYTES))
 

@@ -43,7 +43,8 @@ def leaks(sentence: str, prompt: Prompt) -> list[Violation]:
 
 def _placeholders(prompt: Prompt) -> set[str]:
     """Return the placeholders of the passages as a prompt shows them: in round brackets."""
-    found = {mark for passage in prompt.facts for mark in PLACEHOLDER.findall(passage.text)}
+    shown = (t for p in prompt.facts for t in (p.cited.title, p.question, p.text))
+    found = {mark for text in shown for mark in PLACEHOLDER.findall(text)}
     return {f"({mark[1:-1]})" for mark in found}
 
 

@@ -266,6 +266,11 @@ async def test_a_folder_that_is_not_there_or_not_mounted_empties_no_index(office
     assert await office.ids() == ["kfz/a.md"]
 
 
+async def test_a_name_that_a_terminal_would_obey_is_refused_and_shown_without_that(office: Office):
+    office.put("kfz/a\x1b[31mb.md")
+    assert await office.sync() == {"kfz/a?[31mb.md": "name"}
+
+
 async def test_several_paths_are_seen_in_one_look_and_nothing_else_is(office: Office):
     for name in ("kfz/a.md", "kfz/in/b.md", "kfz/in/c.md", "kfz/inner.md", "town/d.md"):
         office.put(name)

@@ -183,6 +183,7 @@ async def test_an_endless_answer_is_cut_off() -> None:
         b'{"data": [{"index": 0, "embedding": [[1, 2, 3]]}]}',
         b'{"data": [{"index": 0}]}',
         b"<html>",
+        b'{"data": ' + b"[" * 60_000,
     ],
 )
 def test_what_is_no_vector_is_refused(body: bytes) -> None:

@@ -52,6 +52,8 @@ def test_what_was_taken_out_of_a_document_is_not_read_out() -> None:
     for sentence in ("Call Anna on [phone].", "Call Anna on (phone)."):
         assert kinds(sentence, taken) == [Kind.WITHHELD]
     assert kinds("You can reach us by mail (phone) or letter.") == []
+    titled = replace(taken.passages[0], text="Open daily.", question="Ask [phone]")
+    assert kinds("Ask (phone)", replace(PROMPT, passages=(titled,))) == [Kind.WITHHELD]
 
 
 def test_the_sentence_beside_an_answer_is_left_out_where_something_was_taken_out_of_it() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from apps.knowledge.documents.rules import FILE_NAME
 from apps.knowledge.documents.sniff import supported
 
 _DEEPEST = 32
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +71,26 @@ def scan(root: Path, limits: Limits, under: str = "") -> Iterator[Look]:
     yield from _look(real_root, under, limits)
 
 
+def check_name(name: str) -> None:
+    """Refuse a name that a terminal would obey.
+
+    Raises:
+        DocumentError: ``name``.
+    """
+    if _CONTROL.search(name):
+        raise _error("name", "The name has control characters.", "Give it another.")
+
+
+def shown(name: str) -> str:
+    """Return a name as it may be printed."""
+    return _CONTROL.sub("?", name)
+
+
 def _look(root: str, below: str, limits: Limits, depth: int = 0) -> Iterator[Look]:
     path = os.path.join(root, below) if below else root
     try:
         below.encode()
+        check_name(below)
         facts = os.lstat(path)
         if stat.S_ISLNK(facts.st_mode):
             yield from _linked(root, below, limits)
@@ -82,8 +100,10 @@ def _look(root: str, below: str, limits: Limits, depth: int = 0) -> Iterator[Loo
             yield from _file(below, path, facts, limits)
     except (FileNotFoundError, NotADirectoryError):
         return  # gone meanwhile
+    except DocumentError as error:
+        yield Problem(shown(below), error)
     except UnicodeEncodeError:
-        told = below.encode(errors="replace").decode()
+        told = shown(below.encode(errors="replace").decode())
         yield Problem(told, _error("name", "The name is no UTF-8.", "Give it another."))
     except OSError as error:
         what = f"It cannot be looked at: {error.strerror}."

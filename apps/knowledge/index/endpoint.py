@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import binascii
 import hashlib
 import json
 import re
@@ -136,7 +135,7 @@ def read_vectors(body: bytes, count: int, dimensions: int) -> Vectors:
         if [one["index"] for one in data] != list(range(count)):
             raise _no_vectors("not one vector a text")
         rows = [_numbers(one["embedding"]) for one in data]
-    except (ValueError, KeyError, TypeError, AttributeError, binascii.Error) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise _no_vectors("something else than vectors") from error
     for row in rows:
         if row.shape != (dimensions,):
