@@ -129,7 +129,10 @@ class Lent:
     """The knowledge base that all tests share, which nobody closes."""
 
     def __init__(self, shared):
-        self.corpus, self.search = shared.corpus, shared.search
+        self._shared = shared
+
+    def __getattr__(self, name):
+        return getattr(self._shared, name)
 
     def close(self):
         pass
@@ -138,7 +141,7 @@ class Lent:
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     lent = Lent(knowledge())
-    monkeypatch.setattr("apps.main.Retriever.from_folder", lambda *_: lent)
+    monkeypatch.setattr("apps.running_knowledge.Retriever.from_folder", lambda *_: lent)
     return tmp_path
 
 
