@@ -213,6 +213,7 @@ def _call_free_answers(settings: Settings, services: Services) -> CallFreeAnswer
         services.knowledge,
         services.generator,
         catalog.variants[catalog.rules.base_variant].slots,
+        services.put_usage,
     )
 
 

@@ -33,7 +33,7 @@ class Meter:
         if usage.purpose == "answer":
             self._note(usage, turn_id)
         if self.put is not None:
-            self.put(self._row(usage, turn_id))
+            self.put(usage_row(usage, self.log.call_ref, turn_id, self.tenant))
 
     def _note(self, usage: Usage, turn_id: int | None) -> None:
         adapter = {"adapter": usage.adapter} if usage.adapter else {}
@@ -53,20 +53,24 @@ class Meter:
             **failed,
         )
 
-    def _row(self, usage: Usage, turn_id: int | None) -> UsageRow:
-        return UsageRow(
-            call_ref=self.log.call_ref,
-            turn_id=turn_id,
-            purpose=usage.purpose,
-            provider=usage.provider,
-            model=usage.model,
-            outcome=usage.outcome.value,
-            adapter=usage.adapter or None,
-            adapter_missing=usage.adapter_missing,
-            prompt_tokens=usage.prompt_tokens,
-            completion_tokens=usage.completion_tokens,
-            estimated=usage.estimated,
-            cost_micros=usage.cost_micros,
-            first_token_ms=usage.first_token_ms,
-            tenant=self.tenant,
-        )
+
+def usage_row(
+    usage: Usage, call_ref: str | None, turn_id: int | None, tenant: str = DEFAULT_TENANT
+) -> UsageRow:
+    """Return what a request cost as a row of the store."""
+    return UsageRow(
+        call_ref=call_ref,
+        turn_id=turn_id,
+        purpose=usage.purpose,
+        provider=usage.provider,
+        model=usage.model,
+        outcome=usage.outcome.value,
+        adapter=usage.adapter or None,
+        adapter_missing=usage.adapter_missing,
+        prompt_tokens=usage.prompt_tokens,
+        completion_tokens=usage.completion_tokens,
+        estimated=usage.estimated,
+        cost_micros=usage.cost_micros,
+        first_token_ms=usage.first_token_ms,
+        tenant=tenant,
+    )

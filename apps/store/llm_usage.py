@@ -36,7 +36,8 @@ class UsageRow:
     Attributes:
         call_ref: Keyed hash of the call's id; None for no call, or one that is let go of.
         turn_id: Which of its turns was answered; None where none was.
-        purpose: ``answer`` or ``shadow``; `SUMMED` for a sum.
+        purpose: ``answer``, ``shadow``, or ``generate`` (asked of the adapters' listener, without a
+            call); `SUMMED` for a sum.
         provider: Its name in the list of providers.
         model: The model that was asked.
         adapter: The adapter that was wanted; None for none.

@@ -14,8 +14,14 @@ import pytest
 from adapter_files import add, registry
 
 from apps.core.errors import ConfigError, EngineError
+from apps.core.passages import Passage
+from apps.core.policy import PolicySlots
+from apps.core.resources import resource
+from apps.dispatcher.adapter_admin.answering import CallFreeAnswers
 from apps.dispatcher.adapter_admin.app import MOST_ANSWERS, create_adapter_app
 from apps.dispatcher.adapter_admin.desk import AdminDesk
+from apps.dispatcher.profile import load_profiles
+from apps.llm.usage import Outcome, Usage
 from apps.rl.adapters.rollout.machine import Happening, What
 from apps.rl.adapters.rollout.server import FakeLoraServer
 from apps.rl.adapters.routing.audit import AuditLog, AuditRules
@@ -23,6 +29,7 @@ from apps.rl.adapters.routing.domains import Domain, Routes
 from apps.rl.adapters.routing.router import AdapterRouter
 from apps.running_admin import _serving
 from apps.store.database import open_database
+from apps.store.llm_usage import UsageRow
 
 TOKEN = "the operator's token"
 ROUTES = Routes(domains={"residents": Domain(keywords={"passport*": 0.9, "home": 0.5})})
@@ -55,6 +62,21 @@ class Answers:
             yield "It takes two weeks."
         finally:
             self.closed += 1
+
+
+class Covered:
+    """Knows one passage, which covers everything."""
+
+    async def search(self, query, **asked):
+        return (Passage("hours", "When?", "We open at 8.", 1.0, "en", "kfz/hours.md#hours"),)
+
+
+class Billed:
+    """Answers from the passage, and books a request."""
+
+    async def stream(self, prompt):
+        prompt.account.book(Usage("gpu", "base", Outcome.ANSWERED))
+        yield prompt.passages[0].text
 
 
 async def no_likeness(texts):
@@ -255,3 +277,14 @@ async def test_the_listener_leaves_signals_to_the_calls_server(parts):
             told = await client.get(f"http://127.0.0.1:{port}/health")
         assert told.json() == {"status": "alive"}
         assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+
+
+async def test_what_an_answer_without_a_call_costs_is_kept():
+    profile = load_profiles(resource("profiles"))["kfz"]
+    rows: list[UsageRow] = []
+    answers = CallFreeAnswers(
+        {"kfz": profile}, "kfz", Covered(), Billed(), PolicySlots(), rows.append
+    )
+    said = [text async for text in answers("when?", profile="", language="en", adapter="a1")]
+    assert said == ["We open at 8."]
+    assert [(r.call_ref, r.purpose, r.provider) for r in rows] == [(None, "generate", "gpu")]

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from apps.core.errors import ConfigError
 from apps.core.policy import PolicySlots
 from apps.dispatcher.conversation import Conversation
+from apps.dispatcher.metering import usage_row
 from apps.dispatcher.profile import Profile
 from apps.dispatcher.services import Knowledge
 from apps.dispatcher.turn import Answers
 from apps.llm.base import Generator
+from apps.llm.usage import Account, Usage
+from apps.store.llm_usage import UsageRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,7 @@ class CallFreeAnswers:
         knowledge: The knowledge base.
         generator: Words the answers.
         slots: The base variant's.
+        put_usage: Takes what answers cost; None where nobody keeps it.
     """
 
     profiles: Mapping[str, Profile]
@@ -32,6 +36,7 @@ class CallFreeAnswers:
     knowledge: Knowledge
     generator: Generator
     slots: PolicySlots
+    put_usage: Callable[[UsageRow], None] | None = None
 
     async def __call__(
         self, prompt: str, *, profile: str, language: str, adapter: str
@@ -52,7 +57,13 @@ class CallFreeAnswers:
             spaces=found.spaces,
             adapter=adapter,
         )
-        asked = await answers.prompt(answers.question(prompt))
+        account = Account(self._cost, purpose="generate")
+        account.settle(None)  # there is no call, and no turn
+        asked = replace(await answers.prompt(answers.question(prompt)), account=account)
         async with aclosing(answers.sentences(asked)) as sentences:
             async for sentence in sentences:
                 yield sentence.text
+
+    def _cost(self, usage: Usage, turn_id: int | None) -> None:
+        if self.put_usage is not None:
+            self.put_usage(usage_row(usage, None, turn_id))
