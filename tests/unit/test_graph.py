@@ -253,3 +253,22 @@ def test_entries_are_concepts_that_belong_to_their_topics():
 def test_a_graph_without_nodes_finds_nothing(world):
     vector = np.ones(384, dtype=np.float32)
     assert world.run(world.graphs.search(vector, list(NodeType), SCOPE, 5)) == ()
+
+
+def test_a_defect_does_not_end_the_keeper(world):
+    class Defective(GraphKeeper):
+        looks = 0
+
+        async def once(self) -> None:
+            self.looks += 1
+            if self.looks == 1:
+                raise ValueError("a defect")
+            raise asyncio.CancelledError
+
+    async def kept() -> int:
+        keeper = Defective(world.feeder, world.db, world.db, (), period_s=0.0)
+        with pytest.raises(asyncio.CancelledError):
+            await keeper.run()
+        return keeper.looks
+
+    assert asyncio.run(kept()) == 2

@@ -54,6 +54,8 @@ class GraphKeeper:
                 await self.once()
             except TomError as error:
                 log.warning("graph_not_fed", code=error.code, reason=error.message)
+            except Exception as error:  # a defect must not leave the graph as it is for good
+                log.error("graph_feeding_crashed", error=type(error).__name__, exc_info=error)
             await asyncio.sleep(self._period_s)
 
     async def once(self) -> None:
