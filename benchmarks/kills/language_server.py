@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager, suppress
 import uvicorn
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, StreamingResponse
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 _PIECES = ("The office ", "is open from Monday ", "to Friday.")
@@ -21,6 +22,10 @@ _PIECES = ("The office ", "is open from Monday ", "to Friday.")
 def _app() -> FastAPI:
     app = FastAPI()
     loaded: dict[str, str] = {}
+
+    @app.exception_handler(ClientDisconnect)
+    async def gone(_: Request, __: Exception) -> Response:
+        return Response(status_code=499)  # whoever asked was killed meanwhile
 
     @app.get("/v1/models")
     async def models() -> object:
