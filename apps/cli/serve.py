@@ -95,10 +95,13 @@ async def _serve(settings: Settings, ready_file: Path | None, *, tls: bool = Tru
         if certificate is None and not proxies and not is_local_name(settings.http_host):
             log.warning("no_tls", why=NO_TLS, hint=NO_TLS_HINT)
         listener.listen()  # whoever reads the address may call at once
-        if ready_file is not None:
-            ready_file.write_text(address, encoding="utf-8")
-        log.info("serving", url=address)
-        await server.run(listener)
+
+        def ready() -> None:
+            if ready_file is not None:
+                ready_file.write_text(address, encoding="utf-8")
+            log.info("serving", url=address)
+
+        await server.run(listener, ready)
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -151,8 +154,10 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self._tom, self._drain_s, self._certificate = tom, drain_s, certificate
 
-    async def run(self, listener: socket.socket) -> None:  # type: ignore[override]
-        """Serve until a signal; then drain, and stop."""
+    async def run(  # type: ignore[override]
+        self, listener: socket.socket, ready: Callable[[], None] = lambda: None
+    ) -> None:
+        """Serve until a signal; then drain, and stop. It is ready once it takes signals, too."""
         loop = asyncio.get_running_loop()
         asked, forced = asyncio.Event(), asyncio.Event()
 
@@ -163,6 +168,7 @@ class _Server(uvicorn.Server):
             loop.add_signal_handler(number, on_signal)
         if self._certificate is not None:
             loop.add_signal_handler(signal.SIGHUP, self._certificate.reload)
+        ready()
         serving = asyncio.create_task(self._serve([listener]))
         try:
             await _first_of(asked.wait(), serving)
