@@ -229,8 +229,10 @@ async def documents_whole(home: Home, once: dict[str, tuple[str, ...]]) -> list[
         for name, (sha, passages) in held.items()
         if once.get(sha) != passages
     ]
-    if held != wanted:
-        wrong.append("the index does not hold what the folder holds")
+    for name in sorted(held.keys() | wanted.keys()):
+        if held.get(name) != wanted.get(name):
+            there = "stale" if name in held and name in wanted else "missing or left over"
+            wrong.append(f"document {name} in the index is {there}")
     return wrong
 
 

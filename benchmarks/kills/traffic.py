@@ -83,7 +83,8 @@ class Traffic:
     def __init__(self, home: Home, opened: Opened, seed: int) -> None:
         self.told = Acknowledged()
         self._home, self._opened = home, opened
-        self._dice = random.Random(seed)
+        # Not the documents' own seed: the same text again would rightly be indexed but once.
+        self._dice = random.Random(f"traffic {seed}")
         self._said = material.sentences()["en"]
         self._count = 0
         self._again: list[Callable[[httpx.AsyncClient, Server], Coroutine[Any, Any, None]]] = []
@@ -223,8 +224,9 @@ class Traffic:
         paths[self._dice.randrange(len(paths))].unlink()
         (root / SPACE / "en" / f"new-{self._next()}.md").write_text(self._document(), "utf-8")
         work = await self._opened.ingester.look()
-        async for _ in self._opened.ingester.run(work):
-            pass
+        refused = [o async for o in self._opened.ingester.run(work) if o.error is not None]
+        if refused:
+            raise RuntimeError(f"{refused[0].id} was not indexed: {refused[0].error}")
         self.told.passes += 1
 
     def _document(self) -> str:
