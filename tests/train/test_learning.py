@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
+
 from apps.rl.adapters.continuous.batches import LoopRules
 from apps.rl.adapters.continuous.collect import Collector
 from apps.rl.adapters.continuous.loop import ContinuousLoop
@@ -17,6 +19,9 @@ from apps.store.database import open_database
 from apps.store.training_pool import batches_of
 from tests.rated_calls import add_call
 from tests.train.tiny import make_base
+
+
+pytest.importorskip("torch", reason="make test-train installs it")
 
 
 async def test_rated_calls_become_a_registered_adapter_that_knows_its_calls(tmp_path: Path) -> None:

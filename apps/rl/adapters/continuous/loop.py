@@ -56,7 +56,7 @@ class Trainer(Protocol):
             domain: What it is for.
             objective: How it learns.
             data: A JSONL file of examples, which is removed afterwards.
-            batch_id: Names the run, so that one that was killed goes on where it was.
+            batch_id: Names the run.
 
         Raises:
             TomError: It cannot be trained.
