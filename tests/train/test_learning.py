@@ -20,7 +20,6 @@ from apps.store.training_pool import batches_of
 from tests.rated_calls import add_call
 from tests.train.tiny import make_base
 
-
 pytest.importorskip("torch", reason="make test-train installs it")
 
 
