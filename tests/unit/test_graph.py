@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from apps.core.errors import ConfigError
 from apps.core.passages import COVERED_SCORE
 from apps.knowledge.entries import Entry
+from apps.knowledge.graph import rows
 from apps.knowledge.graph.base import ALLOWED, Edge, EdgeType, Node, NodeType, Part, check
 from apps.knowledge.graph.build import of_document, of_entries, of_insight
 from apps.knowledge.graph.feeding import Feeder
@@ -145,6 +146,25 @@ def test_documents_are_taken_in_once_anew_when_changed_and_out_when_gone(world):
     assert (first.put, again.put, changed.put, gone.removed) == (1, 0, 1, 1)
     assert [node.name for node in left] == ["Dogs"]
     assert none == ()
+
+
+async def test_searches_at_once_wait_for_no_other(tmp_path, monkeypatch):
+    """Queries of one loop take turns: a lock held by one would stop the loop, and all calls."""
+    read = rows.vectors
+
+    def long_reading(conn, *given):
+        for _ in range(20):
+            conn.exec_driver_sql("SELECT 1")
+        return read(conn, *given)
+
+    monkeypatch.setattr(rows, "vectors", long_reading)
+    db = open_database(tmp_path / "knowledge.db")
+    graphs, vector = GraphDatabase(db, "model"), np.zeros(4, np.float32)
+    await asyncio.gather(*(graphs.nodes(TENANT) for _ in range(4)))  # opens the connections
+    scope = Scope(("town",))
+    searches = (graphs.search(vector, (NodeType.CONCEPT,), scope, 3) for _ in range(8))
+    assert await asyncio.gather(*searches) == [()] * 8
+    await db.aclose()
 
 
 def test_concepts_that_are_alike_are_related_and_others_are_not(world):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from threading import Lock
 
 import numpy as np
 from sqlalchemy import Connection
@@ -40,7 +39,6 @@ class GraphDatabase:
     def __init__(self, database: Database, model: str) -> None:
         self._db, self._model = database, model
         self._held: dict[tuple[str, tuple[NodeType, ...]], _Held] = {}
-        self._reading = Lock()
 
     async def replace(
         self, source: str, part: Part, vectors: Vectors, tenant: str, digest: str = ""
@@ -92,12 +90,13 @@ class GraphDatabase:
     def _vectors(
         self, conn: Connection, types: tuple[NodeType, ...], tenant: str
     ) -> tuple[list[Node], Vectors]:
+        # No lock: queries of one event loop take turns at each statement, and one that waited for
+        # another's lock would wait for ever. Two that find it stale read it twice, and no harm.
         now = rows.version(conn)
-        with self._reading:
-            held = self._held.get((tenant, types))
-            if held is None or held[0] != now:
-                held = (now, *rows.vectors(conn, types, self._model, tenant))
-                self._held[(tenant, types)] = held
+        held = self._held.get((tenant, types))
+        if held is None or held[0] != now:
+            held = (now, *rows.vectors(conn, types, self._model, tenant))
+            self._held[(tenant, types)] = held
         return held[1], held[2]
 
     async def neighbours(
