@@ -72,6 +72,8 @@ def write(page: Page, text: str) -> None:
 def ask_and_interrupt(page: Page) -> None:
     """Ask a question; say goodbye into its answer."""
     write(page, "How much does it cost to register a car?")
+    # Not merely "speaking": what was said before may still be, and words typed now would join.
+    page.until("document.body.innerText.includes('registration of a new car costs')")
     page.until("document.body.dataset.state === 'speaking'")
     page.until(f"levels.at(-1)[1] > {SILENT}")
     write(page, "Goodbye")
