@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from prometheus_client import Counter, Gauge, Histogram
+from apps.monitor.declarations import Declarations
 
 CONFIDENCE_BUCKETS = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 ROUTING_BUCKETS_S = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1.0)
@@ -15,35 +13,28 @@ class AdapterMetrics:
     """What becomes of the prompts that are routed to adapters, and of what these learn from.
 
     Args:
-        counter: Makes a counter of a name, a text and labels.
-        gauge: The same for a gauge.
-        histogram: The same for a histogram, with its buckets before the labels.
+        declare: Makes them.
     """
 
-    def __init__(
-        self,
-        counter: Callable[..., Counter],
-        gauge: Callable[..., Gauge],
-        histogram: Callable[..., Histogram],
-    ) -> None:
-        self._routes = counter(
+    def __init__(self, declare: Declarations) -> None:
+        self._routes = declare.counter(
             "tom_adapter_routes_total", "Prompts routed, by what decided.", "phase", "domain"
         )
-        self._confidence = histogram(
+        self._confidence = declare.histogram(
             "tom_adapter_route_confidence", "How sure the route was.", CONFIDENCE_BUCKETS, "phase"
         )
-        self._seconds = histogram(
+        self._seconds = declare.histogram(
             "tom_adapter_route_seconds", "Time of a routing decision.", ROUTING_BUCKETS_S
         )
-        self._updates = counter(
+        self._updates = declare.counter(
             "tom_adapter_model_updates_total", "Trainings by the continuous loop.", "domain"
         )
-        self._successful = counter(
+        self._successful = declare.counter(
             "tom_adapter_successful_trainings_total",
             "Those of them that made an adapter.",
             "domain",
         )
-        self._quality = gauge(
+        self._quality = declare.gauge(
             "tom_adapter_sample_quality",
             "Mean feedback score of the last batch's fresh samples.",
             "domain",

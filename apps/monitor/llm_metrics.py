@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from prometheus_client import Counter, Gauge, Histogram
+from apps.monitor.declarations import Declarations
 
 FIRST_TOKEN_BUCKETS_S = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)
 BREAKER_STATES = ("closed", "open", "half_open")
@@ -14,42 +14,37 @@ class LlmMetrics:
     """What the gateway's requests come to.
 
     Args:
-        counter: Makes a counter of a name, a text and labels.
-        gauge: The same for a gauge.
-        histogram: The same for a histogram, with its buckets before the labels.
+        declare: Makes them.
     """
 
-    def __init__(
-        self,
-        counter: Callable[..., Counter],
-        gauge: Callable[..., Gauge],
-        histogram: Callable[..., Histogram],
-    ) -> None:
-        self._requests = counter(
+    def __init__(self, declare: Declarations) -> None:
+        self._requests = declare.counter(
             "tom_llm_requests_total",
             "Requests to providers, by what became of them.",
             "provider",
             "outcome",
         )
-        self._first_token = histogram(
+        self._first_token = declare.histogram(
             "tom_llm_first_token_seconds",
             "Time until a provider's first text.",
             FIRST_TOKEN_BUCKETS_S,
             "provider",
         )
-        self._tokens = counter(
+        self._tokens = declare.counter(
             "tom_llm_tokens_total", "Tokens read and written.", "provider", "direction"
         )
-        self._cost = counter(
+        self._cost = declare.counter(
             "tom_llm_cost_total", "What they cost, in the currency's unit.", "provider"
         )
-        self._adapter_missing = counter(
+        self._adapter_missing = declare.counter(
             "tom_llm_adapter_missing_total",
             "Answers by the base model because the provider does not have the adapter.",
             "provider",
         )
-        self._up = gauge("tom_llm_provider_up", "0 while probes say that it is down.", "provider")
-        self._breaker = gauge(
+        self._up = declare.gauge(
+            "tom_llm_provider_up", "0 while probes say that it is down.", "provider"
+        )
+        self._breaker = declare.gauge(
             "tom_llm_breaker_state", "1 for the state that it is in.", "provider", "state"
         )
 

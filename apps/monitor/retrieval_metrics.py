@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
-from prometheus_client import Counter, Histogram
+from apps.monitor.declarations import Declarations
 
 RETRIEVAL_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.25, 0.5, 1.0)
 OUTCOMES = ("none", "complete", "words_alone", "vector_alone", "late", "failed")
@@ -15,20 +15,19 @@ class RetrievalMetrics:
     """How long looking things up takes, and how often not all of it came in time.
 
     Args:
-        counter: Makes a counter of a name, a text and labels.
-        histogram: The same for a histogram, with its buckets before the labels.
+        declare: Makes them.
     """
 
-    def __init__(
-        self, counter: Callable[..., Counter], histogram: Callable[..., Histogram]
-    ) -> None:
-        self._retrievals = counter(
+    def __init__(self, declare: Declarations) -> None:
+        self._retrievals = declare.counter(
             "tom_retrievals_total", "Retrievals, by how much came in time.", "outcome"
         )
-        self._seconds = histogram(
+        self._seconds = declare.histogram(
             "tom_retrieval_seconds", "Time of a retrieval by stage.", RETRIEVAL_BUCKETS_S, "stage"
         )
-        self._lost = counter("tom_retrieval_log_lost_total", "Retrievals that could not be logged.")
+        self._lost = declare.counter(
+            "tom_retrieval_log_lost_total", "Retrievals that could not be logged."
+        )
         for outcome in OUTCOMES:
             self._retrievals.labels(outcome)
         for stage in STAGES:

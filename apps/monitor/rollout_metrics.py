@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
-from prometheus_client import Counter, Gauge
+from apps.monitor.declarations import Declarations
 
 
 class RolloutMetrics:
     """What happens to adapters, where they stand, and how many are loaded.
 
     Args:
-        counter: Makes a counter of a name, a text and labels.
-        gauge: The same for a gauge.
+        declare: Makes them.
     """
 
-    def __init__(self, counter: Callable[..., Counter], gauge: Callable[..., Gauge]) -> None:
-        self._steps = counter(
+    def __init__(self, declare: Declarations) -> None:
+        self._steps = declare.counter(
             "tom_adapter_steps_total", "What this server did in adapters' roll-outs.", "act"
         )
-        self._states = gauge("tom_adapters", "Adapters by the state of their roll-out.", "state")
-        self._loaded = gauge("tom_adapters_loaded", "Adapters that the language server has loaded.")
+        self._states = declare.gauge(
+            "tom_adapters", "Adapters by the state of their roll-out.", "state"
+        )
+        self._loaded = declare.gauge(
+            "tom_adapters_loaded", "Adapters that the language server has loaded."
+        )
 
     def adapter_stepped(self, what: str) -> None:
         """Count what happened to an adapter."""
