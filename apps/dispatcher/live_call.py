@@ -3,21 +3,25 @@
 A call is one TaskGroup: the door's reader, the mouth's pacing, and at most one turn, which is a
 child task that can be cancelled. Everything that happens is put into one bounded queue and applied
 in order, so nothing here needs a lock. What is decided is decided elsewhere: the state machine in
-`call_fsm.py`, what the caller's input means in `caller_input.py`, turn-taking in `apps/voice`.
+`call_fsm.py`, what the caller's input means in `caller_input.py`, turn-taking in `apps/voice`. What
+comes from the caller goes through `caller_side.py`, how both voices sound through `call_sound.py`.
 """
 
 from __future__ import annotations
 
 import asyncio
-from contextlib import aclosing
 from dataclasses import replace
 
 from apps.core.errors import ProtocolError
 from apps.core.events import CallEvent
 from apps.dispatcher.call_ear import CallEar
+from apps.dispatcher.call_facts import call_facts
 from apps.dispatcher.call_fsm import allows, is_late
 from apps.dispatcher.call_log import CallLog
+from apps.dispatcher.call_parts import delays_s, new_input, new_speculator
+from apps.dispatcher.call_queue import CallQueue
 from apps.dispatcher.call_reports import CallReports
+from apps.dispatcher.call_sound import CallSound
 from apps.dispatcher.call_state import (
     Accept,
     Answer,
@@ -33,40 +37,21 @@ from apps.dispatcher.call_state import (
     Timer,
     Transfer,
 )
-from apps.dispatcher.caller_input import CallerInput, Input, key_menu
+from apps.dispatcher.caller_input import Input
+from apps.dispatcher.caller_side import CallerSide
 from apps.dispatcher.conditions import Conditions
 from apps.dispatcher.conversation import Ask, Conversation, SayAgain
-from apps.dispatcher.metering import Meter
 from apps.dispatcher.rt_fsm import CallSession
 from apps.dispatcher.services import CallOptions, Services
-from apps.dispatcher.speculation import Speculator
 from apps.dispatcher.speech import Speech
 from apps.dispatcher.timers import Timers
-from apps.dispatcher.turn import Answers, NameSources
 from apps.dispatcher.turns import Played, Turns
-from apps.rl.signals import CallFacts, is_abandoned
-from apps.store.feedback import Flag
-from apps.voice.doors.base import (
-    CallerAudio,
-    CallerHold,
-    CallerHungUp,
-    CallerInterrupted,
-    CallerTurnEnded,
-    Door,
-    TurnsByHand,
-)
+from apps.rl.signals import CallFacts
+from apps.voice.doors.base import CallerInterrupted, Door
 from apps.voice.ear import Heard
-from apps.voice.mouth import Mouth
-from apps.voice.mouth_log import MouthLog
 from apps.voice.recording import CallRecorder
 
-Happening = Event | Input | Played | CallerInterrupted
-
-MAX_WAITING = 256
-TYPING_PATIENCE = 10.0
-"""So many times longer a typed call waits for the caller than a spoken one."""
 _CLOSING = (CallState.ASKING_RATING, CallState.THANKING)
-_SPECULATIVE = (CallState.GREETING, CallState.LISTENING, CallState.HEARING, CallState.THINKING)
 
 
 class LiveCall:
@@ -89,7 +74,7 @@ class LiveCall:
         recorder: CallRecorder | None = None,
     ) -> None:
         self.session, self._door = session, door
-        self._options, self._services, self._recorder = options, services, recorder
+        self._services = services
         self.conversation = Conversation(options.language, session.slots)
         self.conditions = Conditions()
         self.log = CallLog(
@@ -98,70 +83,59 @@ class LiveCall:
             services.metrics.log_overflowed,
             self.conditions.take,
         )
+        self._queue = CallQueue()
         self._stt = services.stt.get(options.language) if door.capabilities.audio else None
         self._reports = CallReports(door, session, options, services, self.log)
-        self._mouth_log = MouthLog(self.log.note)
-        self._mouth = Mouth(door.play, self._played, lambda: door.unplayed_ms, drop=door.flush)
+        self._ear = CallEar(self._stt, options, session.slots, services, self.log)
+        self._sound = CallSound(door, self._ear, self.log, recorder)
         self._speech = Speech(
             door,
             options,
             services,
             self.conversation,
             self.log,
-            self._mouth,
+            self._sound.mouth,
             can_hear=self._stt is not None or not door.capabilities.audio,
-            recorded=recorder is not None,
+            recorded=self._sound.recorded,
             scored=session.decision.watched,
         )
-        self._input = CallerInput(
+        self._input = new_input(door, self.conversation, options, services)
+        self._speculator = new_speculator(
+            session,
             self.conversation,
-            key_menu(options.profile, options.language, services.knowledge),
-            options.profile.person(services.clock(), reachable=door.capabilities.transfer),
-        )
-        self._speculator = Speculator(
-            Answers(
-                self.conversation,
-                services.knowledge,
-                services.generator,
-                options.profile.space,
-                options.office,
-                self._input.person,
-                options.profile.spaces,
-                session.call_ref,
-                NameSources(options.profile.name_sources),
-                session.decision.adapter or "",
-            ),
+            self._input.person,
             self._speech.audio if door.capabilities.audio else None,
             self.log,
-            services.metrics,
-            enabled=services.limits.speculate,
-            new_account=Meter(self.log, services.put_usage).account,
+            options,
+            services,
         )
-        self._ear = CallEar(self._stt, options, session.slots, services, self.log)
         self._turns = Turns(
             door=door,
             session=session,
             conversation=self.conversation,
-            mouth=self._mouth,
+            mouth=self._sound.mouth,
             speech=self._speech,
             speculator=self._speculator,
             caller_input=self._input,
             ear=self._ear,
             reports=self._reports,
-            post=self.post,
+            post=self._queue.post,
         )
-        self._waiting: asyncio.Queue[Happening] = asyncio.Queue()
-        patience = 1.0 if door.capabilities.audio else TYPING_PATIENCE
-        limits = services.limits
-        self._timers = Timers(
-            {
-                Timer.NO_INPUT: limits.no_input_s * patience,
-                Timer.RATING: limits.rating_s * patience,
-            },
-            self._ring,
+        waits_s = delays_s(services.limits, typed=not door.capabilities.audio)
+        self._timers = Timers(waits_s, self._ring)
+        self._caller = CallerSide(
+            door,
+            session,
+            self._sound,
+            self._ear,
+            self._speech,
+            self._speculator,
+            self._input,
+            self._timers,
+            self.log,
+            self._queue,
         )
         self._closing_ms: float | None = None
-        self._told_of_recording = False
         self.ended = asyncio.Event()
 
     async def run(self) -> EndReason:
@@ -173,11 +147,11 @@ class LiveCall:
         limits = self._services.limits
         loop = asyncio.get_running_loop()
         async with asyncio.TaskGroup() as tasks:
-            self._ear.open(tasks, self._hear)
+            self._ear.open(tasks, self._caller.hear)
             self._speculator.start(tasks)
             helpers = [
-                tasks.create_task(self._mouth.run(), name="mouth"),
-                tasks.create_task(self._read_door(), name="door"),
+                tasks.create_task(self._sound.mouth.run(), name="mouth"),
+                tasks.create_task(self._caller.read(), name="door"),
             ]
             time_limit = loop.call_later(limits.max_call_s, self.close, EndReason.TIME_LIMIT)
             try:
@@ -185,8 +159,7 @@ class LiveCall:
             finally:
                 time_limit.cancel()
                 self._timers.stop()
-                self._ear.close()
-                self._mouth_log.flush()
+                self._sound.close()
                 self._speculator.stop()
                 self._turns.cancel()
                 for helper in helpers:
@@ -203,38 +176,20 @@ class LiveCall:
     def facts(self, reason: EndReason) -> CallFacts:
         """Return what happened in the call, without anybody's words."""
         talked_ms = self._closing_ms if self._closing_ms is not None else self.log.now_ms()
-        facts = CallFacts(
+        return call_facts(
+            reason,
+            self.session.call.closing,
             turns=self.conversation.facts(),
-            # Hanging up while the system closes the call is no sign of content.
-            ended_by_caller=reason in (EndReason.COMPLETED, EndReason.CALLER_HUNG_UP)
-            and self.session.call.closing is EndReason.COMPLETED,
-            handed_over=reason is EndReason.HANDOVER,
             barge_ins=self._input.barge_ins,
             duration_s=talked_ms / 1000,
             conditions=self.conditions.means(),
+            flags=self.conditions.flags,
+            answering=self.conditions.answering and isinstance(self._input.reply, Ask | SayAgain),
         )
-        left = reason is EndReason.CALLER_HUNG_UP
-        if left and (is_abandoned(facts) or self._is_answering()):
-            self.conditions.flags.add(Flag.HANG_UP)
-        return replace(facts, flags=tuple(sorted(self.conditions.flags)))
-
-    def _is_answering(self) -> bool:
-        """Tell whether an answer is sounding; "what else can I do for you?" is none."""
-        return self.conditions.answering and isinstance(self._input.reply, Ask | SayAgain)
 
     def close(self, reason: EndReason) -> None:
         """Close the call politely: it says goodbye, and asks for the rating where it may."""
-        self.post(Event(CallEvent.TIME_LIMIT, reason=reason.value))
-
-    def post(self, item: Happening) -> None:
-        """Queue something that happened; it is applied in its turn.
-
-        Nothing is dropped but partial transcripts that nobody has time for; the caller's own input
-        waits at the door instead (`_read_door`), which bounds the queue.
-        """
-        partial = isinstance(item, Heard) and item.kind == "partial"
-        if not (partial and self._waiting.qsize() >= MAX_WAITING):
-            self._waiting.put_nowait(item)
+        self._queue.post(Event(CallEvent.TIME_LIMIT, reason=reason.value))
 
     # --- events
 
@@ -242,7 +197,7 @@ class LiveCall:
         await self._apply(Event(CallEvent.INCOMING_CALL), tasks)
         await self._apply(Event(CallEvent.CALL_ANSWERED), tasks)
         while True:
-            item = await self._waiting.get()
+            item = await self._queue.next()
             if isinstance(item, Played):
                 await self._reports.latency(item.turn_id, item.stages)
                 continue
@@ -298,11 +253,11 @@ class LiveCall:
         self.log.event(event)
         effects = self._services.router.step(self.session, event)
         if Accept() in effects:  # a door's first message is that the call is taken
-            await self._reports.started(self._stt, recorded=self._recorder is not None)
+            await self._reports.started(self._stt, recorded=self._sound.recorded)
         if self.session.state not in (before.state, CallState.RINGING):
             await self._enter(self.session.state)
         if before.state is CallState.GREETING and event.kind is CallEvent.SPEECH_FINISHED:
-            self._told_of_recording = self._recorder is not None
+            self._sound.told = True
         await self._tell_more(event)
         for effect in effects:
             if isinstance(effect, End):
@@ -350,73 +305,7 @@ class LiveCall:
     async def _transfer(self) -> CallEvent:
         return await self._reports.transfer(self.conversation.summary())
 
-    # --- ear, door, timers
-
-    def _hear(self, heard: Heard) -> None:
-        """Take what the ear says: what concerns the voice at once, the rest in its turn."""
-        match heard.kind:
-            case "hold":
-                self.log.note("mouth.hold")
-                self._mouth.hold()
-                self._ear.playback(interruptible=True, asks=self._speech.asks)
-            case "resume":
-                self.log.note("mouth.resume")
-                self._mouth.resume()
-            case "maybe_ended":
-                self._speculate(heard)
-            case "went_on":
-                self._speculator.drop()
-            case _:
-                self.post(heard)
-
-    def _played(self, pcm: bytes, at_ms: float) -> None:
-        """Note a frame of the assistant's that was sent, to be heard at `at_ms` of loop time."""
-        self._ear.played(pcm, at_ms)
-        self._mouth_log.frame(pcm, self.log.call_ms(at_ms))
-        if self._recorder is not None:
-            self._recorder.assistant(pcm, at_ms)
-
-    def _speculate(self, heard: Heard) -> None:
-        """Begin to answer what may be all that the caller says, where it would be answered."""
-        if heard.transcript is not None and self.session.state in _SPECULATIVE:
-            self._speculator.begin(self._input.whole(heard.transcript.text), heard.utterance_id)
-
-    async def _read_door(self) -> None:
-        async with aclosing(self._door.events()) as arrivals:
-            async for arrival in arrivals:
-                match arrival:
-                    case CallerAudio(pcm=pcm):
-                        if self._recorder is not None and self._told_of_recording:
-                            self._recorder.caller(pcm)
-                        self._ear.hear(pcm)
-                    case TurnsByHand(on=on):
-                        self._ear.by_hand(on)
-                    case CallerTurnEnded(discard=discard):
-                        self._ear.end_turn(discard=discard)
-                    case CallerHold(on=on):
-                        self._wait_for_caller(on)
-                    case CallerHungUp(failed=failed):
-                        why = EndReason.FAILURE if failed else EndReason.CALLER_HUNG_UP
-                        self.post(Event(CallEvent.CALL_ENDED, reason=why.value))
-                    case _:
-                        await self._room()
-                        self.post(arrival)
-
-    def _wait_for_caller(self, on: bool) -> None:
-        """Neither speak nor ask while the caller has put the call on hold; then go on."""
-        self.log.note("caller.hold", on=on)
-        self._timers.hold(on)
-        if on:
-            self._mouth.hold()
-        else:
-            self._mouth.resume()
-
-    async def _room(self) -> None:
-        """Wait while too much is queued: whoever types faster than the call reads has to wait."""
-        while self._waiting.qsize() >= MAX_WAITING:  # noqa: ASYNC110 - the queue tells nobody
-            await asyncio.sleep(0.02)
-
     def _ring(self, timer: Timer) -> None:
         if timer is Timer.NO_INPUT:
             self._services.metrics.no_input()
-        self.post(Event(CallEvent.NO_INPUT))
+        self._queue.post(Event(CallEvent.NO_INPUT))
