@@ -6,14 +6,12 @@ import gc
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import structlog
 from fastapi import FastAPI
 
 from apps.core import secrets
 from apps.core.errors import ConfigError
-from apps.core.resources import resource
 from apps.dispatcher.adapter_admin.answering import CallFreeAnswers
 from apps.dispatcher.call_state import EndReason
 from apps.dispatcher.profile import Profile, check_policies, load_profiles
@@ -121,7 +119,7 @@ async def run_tom(settings: Settings) -> AsyncGenerator[Tom, None]:
 
 
 def _profiles(settings: Settings) -> Mapping[str, Profile]:
-    profiles = load_profiles(_folder(settings, "profiles"))
+    profiles = load_profiles(settings.profiles_folder)
     if settings.profile not in profiles:
         raise ConfigError(
             f"There is no profile {settings.profile!r}.",
@@ -215,11 +213,6 @@ def _call_free_answers(settings: Settings, services: Services) -> CallFreeAnswer
         catalog.variants[catalog.rules.base_variant].slots,
         services.put_usage,
     )
-
-
-def _folder(settings: Settings, name: str) -> Path:
-    """Return the operator's own folder of profiles or knowledge, or the sample's."""
-    return settings.profile_dir / name if settings.profile_dir else resource(name)
 
 
 def _corpora(profiles: Mapping[str, Profile], retriever: Retriever) -> dict[str, DomainText]:

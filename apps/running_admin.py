@@ -6,7 +6,6 @@ import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from pathlib import Path
 
 import structlog
 import uvicorn
@@ -14,7 +13,6 @@ from fastapi import FastAPI
 
 from apps.core.errors import ConfigError
 from apps.core.redaction import redact
-from apps.core.resources import resource
 from apps.dispatcher.adapter_admin.app import create_adapter_app
 from apps.dispatcher.adapter_admin.desk import AdminDesk, Answerer
 from apps.knowledge.index.base import Embedder, Vectors
@@ -60,7 +58,7 @@ def open_router(
         return await embedder.embed(texts)
 
     router = AdapterRouter(
-        load_routes(routes_file(settings)),
+        load_routes(settings.routes_file),
         registry.db,
         embed=embed,
         active=active_of(registry),
@@ -69,11 +67,6 @@ def open_router(
         observer=metrics.adapters if metrics is not None else None,
     )
     return router, audit
-
-
-def routes_file(settings: Settings) -> Path:
-    """Return the file of adapter routes: the operator's own, or the sample's."""
-    return settings.adapter_routes or resource("policies", "adapter_routes.yaml")
 
 
 def active_of(registry: AdapterRegistry) -> Callable[[str], str]:

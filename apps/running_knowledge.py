@@ -6,7 +6,6 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from apps.core.errors import ConfigError
-from apps.core.resources import resource
 from apps.knowledge.graph.feeding import Feeder
 from apps.knowledge.graph.graph import KnowledgeGraph
 from apps.knowledge.graph.keeping import GraphKeeper
@@ -33,9 +32,7 @@ def open_entries(settings: Settings, stack: AsyncExitStack) -> Retriever:
     Raises:
         ConfigError: The folder or a file in it cannot be used.
     """
-    own = settings.profile_dir
-    folder = own / "knowledge" if own else resource("knowledge")
-    entries = Retriever.from_folder(folder, settings.cache_folder / "knowledge")
+    entries = Retriever.from_folder(settings.entries_folder, settings.cache_folder / "knowledge")
     stack.callback(entries.close)
     return entries
 

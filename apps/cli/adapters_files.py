@@ -13,7 +13,6 @@ from apps.cli.adapters_training import run
 from apps.cli.parts import errors_told
 from apps.core.errors import ConfigError
 from apps.core.files import write_whole
-from apps.core.resources import resource
 from apps.knowledge.entries import Entry, load_entries
 from apps.rl.adapters.gate import check_files
 from apps.rl.adapters.training.events import Exported
@@ -42,10 +41,9 @@ def sources(
     """
     console = Console()
     with errors_told(console):
-        own = load_settings().profile_dir
         entries = [
             entry
-            for entry in load_entries(own / "knowledge" if own else resource("knowledge"))
+            for entry in load_entries(load_settings().entries_folder)
             if (not domain or entry.profile in domain) and language in ("", entry.language)
         ]
         if not entries:

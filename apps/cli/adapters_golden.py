@@ -46,16 +46,14 @@ async def golden_prompts(
     Raises:
         ConfigError: A file cannot be used, or there is no profile of the adapter's domain.
     """
-    own = settings.profile_dir
-    profiles = load_profiles(own / "profiles" if own else resource("profiles"))
+    profiles = load_profiles(settings.profiles_folder)
     domain = settings.profile if ANY_DOMAIN in record.domain else record.domain[0]
     if domain not in profiles:
         raise ConfigError(
             f"There is no profile {domain!r}, which {record.id} is for.",
             hint=f"Profiles are {', '.join(profiles)}.",
         )
-    folder = own / "knowledge" if own else resource("knowledge")
-    retriever = Retriever.from_folder(folder, settings.cache_folder / "knowledge")
+    retriever = Retriever.from_folder(settings.entries_folder, settings.cache_folder / "knowledge")
     try:
         questions: dict[tuple[Language, str], str] = {
             (language, entry.id): entry.question

@@ -16,7 +16,6 @@ from apps.cli.adapters_parts import registry_of
 from apps.cli.parts import errors_told
 from apps.core.clock import utc_now
 from apps.core.errors import AdapterError
-from apps.core.resources import resource
 from apps.dispatcher.profile import load_profiles
 from apps.rl.adapters.continuous.collect import Collected
 from apps.rl.adapters.continuous.loop import Trained
@@ -145,8 +144,7 @@ def _decide(db: Database, waiting: list[str], begin: str, *, approve: bool, why:
 async def _learn(
     settings: Settings, *, anyway: bool, collect_only: bool
 ) -> tuple[Collected, list[Trained]]:
-    own = settings.profile_dir
-    profiles = load_profiles(own / "profiles" if own else resource("profiles"))
+    profiles = load_profiles(settings.profiles_folder)
     slots = {name: v.slots for name, v in settings_catalog(settings).variants.items()}
     async with AsyncExitStack() as stack:
         registry = registry_of(settings)

@@ -17,7 +17,7 @@ from apps.core import secrets
 from apps.rl.adapters.routing.decide import Route
 from apps.rl.adapters.routing.domains import load_routes
 from apps.rl.adapters.routing.router import GoldenResult, check_golden
-from apps.running_admin import open_router, routes_file
+from apps.running_admin import open_router
 from apps.running_knowledge import embedder_of
 from apps.settings import Settings, load_settings
 
@@ -55,7 +55,7 @@ async def _decided(settings: Settings, prompt: str) -> tuple[Route | None, list[
         router, _ = open_router(settings, registry, embedder_of(settings, stack), keys.hash_key)
         if prompt:
             return await router.decide(prompt), []
-        return None, await check_golden(router, load_routes(routes_file(settings)).golden)
+        return None, await check_golden(router, load_routes(settings.routes_file).golden)
 
 
 def _show(console: Console, route: Route) -> None:

@@ -18,7 +18,6 @@ import httpx
 import apps.dispatcher
 from apps.cli.config_checks import nearest_existing
 from apps.core.errors import TomError
-from apps.core.resources import resource
 from apps.core.secrets import FILE_NAME, load_or_create
 from apps.dispatcher.profile import load_profiles
 from apps.engines import choose, look
@@ -223,7 +222,7 @@ def _engines(settings: Settings) -> Iterator[Found]:
 
 
 def _profiles(settings: Settings) -> Iterator[Found]:
-    folder = settings.profile_dir / "profiles" if settings.profile_dir else resource("profiles")
+    folder = settings.profiles_folder
     profiles = load_profiles(folder)
     if settings.profile in profiles:
         yield Found("ok", f"{', '.join(profiles)} in {folder}.")
@@ -233,15 +232,13 @@ def _profiles(settings: Settings) -> Iterator[Found]:
 
 
 def _knowledge(settings: Settings) -> Iterator[Found]:
-    own = settings.profile_dir
-    entries = load_entries(own / "knowledge" if own else resource("knowledge"))
+    entries = load_entries(settings.entries_folder)
     languages = sorted({entry.language for entry in entries})
     yield Found("ok", f"{len(entries)} questions with answers in {' and '.join(languages)}.")
 
 
 def _policies(settings: Settings) -> Iterator[Found]:
-    path = settings.rl_policies_path or resource("policies", "prompt_variants.yaml")
-    catalog = load_catalog(path)
+    catalog = load_catalog(settings.policies_file)
     learning = "learning is on" if settings.rl_enabled else "RL_ENABLED=false serves the base alone"
     yield Found("ok", f"{len(catalog.variants)} variants; {learning}.")
 

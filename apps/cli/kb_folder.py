@@ -87,7 +87,7 @@ def _domain_of(settings: Settings) -> Callable[[str], frozenset[str]]:
         if settings.profile_dir is None:
             return ()
         try:
-            return load_entries(settings.profile_dir / "knowledge")
+            return load_entries(settings.entries_folder)
         except ConfigError:
             return ()  # `tom doctor` says so; documents can be read all the same
 

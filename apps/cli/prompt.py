@@ -13,7 +13,6 @@ from apps.cli.parts import errors_told
 from apps.core.errors import ConfigError
 from apps.core.passages import Passage
 from apps.core.policy import PolicySlots
-from apps.core.resources import resource
 from apps.dispatcher.profile import load_profiles
 from apps.knowledge.retriever import Retriever
 from apps.llm.answer import plan_answer
@@ -45,8 +44,7 @@ async def build_prompt(
     Raises:
         ConfigError: The profile, the language or the variant does not exist.
     """
-    base = settings.profile_dir
-    profiles = load_profiles(base / "profiles" if base else resource("profiles"))
+    profiles = load_profiles(settings.profiles_folder)
     profile = profile or settings.profile
     if profile not in profiles:
         raise ConfigError(
@@ -56,7 +54,7 @@ async def build_prompt(
     if chosen is None:
         raise ConfigError(f"The profile {profile} does not speak {language!r}.")
     slots = _slots(settings, variant or profiles[profile].default_policy)
-    retriever = Retriever.from_folder(base / "knowledge" if base else resource("knowledge"))
+    retriever = Retriever.from_folder(settings.entries_folder)
     try:
         passages = await retriever.search(question, language=chosen, profile=profile)
     finally:
@@ -71,8 +69,7 @@ def _slots(settings: Settings, variant: str) -> PolicySlots:
     Raises:
         ConfigError: There is no such variant.
     """
-    path = settings.rl_policies_path or resource("policies", "prompt_variants.yaml")
-    variants = load_catalog(path).variants
+    variants = load_catalog(settings.policies_file).variants
     if variant not in variants:
         raise ConfigError(
             f"There is no variant {variant!r}.", hint=f"Variants are {', '.join(variants)}."

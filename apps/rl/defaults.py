@@ -14,7 +14,6 @@ from functools import lru_cache
 from pathlib import Path
 
 from apps.core import secrets
-from apps.core.resources import resource
 from apps.rl.abuse import Limits
 from apps.rl.guard.candidates import with_candidates
 from apps.rl.policies import Policy, new_policy
@@ -34,9 +33,7 @@ def settings_catalog(settings: Settings) -> Catalog:
     Raises:
         ConfigError: The policy file cannot be used.
     """
-    catalog = load_catalog(
-        settings.rl_policies_path or resource("policies", "prompt_variants.yaml")
-    )
+    catalog = load_catalog(settings.policies_file)
     given = {
         "rl_traffic_split_new": "split_new",
         "rl_traffic_split_uncertain": "split_uncertain",

@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from apps.core.errors import ConfigError
+from apps.core.resources import resource
 from apps.settings.adapters import AdapterSettings
 from apps.settings.base import env_name
 from apps.settings.calls import CallSettings
@@ -57,6 +58,26 @@ class Settings(
     def adapters_folder(self) -> Path:
         """Where adapters lie."""
         return self.adapter_dir or self.models_dir / "adapters"
+
+    @property
+    def profiles_folder(self) -> Path:
+        """Where profiles lie: the operator's own, or the sample's."""
+        return self.profile_dir / "profiles" if self.profile_dir else resource("profiles")
+
+    @property
+    def entries_folder(self) -> Path:
+        """Where the knowledge base's entries lie: the operator's own, or the sample's."""
+        return self.profile_dir / "knowledge" if self.profile_dir else resource("knowledge")
+
+    @property
+    def policies_file(self) -> Path:
+        """The prompt variants and their rules: the operator's own, or the sample's."""
+        return self.rl_policies_path or resource("policies", "prompt_variants.yaml")
+
+    @property
+    def routes_file(self) -> Path:
+        """The routes of the adapter router: the operator's own, or the sample's."""
+        return self.adapter_routes or resource("policies", "adapter_routes.yaml")
 
     @property
     def documents_folder(self) -> Path:
