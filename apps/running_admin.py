@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager, suppress
 
 import structlog
@@ -17,7 +17,6 @@ from apps.dispatcher.adapter_admin.app import create_adapter_app
 from apps.dispatcher.adapter_admin.desk import AdminDesk, Answerer
 from apps.knowledge.index.base import Embedder, Vectors
 from apps.monitor.metrics import Metrics
-from apps.rl.adapters.record import AdapterState
 from apps.rl.adapters.registry import AdapterRegistry
 from apps.rl.adapters.rollout.server import LoraServer
 from apps.rl.adapters.routing.audit import AuditLog, AuditRules, Shown
@@ -57,28 +56,20 @@ def open_router(
     async def embed(texts: Sequence[str]) -> Vectors:
         return await embedder.embed(texts)
 
+    def active(domain: str) -> str:
+        record = registry.known().active(domain)
+        return record.served if record is not None else ""
+
     router = AdapterRouter(
         load_routes(settings.routes_file),
         registry.db,
         embed=embed,
-        active=active_of(registry),
+        active=active,
         audit=audit,
         clock=time.monotonic,
         observer=metrics.adapters if metrics is not None else None,
     )
     return router, audit
-
-
-def active_of(registry: AdapterRegistry) -> Callable[[str], str]:
-    """Return what tells a domain's active adapter by its served name; empty for none."""
-
-    def active(domain: str) -> str:
-        for record in registry.known().records.values():
-            if record.state is AdapterState.ACTIVE and domain in record.domain:
-                return record.served
-        return ""
-
-    return active
 
 
 @asynccontextmanager

@@ -27,7 +27,7 @@ from apps.rl.adapters.continuous.turns import Turn
 from apps.rl.adapters.entry import adopt
 from apps.rl.adapters.examples import Message
 from apps.rl.adapters.gate import folder_of
-from apps.rl.adapters.record import AdapterRecord, AdapterState
+from apps.rl.adapters.record import AdapterState
 from apps.rl.adapters.registry import AdapterRegistry
 from apps.rl.adapters.training.events import Finished
 from apps.rl.adapters.training.process import follow, require_train_extra, train_command
@@ -108,7 +108,8 @@ class AdapterTrainer:
         """
         await asyncio.to_thread(self._clear)
         said = [f"domain=[{domain}]", f"data.train={data}", f"base.model={self._base}"]
-        parent = await asyncio.to_thread(self._active, domain)
+        known = await asyncio.to_thread(self._registry.known)
+        parent = known.active(domain)
         if parent is not None:
             home = folder_of(parent.id, self._registry.root)
             said += [f"adapter.parent={home}", f"adapter.parent_id={parent.id}"]
@@ -133,12 +134,6 @@ class AdapterTrainer:
     def _clear(self) -> None:
         """Remove all runs: no batch goes on from another's, and callers' turns made them."""
         shutil.rmtree(self._folder, ignore_errors=True)
-
-    def _active(self, domain: str) -> AdapterRecord | None:
-        records = self._registry.known().records.values()
-        return next(
-            (r for r in records if r.state is AdapterState.ACTIVE and domain in r.domain), None
-        )
 
 
 def open_learning(

@@ -14,6 +14,7 @@ from sqlalchemy import update
 from apps.core.errors import AdapterError, ConfigError, IllegalEvent
 from apps.core.resources import resource
 from apps.rl.adapters.entry import adopt, reserve
+from apps.rl.adapters.fold import Registered
 from apps.rl.adapters.gate import Base
 from apps.rl.adapters.hashing import base_model_hash, tokenizer_hash
 from apps.rl.adapters.record import AdapterState
@@ -313,6 +314,18 @@ def test_erasure_reaches_what_learned_from_a_call_and_what_was_made_of_that(db, 
     composite = add(known, "c", method="weighted", parents=(first.id,), dataset_sha256="")
     assert [r.id for r in known.known().learned_from(["call2"])] == [first.id, composite.id]
     assert known.known().learned_from(["call9"]) == []
+
+
+def test_the_active_adapter_of_a_domain_is_found_among_those_of_others(db, tmp_path) -> None:
+    known = registry(db, tmp_path)
+    first, second = add(known, "a"), add(known, "b", domain=("parking", "residents"))
+    records = dict(known.known().records)
+    assert Registered(records).active("residents") is None
+    records[second.id] = second.model_copy(update={"state": AdapterState.ACTIVE})
+    assert Registered(records).active("residents") == records[second.id]
+    assert Registered(records).active("parking") == records[second.id]
+    assert Registered(records).active("cars") is None
+    assert records[first.id].state is AdapterState.TRAINED
 
 
 def test_hashes_of_a_base_change_with_its_weights_and_its_template(tmp_path) -> None:

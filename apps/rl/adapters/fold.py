@@ -13,7 +13,7 @@ from datetime import datetime
 from pydantic import ValidationError
 
 from apps.core.errors import IllegalEvent
-from apps.rl.adapters.record import AdapterRecord
+from apps.rl.adapters.record import AdapterRecord, AdapterState
 from apps.rl.adapters.rollout.machine import Happening, Rollout, What, step
 from apps.rl.adapters.signing import Signer
 from apps.store.adapters import AdapterEventRow, AdapterRow
@@ -38,6 +38,17 @@ class Registered:
     def served(self, name: str) -> AdapterRecord | None:
         """Return the adapter that is served under a name, or None."""
         return next((r for r in self.records.values() if r.served == name), None)
+
+    def active(self, domain: str) -> AdapterRecord | None:
+        """Return the adapter that new calls of a domain have, or None."""
+        return next(
+            (
+                r
+                for r in self.records.values()
+                if r.state is AdapterState.ACTIVE and domain in r.domain
+            ),
+            None,
+        )
 
     def learned_from(self, calls: Collection[str]) -> list[AdapterRecord]:
         """Return the adapters behind which one of these calls stands, composites of them too.
