@@ -173,7 +173,7 @@ async def _open_adapter_work(
         driver = adapters.driver(router.selector.guard, router.adapters_in_use, parts.metrics)
         tasks.start(driver.run())
     if settings.adapter_learning:
-        slots = {name: v.slots for name, v in settings_catalog(settings).variants.items()}
+        slots = settings_catalog(settings).slots
         prompts = PromptMaker(parts.profiles, parts.knowledge.base, slots)
         loop = open_learning(settings, parts.db, registry, prompts, parts.metrics.adapters)
         tasks.start(keep_learning(loop, registry))

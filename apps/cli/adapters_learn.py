@@ -145,7 +145,7 @@ async def _learn(
     settings: Settings, *, anyway: bool, collect_only: bool
 ) -> tuple[Collected, list[Trained]]:
     profiles = load_profiles(settings.profiles_folder)
-    slots = {name: v.slots for name, v in settings_catalog(settings).variants.items()}
+    slots = settings_catalog(settings).slots
     async with AsyncExitStack() as stack:
         registry = registry_of(settings)
         stack.push_async_callback(registry.db.aclose)

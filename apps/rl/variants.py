@@ -132,6 +132,11 @@ class Catalog:
     rules: GuardRules
     candidates: frozenset[str] = frozenset()
 
+    @property
+    def slots(self) -> dict[str, PolicySlots]:
+        """Return every variant's slots."""
+        return {name: variant.slots for name, variant in self.variants.items()}
+
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -29,10 +29,7 @@ from apps.store.decisions import DecisionRow, add_decision, decisions_since
 from apps.store.feedback import FeedbackKind, feedback_since
 from apps.store.purpose import open_sandbox, refuse_sandbox
 
-SLOTS = {
-    name: variant.slots
-    for name, variant in load_catalog(resource("policies", "prompt_variants.yaml")).variants.items()
-}
+SLOTS = load_catalog(resource("policies", "prompt_variants.yaml")).slots
 
 
 def rl(*args: str) -> Result:

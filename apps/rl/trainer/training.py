@@ -70,7 +70,7 @@ class Known:
     @classmethod
     def of(cls, catalog: Catalog) -> Known:
         """Return those of a catalog, the candidates in it among them."""
-        slots = {name: variant.slots for name, variant in catalog.variants.items()}
+        slots = catalog.slots
         return cls(
             catalog.rules.base_variant,
             {name: s for name, s in slots.items() if name not in catalog.candidates},
