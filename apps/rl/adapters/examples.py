@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from apps.core.errors import ConfigError
+from apps.rl.adapters.json_lines import read_rows
 
 
 class Message(BaseModel):
@@ -50,20 +50,7 @@ def read_examples(path: Path) -> Iterator[TrainingExample]:
     Raises:
         ConfigError: The file cannot be read, or a line is no example; it names the line.
     """
-    try:
-        with path.open(encoding="utf-8") as lines:
-            for number, line in enumerate(lines, start=1):  # noqa: B007 - the error names it
-                if line.strip():
-                    yield TrainingExample.model_validate_json(line)
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}.") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the line"
-        raise ConfigError(
-            f"{path}, line {number}: {where}: {first['msg']}.",
-            hint="docs/adapters.md has the form of an example.",
-        ) from None
+    return read_rows(path, TrainingExample, hint="docs/adapters.md has the form of an example.")
 
 
 def write_examples(path: Path, examples: Iterable[TrainingExample]) -> int:

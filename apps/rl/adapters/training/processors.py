@@ -6,10 +6,11 @@ import importlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from apps.core.errors import ConfigError
 from apps.rl.adapters.examples import Message, TrainingExample
+from apps.rl.adapters.json_lines import read_rows
 
 
 class Source(BaseModel):
@@ -77,17 +78,7 @@ def read_sources(path: Path) -> Iterator[Source]:
     Raises:
         ConfigError: It cannot be read, or a line is no source.
     """
-    try:
-        with path.open(encoding="utf-8") as lines:
-            for number, line in enumerate(lines, start=1):  # noqa: B007 - the error names it
-                if line.strip():
-                    yield Source.model_validate_json(line)
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}.") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "the line"
-        raise ConfigError(f"{path}, line {number}: {where}: {first['msg']}.") from None
+    return read_rows(path, Source)
 
 
 def _example(source: Source, question: str, answer: str) -> TrainingExample:
