@@ -25,8 +25,9 @@ from benchmarks.doors.wires import Ports
 from benchmarks.pipecat.__main__ import machine
 from benchmarks.pipecat.lines import make_lines
 from benchmarks.pipecat.recipe import save_lines
-from benchmarks.pipecat.servers import CLIENT_CORE, Watched, environment_of, free_port, watched
+from benchmarks.pipecat.servers import CLIENT_CORE, Watched, environment_of, watched
 from benchmarks.pipecat.table import is_broken, together
+from benchmarks.ports import free_port
 
 STEPS: Mapping[str, Sequence[int]] = {
     "websocket": (20, 60, 100),
@@ -116,7 +117,7 @@ class Bench:
 
     @contextmanager
     def _server(self, name: str, *options: str) -> Iterator[tuple[Watched, Ports]]:
-        ports = Ports(free_port(), _free_udp_port())
+        ports = Ports(free_port(), free_port(socket.SOCK_DGRAM))
         command = [sys.executable, "-m", "benchmarks.doors.server", str(ports.http), *options]
         environment = environment_of(self._folder, self._lines) | {
             "RL_POLICIES_PATH": str(self._policies),
@@ -141,12 +142,6 @@ class Bench:
         )
         told: dict[str, Any] = json.loads(out.read_text(encoding="utf-8"))
         return told
-
-
-def _free_udp_port() -> int:
-    with socket.socket(type=socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def read_arguments() -> argparse.Namespace:

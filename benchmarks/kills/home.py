@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import socket
 import stat
 import sys
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from apps.running_adapters import open_registry
 from apps.settings import Settings, read_settings
 from apps.store.database import Database, open_database
 from benchmarks.ingestion import material
+from benchmarks.ports import free_port
 
 SPACE = "kfz"
 """Profile and knowledge space."""
@@ -179,7 +179,7 @@ def _settings(folder: Path, llm_url: str, seed: int, trainer: Path) -> dict[str,
         "adapter_base": folder / "base",
         "adapter_every_s": 0.2,
         "adapter_routes": folder / "routes.yaml",
-        "adapter_admin_port": _free_port(),
+        "adapter_admin_port": free_port(),
         "adapter_learning": True,
         "adapter_learning_consent": "everybody",
         "adapter_learning_objective": "sft",
@@ -208,12 +208,6 @@ def _profile() -> dict[str, Any]:
             "en": dict.fromkeys(("formal", "friendly", "brief"), "Hello, this is TOM, an AI.")
         },
     }
-
-
-def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 def _as_text(value: object) -> str:

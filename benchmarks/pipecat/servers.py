@@ -13,6 +13,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from benchmarks.ports import free_port
+
 SERVER_CORE, CLIENT_CORE = 0, 1
 PEER_PYTHON = Path(".venv-pipecat/bin/python")
 START_S = 60.0
@@ -127,13 +129,6 @@ def _sample(pid: int) -> Sample:
     pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
     cpu_s = (int(stat[11]) + int(stat[12])) / _TICKS
     return Sample(time.monotonic(), cpu_s, pages * os.sysconf("SC_PAGE_SIZE") / 1e6)
-
-
-def free_port() -> int:
-    """Return a TCP port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _await_port(process: subprocess.Popen[bytes], port: int) -> None:

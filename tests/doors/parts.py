@@ -7,7 +7,6 @@ import asyncio
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -79,13 +78,6 @@ class Fuzzed:
             f"{self.protocol:18}{self.messages:8} in {self.seconds:4.0f} s "
             f"{self.grown_mb:+6.1f} MB  {verdict:8} call beside: {self.beside}"
         )
-
-
-def free_port() -> int:
-    """Return a TCP port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def missing(tools: Iterable[str]) -> str:

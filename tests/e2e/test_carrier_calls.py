@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-import socket
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager
@@ -29,6 +28,7 @@ from websockets.exceptions import InvalidStatus
 from apps.core.resources import resource
 from apps.voice.audiofile import read_audio
 from apps.voice.resample import resample
+from benchmarks.ports import free_port
 from tests.e2e.carriers import (
     PUBLIC_URL,
     AudioSocketPeer,
@@ -104,12 +104,6 @@ class Held:
     word: str = ""
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @pytest.fixture(scope="module")
 def exchange(tmp_path_factory: pytest.TempPathFactory, model_cache: Path) -> Iterator[Exchange]:
     folder = tmp_path_factory.mktemp("carriers")
@@ -122,7 +116,7 @@ def exchange(tmp_path_factory: pytest.TempPathFactory, model_cache: Path) -> Ite
             serialization.NoEncryption(),
         )
     )
-    api, secrets, port = Api(), Secrets(), _free_port()
+    api, secrets, port = Api(), Secrets(), free_port()
     threading.Thread(target=api.serve_forever, daemon=True).start()
     settings = {
         "TOM_STT_ENGINE": "fake",

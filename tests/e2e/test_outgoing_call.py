@@ -36,6 +36,7 @@ from apps.voice.doors.sip.listen import sip_listener
 from apps.voice.doors.sip.options import SipOptions
 from apps.voice.resample import resample
 from apps.voice.rtp.options import RtpOptions
+from benchmarks.ports import free_port
 from tests.e2e.phone import from_mulaw, mulaw
 from tests.e2e.servers import Running, running, wait_until
 
@@ -303,9 +304,7 @@ def test_a_telephone_is_called_by_sip(line: tuple[Running, Exchange]) -> None:
         over.set()
 
     async def scenario() -> str:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+        port = free_port(socket.SOCK_DGRAM)
         options = SipOptions(
             host="127.0.0.1", port=port, transports=("udp",), rtp=RtpOptions("127.0.0.1")
         )

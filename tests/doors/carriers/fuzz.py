@@ -27,7 +27,8 @@ from uuid import UUID
 from websockets.asyncio.client import connect
 from websockets.exceptions import WebSocketException
 
-from tests.doors.parts import Fuzzed, free_port
+from benchmarks.ports import free_port
+from tests.doors.parts import Fuzzed
 from tests.e2e.carriers import NativePeer, on_the_line
 from tests.e2e.servers import Running, running
 

@@ -27,7 +27,8 @@ from apps.voice.audiofile import read_audio
 from apps.voice.resample import resample
 from benchmarks.network.sip_proxy import SipProxy
 from benchmarks.network.trouble import BAD
-from tests.doors.parts import check, free_port, run_parts, tell
+from benchmarks.ports import free_port
+from tests.doors.parts import check, run_parts, tell
 from tests.e2e.servers import Running, wait_until
 from tests.e2e.telephone import port_of
 
