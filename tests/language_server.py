@@ -3,11 +3,12 @@
 import asyncio
 import json
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
 from apps.core.passages import Passage
 from apps.core.policy import PolicySlots
+from apps.llm.base import Generator
 from apps.llm.prompt import Prompt, assemble
 
 PASSAGE = Passage("reg-new", "What do I need?", "Bring your identity card.", 0.9, "en", "s")
@@ -19,6 +20,12 @@ def a_prompt(**changes: object) -> Prompt:
     for name, value in changes.items():
         object.__setattr__(prompt, name, value)
     return prompt
+
+
+async def text_of(generator: Generator, prompt: Prompt | None = None) -> str:
+    """Return a whole answer."""
+    async with aclosing(generator.stream(prompt or a_prompt())) as pieces:
+        return "".join([piece async for piece in pieces])
 
 
 @dataclass

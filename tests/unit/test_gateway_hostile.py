@@ -4,7 +4,6 @@ import asyncio
 import gzip
 import json
 import tracemalloc
-from contextlib import aclosing
 
 import pytest
 from structlog.testing import capture_logs
@@ -19,13 +18,13 @@ from tests.language_server import (
     DONE,
     EMBEDDED_ANSWER,
     Server,
-    a_prompt,
     event,
     forever,
     head,
     says,
     sends,
     serving,
+    text_of,
 )
 
 KEY = "s3cret-key"
@@ -37,17 +36,12 @@ def client(url, *, first_token_s=5.0, total_s=10.0):
     )
 
 
-async def answer_of(generator):
-    async with aclosing(generator.stream(a_prompt())) as pieces:
-        return "".join([piece async for piece in pieces])
-
-
 async def trouble_of(server, **deadlines):
     """Ask the server; return the error's code, once it is sure that the connection is closed."""
     async with serving(server):
         generator = client(server.url, **deadlines)
         with pytest.raises(EngineError) as caught:
-            await answer_of(generator)
+            await text_of(generator)
         await generator.close()
     return caught.value
 
@@ -119,7 +113,7 @@ async def test_an_endless_stream_is_hung_up_on():
     async with serving(server):
         generator = client(server.url)
         with pytest.raises(EngineError):
-            await answer_of(generator)
+            await text_of(generator)
         await asyncio.wait_for(server.hung_up.wait(), 2)
         await generator.close()
 
@@ -186,8 +180,7 @@ async def test_neither_key_nor_prompt_nor_the_servers_words_are_repeated():
             provider = Provider("a", Kind.VLLM, url, "m", api_key=KEY)
             made = Gateway([provider, EMBEDDED_PROVIDER], GroundedAnswerer(), {"a": client(url)})
             with capture_logs() as logs:
-                async with aclosing(made.stream(a_prompt())) as pieces:
-                    assert "".join([piece async for piece in pieces]) == EMBEDDED_ANSWER
+                assert await text_of(made) == EMBEDDED_ANSWER
             await made.close()
         assert logs
         for text in (str(logs), repr(provider), repr(made), repr(made.seat("a"))):
@@ -205,8 +198,7 @@ async def test_a_defect_of_the_client_does_not_end_the_call_and_tells_nothing():
     provider = Provider("a", Kind.VLLM, "http://127.0.0.1:9", "m")
     made = Gateway([provider, EMBEDDED_PROVIDER], GroundedAnswerer(), {"a": generator})
     with capture_logs() as logs:
-        async with aclosing(made.stream(a_prompt())) as pieces:
-            assert "".join([piece async for piece in pieces]) == EMBEDDED_ANSWER
+        assert await text_of(made) == EMBEDDED_ANSWER
     await made.close()
     assert "RuntimeError" in str(logs)
     assert "what do i need" not in str(logs)
@@ -229,5 +221,5 @@ async def test_an_answer_of_the_longest_length_comes_through():
     server = Server([says(*words)])
     async with serving(server):
         generator = client(server.url, first_token_s=5.0, total_s=20.0)
-        assert await answer_of(generator) == "".join(words)
+        assert await text_of(generator) == "".join(words)
         await generator.close()

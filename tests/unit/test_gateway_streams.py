@@ -30,7 +30,9 @@ from tests.language_server import (
     sends,
     serving,
     status,
+    text_of,
 )
+from tests.waiting import until
 
 WELL = ("Bring your ", "papers. ", "And a pen.")
 SAID = "".join(WELL)
@@ -88,16 +90,10 @@ async def gateway(*servers: Server, patience_s=5.0, **given_provider) -> AsyncGe
             await made.close()
 
 
-async def listen(made, heard, prompt=None):
-    async with aclosing(made.stream(prompt or a_prompt())) as pieces:
+async def listen(made, heard):
+    async with aclosing(made.stream(a_prompt())) as pieces:
         async for piece in pieces:
             heard.append(piece)
-
-
-async def text_of(made, prompt=None):
-    heard = []
-    await listen(made, heard, prompt)
-    return "".join(heard)
 
 
 # --- who answers
@@ -452,9 +448,7 @@ async def test_the_watch_probes_every_server_again_and_again():
     servers = [Server([says(*WELL)]) for _ in range(2)]
     async with gateway(*servers) as made:
         task = asyncio.create_task(watch(made, 0.02))
-        async with asyncio.timeout(3):
-            while any(len(server.requests) < 3 for server in servers):  # noqa: ASYNC110
-                await asyncio.sleep(0.01)
+        await until(lambda: all(len(server.requests) >= 3 for server in servers), 3)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         assert made.seat("a").up is True

@@ -17,18 +17,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apps.core.errors import EngineError, EngineUnavailable
-from apps.core.passages import Passage
-from apps.core.policy import PolicySlots
-from apps.llm.base import Generator
 from apps.llm.chat_stream import Chunk, SseParser, read_chunk
 from apps.llm.openai import OpenAiGenerator
-from apps.llm.prompt import Prompt, assemble
-
-PASSAGE = Passage("reg-new", "What do I need?", "Bring your identity card.", 0.9, "en", "s")
-
-
-def prompt() -> Prompt:
-    return assemble(PolicySlots(), [PASSAGE], (), "what do i need", language="en", office="x")
+from tests.language_server import a_prompt, text_of
+from tests.waiting import until
 
 
 def chunk(text: str) -> str:
@@ -89,8 +81,7 @@ async def serving(server: Server) -> AsyncGenerator[Server, None]:
         running = uvicorn.Server(config)
         task = asyncio.create_task(running.serve(sockets=[listener]))
         try:
-            while not running.started:  # noqa: ASYNC110  (uvicorn has no event for it)
-                await asyncio.sleep(0.01)
+            await until(lambda: running.started)
             yield server
         finally:
             running.should_exit = True
@@ -113,11 +104,6 @@ async def client(
             await generator.close()
 
 
-async def text_of(generator: Generator) -> str:
-    async with aclosing(generator.stream(prompt())) as pieces:
-        return "".join([piece async for piece in pieces])
-
-
 async def test_an_answer_is_streamed_for_the_assembled_prompt() -> None:
     async with client(Server()) as generator:
         assert await text_of(generator) == "Bring it."
@@ -130,14 +116,14 @@ async def test_the_server_is_asked_by_model_and_key_with_the_prompts_messages() 
         await text_of(generator)
     assert server.asked["model"] == "adapter"
     assert server.asked["stream"] is True
-    assert server.asked["messages"] == prompt().messages()
+    assert server.asked["messages"] == a_prompt().messages()
     assert server.authorization == "Bearer key"
 
 
 async def test_closing_the_stream_hangs_up_on_the_server() -> None:
     server = Server(pieces=[chunk("word ")] * 500, wait_between_s=0.02)
     async with client(server) as generator:
-        async with aclosing(generator.stream(prompt())) as pieces:
+        async with aclosing(generator.stream(a_prompt())) as pieces:
             assert await anext(pieces) == "word "
         await asyncio.wait_for(server.hung_up.wait(), 3)
 

@@ -17,6 +17,7 @@ from apps.core.errors import ConfigError
 from apps.main import run_tom
 from apps.settings import Settings
 from tests.calls import knowledge
+from tests.waiting import until
 
 serve = importlib.import_module("apps.cli.serve")  # apps.cli.serve is the command
 
@@ -48,12 +49,6 @@ class Board:
 class Served:
     def __init__(self, patience_s=0.0):
         self.app, self.switchboard = FastAPI(), Board(patience_s)
-
-
-async def until(condition):
-    async with asyncio.timeout(30):
-        while not condition():  # noqa: ASYNC110 - what is waited for lies outside of this loop
-            await asyncio.sleep(0.01)
 
 
 async def run_and_signal(tom, *signals, drain_s=30.0):

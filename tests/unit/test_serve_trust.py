@@ -26,6 +26,7 @@ from apps.cli.network import Certificate, read_certificate, read_proxies
 from apps.core.errors import ConfigError
 from apps.dispatcher.routes.reception import address_of, is_local
 from apps.settings import Settings
+from tests.waiting import until
 
 serve = importlib.import_module("apps.cli.serve")
 
@@ -88,9 +89,7 @@ async def serving(
     tom = SimpleNamespace(app=mirror(), switchboard=Board())
     server = serve._Server(tom, 1.0, certificate, proxies)
     running = asyncio.create_task(server.run(listener))
-    async with asyncio.timeout(30):
-        while not server.started:  # noqa: ASYNC110 - uvicorn tells nobody
-            await asyncio.sleep(0.01)
+    await until(lambda: server.started)
     try:
         yield f"127.0.0.1:{listener.getsockname()[1]}"
     finally:

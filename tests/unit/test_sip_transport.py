@@ -27,6 +27,7 @@ from apps.voice.doors.sip.transport import MESSAGE_BURST, Transports
 from apps.voice.doors.sip.uri import read_uri
 from tests.unit.test_sip_endpoint import FakeRtp, House
 from tests.virtual_time import run_virtual
+from tests.waiting import until
 
 
 @pytest.fixture(autouse=True)
@@ -95,12 +96,6 @@ def options_request(transport="TCP"):
         "rport\r\nFrom: <sip:a@h>;tag=1\r\nTo: <sip:x@h>\r\nCall-ID: o\r\nCSeq: 1 OPTIONS\r\n"
         "Content-Length: 0\r\n\r\n"
     ).encode()
-
-
-async def until(condition):
-    async with asyncio.timeout(5):
-        while not condition():  # noqa: ASYNC110 - nobody tells
-            await asyncio.sleep(0.005)
 
 
 @pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])

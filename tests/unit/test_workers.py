@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from apps.voice.workers.host import MAX_BACKOFF_S, WorkerHost, WorkerPool, backo
 from apps.voice.workers.spec import WorkerSpec
 from apps.voice.workers.stream import WorkerStream
 from apps.voice.workers.wire import Frame, Kind
+from tests.waiting import until
 
 PROGRAMS = Path(__file__).parent.parent / "worker_programs"
 
@@ -59,12 +60,6 @@ def ended(pid: int) -> bool:
     """Whether a process that is no child of ours has ended, reaped by its new parent or not."""
     stat = Path(f"/proc/{pid}/stat")
     return gone(pid) or (stat.exists() and stat.read_text().rpartition(")")[2].split()[0] == "Z")
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
-        while not condition():  # noqa: ASYNC110 - other processes set no events
-            await asyncio.sleep(0.01)
 
 
 async def say_hello(host: WorkerHost | WorkerPool) -> str:
