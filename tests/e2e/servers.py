@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -18,6 +17,8 @@ from typing import Any
 import httpx
 
 from apps.store.database import Database, open_database
+from tests.metrics_text import values
+from tests.processes import children, command
 
 START_S = 90.0
 STOP_S = 40.0
@@ -45,28 +46,11 @@ class Running:
     def metric(self, name: str, **labels: str) -> float:
         """The value of one series on /metrics; 0 when there is none."""
         text = httpx.get(self.url + "/metrics", timeout=10).text
-        for line in text.splitlines():
-            series, _, value = line.rpartition(" ")
-            found = dict(re.findall(r'(\w+)="([^"]*)"', series))
-            if series.partition("{")[0] == name and labels.items() <= found.items():
-                return float(value)
-        return 0.0
+        return next(values(text, name, **labels), 0.0)
 
     def children(self, program: str) -> list[int]:
         """The server's worker processes that run a program."""
-        found = []
-        for entry in Path("/proc").iterdir():
-            if not entry.name.isdigit():
-                continue
-            try:
-                status = (entry / "status").read_text()
-                command = (entry / "cmdline").read_bytes().decode(errors="replace")
-            except OSError:  # it ended meanwhile
-                continue
-            parent = re.search(r"^PPid:\s+(\d+)", status, re.MULTILINE)
-            if parent and int(parent[1]) == self.process.pid and program in command:
-                found.append(int(entry.name))
-        return found
+        return [pid for pid in children().get(self.process.pid, []) if program in command(pid)]
 
     def log(self) -> list[dict[str, Any]]:
         """The log's lines; one that is no JSON would be somebody's stray output."""

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import re
 import signal
-import socket
 import subprocess
 import threading
 import time
@@ -15,6 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+
+from benchmarks.ports import free_port
+from tests.metrics_text import values
+from tests.processes import command, descendants
 
 START_S = 400.0
 STOP_S = 20.0
@@ -61,13 +63,7 @@ class Vllm:
 
     def metric(self, name: str, **labels: str) -> float:
         """The sum of a metric's series that have these labels."""
-        total = 0.0
-        for line in httpx.get(self.url + "/metrics", timeout=10).text.splitlines():
-            series, _, value = line.rpartition(" ")
-            found = dict(re.findall(r'(\w+)="([^"]*)"', series))
-            if series.partition("{")[0] == name and labels.items() <= found.items():
-                total += float(value)
-        return total
+        return sum(values(httpx.get(self.url + "/metrics", timeout=10).text, name, **labels))
 
     @property
     def busy(self) -> float:
@@ -76,7 +72,7 @@ class Vllm:
 
     def engine(self) -> list[int]:
         """The processes that compute, below the API server."""
-        return [pid for pid in descendants(self.process.pid) if _name(pid).startswith("VLLM")]
+        return [pid for pid in descendants(self.process.pid) if command(pid).startswith("VLLM")]
 
     def _signal(self, which: signal.Signals) -> None:
         for pid in self.engine():
@@ -130,37 +126,9 @@ class Vllm:
         self.kill()
 
 
-def descendants(pid: int) -> list[int]:
-    """Return the processes below a process."""
-    parents: dict[int, list[int]] = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                status = (entry / "status").read_text()
-            except OSError:  # it ended meanwhile
-                continue
-            if found := re.search(r"^PPid:\s+(\d+)", status, re.MULTILINE):
-                parents.setdefault(int(found[1]), []).append(int(entry.name))
-    found_below, to_visit = [], [pid]
-    while to_visit:
-        children = parents.get(to_visit.pop(), [])
-        found_below += children
-        to_visit += children
-    return found_below
-
-
-def _name(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace")
-    except OSError:
-        return ""
-
-
 def start(python: Path, model: Path, log: Path) -> Vllm:
     """Start a server and wait until it answers."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port = listener.getsockname()[1]
+    port = free_port()
     began = time.monotonic()
     asked = {"SERVE_PYTHON": str(python), "SERVE_MODEL": str(model), "SERVE_PORT": str(port)}
     with log.open("wb") as output:
