@@ -9,7 +9,7 @@ from sqlalchemy import Connection, and_, bindparam, select
 
 from apps.core.ids import DEFAULT_TENANT
 from apps.store.feedback import FeedbackKind
-from apps.store.tables import decisions, feedback_events
+from apps.store.learning_tables import decisions, feedback_events
 
 _event, _choice = feedback_events.c, decisions.c
 _SINCE = (  # built once: it is asked every few seconds

@@ -9,8 +9,8 @@ from sqlalchemy import Connection, select
 
 from apps.core.clock import utc_hour, utc_now
 from apps.core.ids import DEFAULT_TENANT
+from apps.store.adapter_tables import adapter_route_rewards, adapter_routes
 from apps.store.dialect import insert_new
-from apps.store.tables import adapter_route_rewards, adapter_routes
 
 
 @dataclass(frozen=True, slots=True)

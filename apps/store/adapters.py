@@ -10,8 +10,10 @@ from sqlalchemy import Connection, exists, func, select
 
 from apps.core.clock import utc_hour, utc_now
 from apps.core.ids import DEFAULT_TENANT
+from apps.store.adapter_tables import adapter_events, adapters
+from apps.store.call_tables import calls
 from apps.store.dialect import insert_new
-from apps.store.tables import adapter_events, adapters, calls, decisions, feedback_events
+from apps.store.learning_tables import decisions, feedback_events
 
 _NEWEST = select(func.coalesce(func.max(adapters.c.seq), 0))
 _LAST = select(func.coalesce(func.max(adapter_events.c.seq), 0))

@@ -13,17 +13,12 @@ from apps.core.clock import utc_hour, utc_now
 from apps.core.errors import UnknownCall
 from apps.core.events import LogRecord
 from apps.core.ids import DEFAULT_TENANT
+from apps.store.call_tables import call_events, calls, outgoing_attempts
 from apps.store.dialect import insert_new
+from apps.store.learning_tables import decisions, feedback_events
 from apps.store.letting_go import CUT_LOOSE, Kept, let_go
 from apps.store.llm_usage import sum_up_before
 from apps.store.retrieval_log import purge_retrievals
-from apps.store.tables import (
-    call_events,
-    calls,
-    decisions,
-    feedback_events,
-    outgoing_attempts,
-)
 
 
 class CallOrigin(StrEnum):

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, delete, insert, select
 
 from apps.core.clock import utc_hour, utc_now
 from apps.core.ids import DEFAULT_TENANT
-from apps.store.tables import consents
+from apps.store.call_tables import consents
 
 EVERY_PURPOSE = "*"
 """A consent to be called for anything, or a revocation of all consents."""

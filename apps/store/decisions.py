@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Integer, Row, bindparam, func, select
 from apps.core.clock import utc_hour, utc_now
 from apps.core.ids import DEFAULT_TENANT
 from apps.store.dialect import insert_new
-from apps.store.tables import decisions
+from apps.store.learning_tables import decisions
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,8 @@ from sqlalchemy import Connection, Row, bindparam, func, select
 from apps.core.clock import utc_hour, utc_now
 from apps.core.ids import DEFAULT_TENANT
 from apps.store.dialect import insert_new
-from apps.store.tables import feedback_events, meta
+from apps.store.learning_tables import feedback_events
+from apps.store.schema import meta
 
 RELEASE = "release-"
 """With this the ids of events begin that let a held one, named by its ``seq``, count after all."""

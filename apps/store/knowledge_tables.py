@@ -22,8 +22,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-from apps.core.ids import DEFAULT_TENANT
-from apps.store.tables import JSON_VALUE, NAME, REF, SEQ, UtcDateTime, metadata
+from apps.store.schema import JSON_VALUE, NAME, REF, SEQ, UtcDateTime, metadata, tenant
 from apps.store.vector_types import Embedding, Terms
 
 LANGUAGE = String(8)
@@ -42,10 +41,6 @@ def beside_alembic(name: str | None, type_: str, parent_names: Any = None) -> bo
     )
 
 
-def _tenant() -> Column[str]:
-    return Column("tenant", NAME, nullable=False, server_default=DEFAULT_TENANT)
-
-
 def _vector() -> tuple[Column[Any], Column[Any]]:
     """A vector, and the name of the embedder that made it."""
     return Column("model", NAME, nullable=True), Column("embedding", Embedding, nullable=True)
@@ -55,7 +50,7 @@ kb_documents = Table(
     "kb_documents",
     metadata,
     Column("seq", SEQ, primary_key=True, autoincrement=True),
-    _tenant(),
+    tenant(),
     Column("document_id", Text, nullable=False),
     Column("space", NAME, nullable=False),
     Column("title", Text, nullable=False),
@@ -85,7 +80,7 @@ kb_chunks = Table(
         nullable=False,
         index=True,
     ),
-    _tenant(),
+    tenant(),
     Column("space", NAME, nullable=False),
     Column("language", LANGUAGE, nullable=False),
     Column("position", Integer, nullable=False),
@@ -113,7 +108,7 @@ knowledge_graph_nodes = Table(
     "knowledge_graph_nodes",
     metadata,
     Column("seq", SEQ, primary_key=True, autoincrement=True),
-    _tenant(),
+    tenant(),
     Column("node_id", REF, nullable=False),
     Column("node_type", NAME, nullable=False),
     Column("name", Text, nullable=False),
@@ -134,7 +129,7 @@ knowledge_graph_edges = Table(
     "knowledge_graph_edges",
     metadata,
     Column("seq", SEQ, primary_key=True, autoincrement=True),
-    _tenant(),
+    tenant(),
     Column("edge_type", NAME, nullable=False),
     Column(
         "from_seq",
@@ -161,7 +156,7 @@ rag_retrieval_log = Table(
     "rag_retrieval_log",
     metadata,
     Column("seq", SEQ, primary_key=True, autoincrement=True),
-    _tenant(),
+    tenant(),
     Column("call_ref", REF, nullable=True, index=True),
     Column("turn_id", Integer, nullable=True),
     Column("profile", NAME, nullable=False),
@@ -180,7 +175,7 @@ global_insights = Table(
     "global_insights",
     metadata,
     Column("seq", SEQ, primary_key=True, autoincrement=True),
-    _tenant(),
+    tenant(),
     Column("insight_id", REF, nullable=False),
     Column("action", String(16), nullable=False),
     Column("language", LANGUAGE, nullable=False),

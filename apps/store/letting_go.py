@@ -8,16 +8,11 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, bindparam, delete, select, update
 
+from apps.store.adapter_tables import training_pool
+from apps.store.call_tables import calls, llm_usage
 from apps.store.feedback import RELEASE
 from apps.store.knowledge_tables import rag_retrieval_log
-from apps.store.tables import (
-    calls,
-    decisions,
-    feedback_events,
-    llm_usage,
-    shadow_results,
-    training_pool,
-)
+from apps.store.learning_tables import decisions, feedback_events, shadow_results
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from sqlalchemy import Connection, delete, insert, select
 
-from apps.store.tables import meta
+from apps.store.schema import meta
 
 _KEY = "llm_providers"
 

@@ -23,7 +23,7 @@ from sqlalchemy import (
 
 from apps.core.clock import utc_hour, utc_now
 from apps.core.ids import DEFAULT_TENANT
-from apps.store.tables import calls, llm_usage
+from apps.store.call_tables import calls, llm_usage
 
 SUMMED = "summed"
 """The purpose of a row that stands for many requests of calls that are let go of."""

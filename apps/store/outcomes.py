@@ -12,7 +12,7 @@ from sqlalchemy import Connection, and_, bindparam, exists, select
 
 from apps.core.ids import DEFAULT_TENANT
 from apps.store.feedback import FeedbackKind
-from apps.store.tables import decisions, feedback_events
+from apps.store.learning_tables import decisions, feedback_events
 
 _event, _choice = feedback_events.c, decisions.c
 _earlier = feedback_events.alias("earlier").c

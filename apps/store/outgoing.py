@@ -9,8 +9,8 @@ from sqlalchemy import Connection, func, select, update
 
 from apps.core.clock import utc_hour, utc_now
 from apps.core.ids import DEFAULT_TENANT
+from apps.store.call_tables import outgoing_attempts
 from apps.store.dialect import insert_new
-from apps.store.tables import outgoing_attempts
 
 DIALLED = "dial"
 """The decision of an attempt that was made; any other is the code by which it was refused."""

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, bindparam, insert, select
 from apps.core.errors import StoreError
 from apps.store.database import Database, open_database
 from apps.store.migrate import revision
-from apps.store.tables import meta
+from apps.store.schema import meta
 
 _KEY, _SANDBOX = "purpose", "sandbox"
 _PURPOSE = select(meta.c.value).where(meta.c.key == bindparam("key"))

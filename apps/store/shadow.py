@@ -11,7 +11,7 @@ from sqlalchemy import Connection, select
 from apps.core.clock import utc_hour, utc_now
 from apps.core.ids import DEFAULT_TENANT
 from apps.store.dialect import insert_new
-from apps.store.tables import shadow_results
+from apps.store.learning_tables import shadow_results
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, bindparam, select
 
 from apps.core.ids import DEFAULT_TENANT
 from apps.store.feedback import FeedbackKind, FeedbackRow, event_of
-from apps.store.tables import decisions, feedback_events
+from apps.store.learning_tables import decisions, feedback_events
 
 _TELLS = (FeedbackKind.FEEDBACK.value, FeedbackKind.REVISION.value)
 _ENDS = (*_TELLS, FeedbackKind.ABANDONED.value)

@@ -14,8 +14,10 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 
 from apps.core.clock import utc_hour, utc_now
 from apps.core.ids import DEFAULT_TENANT
+from apps.store.adapter_tables import training_batches, training_pool
+from apps.store.call_tables import calls
 from apps.store.dialect import insert_new
-from apps.store.tables import calls, meta, training_batches, training_pool
+from apps.store.schema import meta
 
 READY, REVIEW, REJECTED, USED = "ready", "review", "rejected", "used"
 RUNNING, TRAINED, FAILED, STABLE = "running", "trained", "failed", "stable"

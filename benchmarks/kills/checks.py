@@ -17,18 +17,16 @@ from apps.rl.adapters.gate import folder_of
 from apps.rl.defaults import settings_catalog, settings_policy
 from apps.rl.deploy_guard import DeployGuard
 from apps.rl.policy_bandit import PolicyBandit
-from apps.store.feedback import FeedbackKind
-from apps.store.tables import (
+from apps.store.adapter_tables import (
     adapter_events,
     adapter_route_rewards,
     adapter_routes,
-    call_events,
-    calls,
-    decisions,
-    feedback_events,
     training_batches,
     training_pool,
 )
+from apps.store.call_tables import call_events, calls
+from apps.store.feedback import FeedbackKind
+from apps.store.learning_tables import decisions, feedback_events
 from apps.store.training_pool import RUNNING, USED
 from benchmarks.ingestion.kills import Indexed, indexed, lying
 from benchmarks.kills.home import Home

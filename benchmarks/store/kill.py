@@ -30,7 +30,7 @@ from sqlalchemy import func, select
 from apps.rl.policy_bandit import PolicyBandit
 from apps.rl.selector import CallFeedback
 from apps.store.database import Database, open_database
-from apps.store.tables import decisions, feedback_events
+from apps.store.learning_tables import decisions, feedback_events
 from benchmarks.store.workers import CONTEXT, GOOD_CALL, Store, hash_of, new_store
 
 AT_ONCE = 4

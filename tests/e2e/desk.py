@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from apps.store.tables import call_events, calls, feedback_events
+from apps.store.call_tables import call_events, calls
+from apps.store.learning_tables import feedback_events
 from tests.e2e.servers import Running
 
 PERSON = "+4930123456"

@@ -27,9 +27,9 @@ from apps.core import secrets
 from apps.core.audio import FRAME_BYTES, Framer, level_dbfs, samples_to_pcm
 from apps.core.ids import keyed_hash
 from apps.core.resources import resource
+from apps.store.call_tables import outgoing_attempts
 from apps.store.calls import list_calls
 from apps.store.consents import ConsentAction, ConsentRow, record
-from apps.store.tables import outgoing_attempts
 from apps.voice.audiofile import read_audio
 from apps.voice.doors.base import CallerAudio, CallerHungUp, Door
 from apps.voice.doors.sip.listen import sip_listener

@@ -19,7 +19,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from apps.core.resources import resource
-from apps.store.tables import calls
+from apps.store.call_tables import calls
 from apps.voice.audiofile import read_audio
 from apps.voice.g711 import alaw_encode
 from apps.voice.resample import resample

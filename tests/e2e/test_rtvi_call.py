@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from apps.core.resources import resource
-from apps.store.tables import calls
+from apps.store.call_tables import calls
 from apps.voice.audiofile import read_audio
 from apps.voice.resample import resample
 from tests.e2e.servers import Running, wait_until

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from apps.core.resources import resource
-from apps.store.tables import call_events, calls
+from apps.store.call_tables import call_events, calls
 from apps.voice.audiofile import read_audio
 from apps.voice.doors.sip.message import Request, read_message
 from apps.voice.resample import resample

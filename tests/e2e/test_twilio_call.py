@@ -14,7 +14,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus
 
 from apps.core.resources import resource
-from apps.store.tables import calls
+from apps.store.call_tables import calls
 from apps.voice.audiofile import read_audio
 from apps.voice.resample import resample
 from tests.e2e.phone import from_mulaw, mulaw

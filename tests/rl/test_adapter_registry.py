@@ -21,8 +21,8 @@ from apps.rl.adapters.record import AdapterState
 from apps.rl.adapters.registry_file import read_file, registry_schema
 from apps.rl.adapters.rollout.machine import Happening, What
 from apps.rl.adapters.signing import Signer
+from apps.store.adapter_tables import adapter_events, adapters
 from apps.store.database import Database, open_database
-from apps.store.tables import adapter_events, adapters
 
 
 @pytest.fixture(scope="module")

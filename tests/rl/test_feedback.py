@@ -15,7 +15,7 @@ from apps.core.resources import resource
 from apps.rl.feedback import FeedbackCollector, FeedbackEvent, check_event, event_schema
 from apps.rl.signals import Signals
 from apps.store.feedback import FeedbackKind, FeedbackRow, feedback_since
-from apps.store.tables import feedback_events
+from apps.store.learning_tables import feedback_events
 from tests.rl.conftest import Parts
 
 KEY = b"a key for tests"

@@ -17,11 +17,11 @@ from apps.llm.gateway.provider import Kind, Price, Provider
 from apps.llm.usage import Outcome, Usage
 from apps.store import calls
 from apps.store.batch_writer import MAX_WAITING
+from apps.store.call_tables import llm_usage
 from apps.store.calls import CallRow
 from apps.store.database import Database, open_database
 from apps.store.llm_choice import load_choice, save_choice
 from apps.store.llm_usage import SUMMED, By, UsageRow, append_usage, usage_by, usage_of_call
-from apps.store.tables import llm_usage
 from apps.store.usage_writer import UsageWriter
 
 NOW = datetime(2026, 11, 22, 13, tzinfo=UTC)

@@ -20,6 +20,7 @@ from apps.core.clock import utc_hour, utc_now
 from apps.core.errors import StoreError, UnknownCall
 from apps.core.events import LogRecord
 from apps.store import calls, decisions, deployment, feedback
+from apps.store.call_tables import calls as calls_table
 from apps.store.calls import CallOrigin, CallRow
 from apps.store.database import Database, open_database
 from apps.store.decisions import DecisionRow
@@ -28,7 +29,6 @@ from apps.store.knowledge_tables import beside_alembic
 from apps.store.letting_go import Kept
 from apps.store.migrate import migrate
 from apps.store.outcomes import outcomes_since
-from apps.store.tables import calls as calls_table
 from apps.store.tables import metadata
 
 

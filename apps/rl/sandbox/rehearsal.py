@@ -24,7 +24,7 @@ from apps.rl.settle import CallFeedback, Learned
 from apps.rl.simulator import Calls, World
 from apps.rl.simulator.outcomes import CallOutcome
 from apps.store.deployment import append_act
-from apps.store.tables import decisions
+from apps.store.learning_tables import decisions
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 """The simulated world's first midnight."""

@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 
 from apps.core.resources import resource
+from apps.store.call_tables import call_events
 from apps.store.calls import list_calls
-from apps.store.tables import call_events
 from apps.voice.audiofile import read_audio
 from apps.voice.resample import resample
 from benchmarks.network.sip_proxy import SipProxy

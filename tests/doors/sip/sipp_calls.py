@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from apps.core.resources import resource
+from apps.store.call_tables import call_events
 from apps.store.calls import list_calls
-from apps.store.tables import call_events
 from apps.voice.audiofile import read_audio
 from apps.voice.g711 import ulaw_encode
 from apps.voice.resample import resample

@@ -1,0 +1,105 @@
+"""The tables of what is learned from calls: decisions, feedback, roll-out of prompt variants."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Float,
+    Index,
+    Integer,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+from apps.store.schema import JSON_VALUE, NAME, REF, SEQ, UtcDateTime, metadata, tenant
+
+decisions = Table(
+    "decisions",
+    metadata,
+    Column("seq", SEQ, primary_key=True, autoincrement=True),
+    Column("call_ref", REF, nullable=False, unique=True),
+    tenant(),
+    Column("subject", REF, nullable=True),
+    Column("variant", NAME, nullable=False),
+    Column("stage", String(16), nullable=False, server_default=""),
+    Column("policy", NAME, nullable=False, server_default="beta"),
+    Column("adapter", NAME, nullable=True),
+    Column("route", NAME, nullable=True),
+    Column("route_chance", Float, nullable=True),
+    Column("engines", JSON_VALUE, nullable=False, server_default="{}"),
+    Column("propensity", Float, nullable=False),
+    Column("propensities", JSON_VALUE, nullable=False),
+    Column("stages", JSON_VALUE, nullable=False),
+    Column("context", JSON_VALUE, nullable=False),
+    Column("why", Text, nullable=False),
+    Column("learns", Boolean, nullable=False),
+    Column("state_version", Integer, nullable=False),
+    Column("at_hour", UtcDateTime, nullable=False, index=True),
+    sqlite_autoincrement=True,
+)
+
+feedback_events = Table(
+    "feedback_events",
+    metadata,
+    Column("seq", SEQ, primary_key=True, autoincrement=True),
+    Column("event_id", REF, nullable=False, unique=True),
+    tenant(),
+    Column("subject", REF, nullable=True),
+    Column("call_ref", REF, nullable=True, index=True),
+    Column("kind", String(16), nullable=False),
+    Column("variant", NAME, nullable=False),
+    Column("profile", NAME, nullable=True),
+    Column("rating", Integer, nullable=True),
+    Column("rating_offered", Boolean, nullable=False),
+    Column("rating_answered", Boolean, nullable=False),
+    Column("answered_after_s", Float, nullable=True),
+    Column("signals", JSON_VALUE, nullable=False),
+    Column("flags", JSON_VALUE, nullable=False, server_default="[]"),
+    Column("context", JSON_VALUE, nullable=False, server_default="{}"),
+    Column("reward", Float, nullable=True),
+    Column("revises", Float, nullable=True),
+    Column("revised_age", Integer, nullable=True),
+    Column("held", NAME, nullable=True),
+    Column("components", JSON_VALUE, nullable=False),
+    Column("missing", JSON_VALUE, nullable=False),
+    Column("learns", Boolean, nullable=False),
+    Column("at_hour", UtcDateTime, nullable=False),
+    Index(None, "at_hour"),
+    Index(None, "subject", "seq"),
+    Index(None, "variant", "seq"),
+    sqlite_autoincrement=True,
+)
+
+deployment_events = Table(
+    "deployment_events",
+    metadata,
+    Column("seq", SEQ, primary_key=True, autoincrement=True),
+    Column("act_id", REF, nullable=True, unique=True),
+    tenant(),
+    Column("actor", String(16), nullable=False, server_default="operator"),
+    Column("action", NAME, nullable=False),
+    Column("variant", NAME, nullable=True),
+    Column("why", Text, nullable=False),
+    Column("data", JSON_VALUE, nullable=False),
+    Column("at_hour", UtcDateTime, nullable=False),
+    sqlite_autoincrement=True,
+)
+
+shadow_results = Table(
+    "shadow_results",
+    metadata,
+    Column("seq", SEQ, primary_key=True, autoincrement=True),
+    tenant(),
+    Column("call_ref", REF, nullable=True, index=True),
+    Column("turn_id", Integer, nullable=False),
+    Column("variant", NAME, nullable=False, index=True),
+    Column("score", Float, nullable=False),
+    Column("passed", Boolean, nullable=False),
+    Column("checks", JSON_VALUE, nullable=False),
+    Column("at_hour", UtcDateTime, nullable=False),
+    UniqueConstraint("call_ref", "turn_id", "variant"),
+    sqlite_autoincrement=True,
+)
