@@ -41,6 +41,7 @@ from apps.running_knowledge import (
     open_knowledge,
 )
 from apps.running_learning import PromptMaker, keep_learning, open_learning
+from apps.running_privacy import open_redactor
 from apps.settings import Settings
 from apps.store.calls import CallOrigin
 from apps.store.database import Database, open_database
@@ -168,6 +169,7 @@ async def _open_adapter_work(
     """Start roll-outs, the continuous loop and the adapters' listener, as far as they are set."""
     settings, adapters, router = parts.settings, parts.adapters, services.router
     secret = parts.keys.hash_key
+    redactor = open_redactor(settings, stack)
     registry = adapters.registry if adapters else open_registry(settings, parts.db, secret)
     if adapters is not None:
         driver = adapters.driver(router.selector.guard, router.adapters_in_use, parts.metrics)
@@ -175,7 +177,9 @@ async def _open_adapter_work(
     if settings.adapter_learning:
         slots = settings_catalog(settings).slots
         prompts = PromptMaker(parts.profiles, parts.knowledge.base, slots)
-        loop = open_learning(settings, parts.db, registry, prompts, parts.metrics.adapters)
+        loop = open_learning(
+            settings, parts.db, registry, prompts, redactor, parts.metrics.adapters
+        )
         tasks.start(keep_learning(loop, registry))
     if settings.adapter_admin_port is not None:
         await stack.enter_async_context(
@@ -186,6 +190,7 @@ async def _open_adapter_work(
                 embedder_of(settings, stack),
                 _call_free_answers(settings, services),
                 secret=secret,
+                redactor=redactor,
                 token=parts.keys.operator_token,
                 metrics=parts.metrics,
             )

@@ -12,7 +12,6 @@ import uvicorn
 from fastapi import FastAPI
 
 from apps.core.errors import ConfigError
-from apps.core.redaction import redact
 from apps.dispatcher.adapter_admin.app import create_adapter_app
 from apps.dispatcher.adapter_admin.desk import AdminDesk, Answerer
 from apps.knowledge.index.base import Embedder, Vectors
@@ -22,6 +21,7 @@ from apps.rl.adapters.rollout.server import LoraServer
 from apps.rl.adapters.routing.audit import AuditLog, AuditRules, Shown
 from apps.rl.adapters.routing.domains import load_routes
 from apps.rl.adapters.routing.router import AdapterRouter
+from apps.running_privacy import Redactor
 from apps.settings import Settings
 
 log = structlog.get_logger(__name__)
@@ -35,6 +35,7 @@ def open_router(
     registry: AdapterRegistry,
     embedder: Embedder,
     secret: bytes,
+    redactor: Redactor,
     metrics: Metrics | None = None,
 ) -> tuple[AdapterRouter, AuditLog]:
     """Return the adapter router of the settings, and its audit log.
@@ -50,7 +51,7 @@ def open_router(
             settings.adapter_audit_files,
         ),
         hash_key=secret,
-        redact=lambda text: redact(text).text,
+        redact=lambda text: redactor(text, "").text,
     )
 
     async def embed(texts: Sequence[str]) -> Vectors:
@@ -81,6 +82,7 @@ async def serve_adapters(
     answer: Answerer,
     *,
     secret: bytes,
+    redactor: Redactor,
     token: str,
     metrics: Metrics,
 ) -> AsyncGenerator[int, None]:
@@ -89,7 +91,7 @@ async def serve_adapters(
     Raises:
         ConfigError: The address cannot be listened on, or the file of routes cannot be used.
     """
-    router, audit = open_router(settings, registry, embedder, secret, metrics)
+    router, audit = open_router(settings, registry, embedder, secret, redactor, metrics)
     model = settings.llm_model or "embedded"
     desk = AdminDesk(
         registry, server, router, answer, audit, model, served_root=settings.adapter_served_dir

@@ -14,7 +14,6 @@ from apps.core.clock import utc_now
 from apps.core.errors import ConfigError, TomError, TrainingFailed
 from apps.core.passages import Within
 from apps.core.policy import PolicySlots
-from apps.core.redaction import redact
 from apps.dispatcher.profile import Profile
 from apps.dispatcher.services import Knowledge
 from apps.dispatcher.turn import PASSAGES
@@ -31,6 +30,7 @@ from apps.rl.adapters.record import AdapterState
 from apps.rl.adapters.registry import AdapterRegistry
 from apps.rl.adapters.training.events import Finished
 from apps.rl.adapters.training.process import follow, require_train_extra, train_command
+from apps.running_privacy import Redactor
 from apps.settings import Settings
 from apps.store.calls import CallRow
 from apps.store.database import Database
@@ -141,6 +141,7 @@ def open_learning(
     db: Database,
     registry: AdapterRegistry,
     prompts: PromptMaker,
+    redactor: Redactor,
     observer: LoopObserver | None = None,
 ) -> ContinuousLoop:
     """Return the continuous loop of the settings.
@@ -160,11 +161,13 @@ def open_learning(
     trainer = AdapterTrainer(
         registry, settings.adapter_base, folder / "runs", settings.adapter_train_python
     )
-    collector = open_collector(settings, db, prompts)
+    collector = open_collector(settings, db, prompts, redactor)
     return ContinuousLoop(db, collector, trainer, folder / "batches", _rules(settings), observer)
 
 
-def open_collector(settings: Settings, db: Database, prompts: PromptMaker) -> Collector:
+def open_collector(
+    settings: Settings, db: Database, prompts: PromptMaker, redactor: Redactor
+) -> Collector:
     """Return what brings rated turns into the pool.
 
     Raises:
@@ -175,7 +178,12 @@ def open_collector(settings: Settings, db: Database, prompts: PromptMaker) -> Co
         negative=_negative(settings.adapter_learning_negative),
     )
     consent = settings.adapter_learning_consent == "recorded"
-    return Collector(db, Screen(rules, _redacted), prompts, needs_consent=consent)
+
+    def redacted(text: str, language: str) -> tuple[str, bool]:
+        found = redactor(text, language)
+        return found.text, bool(found.findings)
+
+    return Collector(db, Screen(rules, redacted), prompts, needs_consent=consent)
 
 
 async def keep_learning(loop: ContinuousLoop, registry: AdapterRegistry) -> None:
@@ -205,11 +213,6 @@ def _rules(settings: Settings) -> LoopRules:
         min_samples=settings.adapter_learning_samples,
         interval_s=settings.adapter_learning_hours * 3600.0,
     )
-
-
-def _redacted(text: str) -> tuple[str, bool]:
-    found = redact(text)
-    return found.text, bool(found.findings)
 
 
 def _negative(path: Path | None) -> tuple[str, ...]:

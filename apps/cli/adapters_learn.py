@@ -23,6 +23,7 @@ from apps.rl.adapters.examples import TrainingExample
 from apps.rl.defaults import settings_catalog
 from apps.running_knowledge import open_entries, open_knowledge
 from apps.running_learning import PromptMaker, open_collector, open_learning
+from apps.running_privacy import open_redactor
 from apps.settings import Settings, load_settings
 from apps.store.database import Database
 from apps.store.training_pool import REVIEW, batches_of, pool_counts, pool_rows, review
@@ -153,8 +154,10 @@ async def _learn(
             settings, open_entries(settings, stack), registry.db, stack, None
         )
         prompts = PromptMaker(profiles, knowledge.base, slots)
+        redactor = open_redactor(settings, stack)
         if collect_only:
-            return await open_collector(settings, registry.db, prompts).collect(), []
-        loop = open_learning(settings, registry.db, registry, prompts)
+            collector = open_collector(settings, registry.db, prompts, redactor)
+            return await collector.collect(), []
+        loop = open_learning(settings, registry.db, registry, prompts, redactor)
         collected = await loop.collect()
         return collected, await loop.step(utc_now(), anyway=anyway)

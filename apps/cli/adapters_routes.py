@@ -19,6 +19,7 @@ from apps.rl.adapters.routing.domains import load_routes
 from apps.rl.adapters.routing.router import GoldenResult, check_golden
 from apps.running_admin import open_router
 from apps.running_knowledge import embedder_of
+from apps.running_privacy import open_redactor
 from apps.settings import Settings, load_settings
 
 
@@ -52,7 +53,13 @@ async def _decided(settings: Settings, prompt: str) -> tuple[Route | None, list[
     async with AsyncExitStack() as stack:
         registry = registry_of(settings)
         stack.push_async_callback(registry.db.aclose)
-        router, _ = open_router(settings, registry, embedder_of(settings, stack), keys.hash_key)
+        router, _ = open_router(
+            settings,
+            registry,
+            embedder_of(settings, stack),
+            keys.hash_key,
+            open_redactor(settings, stack),
+        )
         if prompt:
             return await router.decide(prompt), []
         return None, await check_golden(router, load_routes(settings.routes_file).golden)

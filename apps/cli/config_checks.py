@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 
 from apps.cli.network import NO_TLS, NO_TLS_HINT, read_certificate, read_proxies
 from apps.core.errors import ConfigError
+from apps.core.privacy import DetectorSpec
+from apps.core.privacy import check as check_detector
 from apps.core.secrets import MIN_LENGTH
 from apps.dispatcher.trust import is_local_name
 from apps.doors import door_max_calls, read_origins
@@ -214,6 +216,23 @@ def _store(settings: Settings) -> Iterator[Finding]:
         )
 
 
+def _privacy(settings: Settings) -> Iterator[Finding]:
+    if settings.privacy_detector:
+        try:
+            check_detector(DetectorSpec(settings.privacy_models))
+        except ConfigError as error:
+            missing = find_spec("presidio_analyzer") is None
+            field = "privacy_detector" if missing else "privacy_models"
+            yield Finding("error", env_name(field), error.message, error.hint)
+    elif settings.privacy_models:
+        yield Finding(
+            "warning",
+            env_name("privacy_models"),
+            "TOM_PRIVACY_MODELS is set, but TOM_PRIVACY_DETECTOR is not: no names are looked for.",
+            "Set TOM_PRIVACY_DETECTOR=true, or empty TOM_PRIVACY_MODELS.",
+        )
+
+
 def _folders_to_write(settings: Settings) -> Iterator[Finding]:
     wanted = {
         "data_dir": settings.data_dir,
@@ -266,6 +285,7 @@ _CHECKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
     _secrets,
     _files_to_read,
     _store,
+    _privacy,
     _folders_to_write,
     _data_apart,
 )

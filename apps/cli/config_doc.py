@@ -17,6 +17,7 @@ SECTIONS = {
     "ice_servers": "WebRTC",
     "sip": "SIP",
     "kb_dir": "Knowledge",
+    "privacy_detector": "Names and other personal data",
     "stt_engine": "Engines",
     "llm_engine": "Generation",
     "rl_enabled": "Learning",

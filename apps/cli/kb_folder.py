@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path, PurePosixPath
 
 from apps.core.errors import ConfigError, DocumentError
+from apps.core.privacy import fingerprint
 from apps.knowledge.documents.folder import check_name
 from apps.knowledge.documents.ingest import Ingester
 from apps.knowledge.documents.limits import MIB, Limits
@@ -24,10 +25,13 @@ from apps.knowledge.index.database import DatabaseIndex
 from apps.knowledge.index.opening import open_index
 from apps.knowledge.terms import content_words
 from apps.running_knowledge import embedder_of
+from apps.running_privacy import detector_spec
 from apps.settings import Settings
 
 # A word that so many of the office's own questions have speaks of its domain.
 _DOMAIN_FROM = 3
+# A detector takes some thirty times as long over a text as all else that is done with it.
+_DETECTED_BYTES = MIB // 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,7 @@ def limits_of(settings: Settings) -> Limits:
         chunks=settings.kb_max_passages,
         parse_s=settings.kb_parse_s,
         memory_bytes=settings.kb_parse_memory_mb * MIB,
+        timed_bytes=_DETECTED_BYTES if settings.privacy_detector else Limits().timed_bytes,
     )
 
 
@@ -56,14 +61,16 @@ async def opened(settings: Settings) -> AsyncIterator[Opened]:
     """Open the index, and what reads documents.
 
     Raises:
-        ConfigError: A server of embeddings is set without its model.
+        ConfigError: A server of embeddings is set without its model, or a detector of personal
+            data that could not be made.
         StoreError: The index cannot be opened.
     """
+    detector = detector_spec(settings)
     async with AsyncExitStack() as stack:
         embedder = embedder_of(settings, stack)
         index = open_index(settings.knowledge_store, embedder)
         stack.push_async_callback(index.aclose)
-        parser = ProcessParser()
+        parser = ProcessParser(detector)
         stack.push_async_callback(parser.close)
         ingester = Ingester(
             index,
@@ -75,6 +82,7 @@ async def opened(settings: Settings) -> AsyncIterator[Opened]:
             language=settings.kb_language,
             domain=_domain_of(settings),
             outdated=index.outdated,
+            detector=fingerprint(detector) if detector is not None else "",
         )
         yield Opened(ingester, index, parser, settings.documents_folder)
 

@@ -142,6 +142,12 @@ class DocumentError(TomError):
     code = "document"
 
 
+class RedactionFailed(TomError):
+    """A text that could not be looked at for personal data; it goes nowhere."""
+
+    code = "redaction"
+
+
 class AudioError(TomError):
     """Audio that cannot be read or does not fit what was declared."""
 

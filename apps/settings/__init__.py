@@ -26,6 +26,7 @@ from apps.settings.knowledge import KnowledgeSettings
 from apps.settings.learning import LearningSettings
 from apps.settings.metrics import MetricsSettings
 from apps.settings.outgoing import OutgoingSettings
+from apps.settings.privacy import PrivacySettings
 from apps.settings.server import ServerSettings
 from apps.settings.telephony import TelephonySettings
 
@@ -39,6 +40,7 @@ class Settings(
     LearningSettings,
     GenerationSettings,
     EngineSettings,
+    PrivacySettings,
     KnowledgeSettings,
     TelephonySettings,
     CallSettings,

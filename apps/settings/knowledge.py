@@ -34,12 +34,13 @@ class KnowledgeSettings(SettingsGroup):
         60.0,
         ge=1,
         description="A document that takes longer to parse is given up; large ones have as much "
-        "for each 8 MiB.",
+        "for each 8 MiB, or half of one with TOM_PRIVACY_DETECTOR.",
     )
     kb_parse_memory_mb: int = Field(
         1024,
         ge=256,
-        description="MiB of address space of the process that parses documents.",
+        description="MiB of address space of the process that parses documents, beside what a"
+        " detector's models hold.",
     )
     kb_quiet_ms: int = Field(
         200,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.core.errors import AdapterError, TrainingFailed
+from apps.core.errors import AdapterError, RedactionFailed, TrainingFailed
 from apps.rl.adapters.continuous.batches import (
     LoopRules,
     Sample,
@@ -85,7 +85,7 @@ class TestScreen:
     def test_personal_data_goes_and_a_person_looks_at_what_is_left(self):
         screen = Screen(
             ScreenRules(review_share=0.0),
-            lambda text: (text.replace("Anna", "[name]"), "Anna" in text),
+            lambda text, language: (text.replace("Anna", "[name]"), "Anna" in text),
         )
         found = screen(example(asks="Anna wants a passport"))
         assert found.state is State.REVIEW
@@ -109,9 +109,27 @@ class TestScreen:
 
     def test_an_answer_that_had_personal_data_is_not_learned_for_it_would_be_said_to_all(self):
         screen = Screen(
-            ScreenRules(review_share=0.0), lambda t: (t.replace("123", "[phone]"), True)
+            ScreenRules(review_share=0.0), lambda t, language: (t.replace("123", "[phone]"), True)
         )
         assert screen(example("Please call us on 123.")).state is State.REJECTED
+
+    def test_what_nobody_could_look_at_for_personal_data_stays_out(self):
+        def failing(text: str, language: str) -> tuple[str, bool]:
+            raise RedactionFailed("It died.")
+
+        found = Screen(ScreenRules(review_share=0.0), failing)(example())
+        assert (found.state, found.example) == (State.REJECTED, None)
+        assert "personal data" in found.why
+
+    def test_personal_data_is_looked_for_in_the_language_of_the_call(self):
+        languages: set[str] = set()
+
+        def looking(text: str, language: str) -> tuple[str, bool]:
+            languages.add(language)
+            return text, False
+
+        Screen(ScreenRules(), looking)(example().model_copy(update={"language": "de"}))
+        assert languages == {"de"}
 
     def test_the_negative_list_keeps_word_groups_out_and_parts_of_words_in(self):
         screen = Screen(ScreenRules(review_share=0.0, negative=("bank holiday",)))

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.core.errors import ConfigError, EngineUnavailable, InvalidFeedback
+from apps.core.errors import ConfigError, EngineUnavailable, InvalidFeedback, RedactionFailed
 from apps.core.resources import resource
 from apps.rl.adapters.routing.audit import AuditLog, AuditRules, Shown
 from apps.rl.adapters.routing.decide import (
@@ -226,6 +226,17 @@ class TestAudit:
         text = (tmp_path / "audit.jsonl").read_text()
         assert "anna" not in text
         assert len(audited(tmp_path)[0]["prompt_hash"]) == 32
+
+    def test_words_that_nobody_could_look_at_are_withheld(self, tmp_path):
+        def failing(text: str) -> str:
+            raise RedactionFailed("It died.")
+
+        path = tmp_path / "audit.jsonl"
+        audit = AuditLog(path, AuditRules(Shown.REDACTED), hash_key=b"k", redact=failing)
+        audit.append("route", "it is anna", domain="kfz")
+        (line,) = map(json.loads, path.read_text().splitlines())
+        assert line["withheld"] == "redaction"
+        assert "anna" not in path.read_text()
 
     async def test_redacted_words_are_kept_where_the_setting_says_so(self, router, tmp_path):
         await router(shown=Shown.REDACTED).route("number plate of anna")

@@ -29,6 +29,7 @@ class CountingParser(LocalParser):
     """
 
     def __init__(self) -> None:
+        super().__init__()
         self.parsed: list[str] = []
         self.fail: dict[str, BaseException] = {}
 

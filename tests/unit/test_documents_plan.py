@@ -185,7 +185,7 @@ def test_rules_are_read_and_change_the_recipe(tmp_path: Path):
     put(tmp_path / "space.yaml", "public: ['115']\nlanguage: en\ndomain: [car]\n")
     rules = load_rules(tmp_path)
     assert rules == SpaceRules(public=("115",), language="en", domain=("car",))
-    assert rules.recipe != SpaceRules().recipe == SpaceRules().recipe
+    assert rules.recipe() != SpaceRules().recipe() == SpaceRules().recipe()
 
 
 @pytest.mark.parametrize(

@@ -215,7 +215,7 @@ def test_the_program_answers_in_json_and_keeps_its_output_to_itself(tmp_path: Pa
     [(MemoryError(), "too_big"), (RecursionError(), "too_deep"), (OSError(), "broken")],
 )
 def test_whatever_a_parser_raises_is_an_error_of_its_document(monkeypatch, raised, code):
-    def read(task):
+    def read(task, detector):
         raise raised
         yield
 

@@ -19,6 +19,7 @@ class Kind(StrEnum):
     PLATE = "plate"
     ID = "id"
     BIRTH_DATE = "birth date"
+    NAME = "name"
 
 
 PLACEHOLDER = re.compile(rf"\[(?:{'|'.join(Kind)})\]")
@@ -34,7 +35,8 @@ class Finding:
         start: Where it begins, in characters.
         end: Behind its last character.
         value: What it is, however it was written or spoken: digits of a phone number with ``0``
-            for Germany's ``+49``, a mail address in lower case. Never logged.
+            for Germany's ``+49``, a mail address in lower case, the words of a name in lower case
+            without "Frau" and the like. Never logged.
     """
 
     kind: Kind
@@ -55,5 +57,13 @@ class Detector(Protocol):
     """Finds personal data that patterns do not, such as names: another library's door."""
 
     def find(self, text: str, language: str) -> Iterable[Finding]:
-        """Return what is personal in a text; findings may overlap others'."""
+        """Return what is personal in a text; findings may overlap others'.
+
+        Args:
+            text: Of any length.
+            language: ``de`` or ``en``; empty where it is not known.
+
+        Raises:
+            Exception: Of any kind: nobody knows what is in the text, and it goes nowhere.
+        """
         ...

@@ -40,6 +40,29 @@ def phone_digits(text: str) -> str:
     return "0" + digits[4:] if digits.startswith("0049") else digits
 
 
+# What stands before a name and names nobody; degrees do so only where "Dr" and the like stand too.
+_TITLES = frozenset(
+    re.findall(
+        r"\w+",
+        """
+        herr herrn frau fräulein familie dr prof professor professorin doktor dipl mr mrs ms miss
+        mister
+        """,
+    )
+)
+_DEGREES = frozenset(("med", "jur", "phil", "rer", "nat", "ing", "h", "c"))
+_NAME_WORD = re.compile(r"[^\W\d_]+")
+_OWNER = re.compile(r"['’]s?(?!\w)")
+
+
+def name_words(text: str) -> tuple[str, ...]:
+    """Return the words of a name in lower case, without titles: ``petra musterfrau``."""
+    found = [word.lower() for word in _NAME_WORD.findall(_OWNER.sub("", text))]
+    titled = not _TITLES.isdisjoint(found)
+    none = _TITLES | _DEGREES if titled else _TITLES
+    return tuple(word for word in found if word not in none)
+
+
 def bare(text: str) -> str:
     """Return the letters and digits of a text, in capitals."""
     return "".join(sign for sign in text if sign.isalnum()).upper()
@@ -55,6 +78,7 @@ class PublicFacts:
         numbers: Phone numbers, by their digits.
         number_starts: Beginnings of phone numbers: an office's extensions.
         others: Plates, accounts and other numbers, by their letters and digits.
+        names: Words of persons' names, the family name last.
         functions: Whether mailboxes of a function (``info@``) and service numbers (``0800``) of
             anybody are public: they name no person.
     """
@@ -64,6 +88,7 @@ class PublicFacts:
     numbers: frozenset[str] = frozenset()
     number_starts: tuple[str, ...] = ()
     others: frozenset[str] = frozenset()
+    names: frozenset[tuple[str, ...]] = frozenset()
     functions: bool = False
 
     @classmethod
@@ -73,9 +98,10 @@ class PublicFacts:
         Args:
             entries: ``info@stadt.example``; ``@stadt.example`` for all of a domain;
                 ``06172 999-0``; ``06172 999*`` for all that begin so; a plate, an IBAN or another
-                number as it is.
+                number as it is; ``Dr. Petra Musterfrau``, also for "Frau Musterfrau".
         """
         mailboxes, domains, numbers, starts, others = set(), set(), set(), [], set()
+        names = set()
         for entry in (text.strip() for text in entries):
             if entry.startswith("@"):
                 domains.add(entry[1:].lower())
@@ -86,12 +112,16 @@ class PublicFacts:
             elif entry:
                 numbers.add(phone_digits(entry))
                 others.add(bare(entry))
+                if not any(map(str.isdigit, entry)):
+                    family, comma, given = entry.partition(",")
+                    names.add(name_words(f"{given} {family}" if comma else entry))
         return cls(
             frozenset(mailboxes),
             frozenset(domains),
             frozenset(numbers - {""}),
             tuple(starts),
             frozenset(others - {""}),
+            frozenset(names - {()}),
             functions=True,
         )
 
@@ -104,7 +134,19 @@ class PublicFacts:
         if finding.kind is Kind.PHONE:
             named = finding.value in self.numbers or finding.value.startswith(self.number_starts)
             return named or (self.functions and _SERVICE_NUMBERS.match(finding.value) is not None)
+        if finding.kind is Kind.NAME:
+            said = finding.value.split()
+            return any(_is_name_of(said, name) for name in self.names)
         return finding.value in self.others
+
+
+def _is_name_of(said: list[str], name: tuple[str, ...]) -> bool:
+    """Whether some words name a person: their family name, and nothing that is not theirs.
+
+    A given name alone may be another's, and another given name is another person's.
+    """
+    plain = [word if word in name else word.removesuffix("s") for word in said]  # "Petras"
+    return name[-1] in plain and all(word in name for word in plain)
 
 
 NOTHING_PUBLIC = PublicFacts()

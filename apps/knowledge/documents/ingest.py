@@ -26,7 +26,7 @@ from apps.knowledge.documents.limits import MIB, Limits
 from apps.knowledge.documents.outcome import Outcome, Result
 from apps.knowledge.documents.parsing import Parsed, Parser
 from apps.knowledge.documents.plan import Plan, plan
-from apps.knowledge.documents.reading import Task, open_regular
+from apps.knowledge.documents.reading import REDACTION_FAILED, Task, open_regular
 from apps.knowledge.documents.rules import SpaceRules, load_rules
 from apps.knowledge.index.base import Chunk, Document, Embedder, PassageIndex, Vectors
 
@@ -75,6 +75,7 @@ class Ingester:
         language: Of texts whose words do not tell.
         domain: Returns the words that a space's documents should speak of, beside its own.
         outdated: Returns documents whose vectors another embedder made, which are read again.
+        detector: The fingerprint of the parser's detector of personal data; empty without one.
         tenant: Whose documents they are.
     """
 
@@ -90,12 +91,14 @@ class Ingester:
         language: str = "de",
         domain: Callable[[str], frozenset[str]] = lambda _: frozenset(),
         outdated: Callable[[], Awaitable[Collection[str]]] | None = None,
+        detector: str = "",
         tenant: str = DEFAULT_TENANT,
     ) -> None:
         self._index, self._embedder, self._parser = index, embedder, parser
         self._root, self._limits = root, limits
         self._floor, self._language = quality_floor, language
         self._domain, self._outdated, self._tenant = domain, outdated, tenant
+        self._detector = detector
 
     async def look(self, *under: str, again: bool = False) -> Work:
         """Compare the folder with the index; changes nothing.
@@ -128,7 +131,7 @@ class Ingester:
         known = [d for d in indexed if _is_under(d.id, unders)]
         stale = () if self._outdated is None else await self._outdated()
         known = [replace(d, sha256="", mtime_ns=0) if d.id in stale else d for d in known]
-        done = plan(known, looks, lambda space: rules[space].recipe, again=again)
+        done = plan(known, looks, lambda space: rules[space].recipe(self._detector), again=again)
         away = {d.id for d in done.gone} | {d.id for _, d in done.changed}
         held = {(d.space, d.sha256): d.id for d in indexed if d.id not in away}
         return Work(done, rules, held, again)
@@ -199,11 +202,12 @@ class Ingester:
     ) -> _Ready:
         """Read a file as far as that is needed."""
         own = work.rules[file.space]
+        recipe = own.recipe(self._detector)
         if time.time_ns() - file.mtime_ns < _YOUNG_NS:
             file = replace(file, mtime_ns=0)  # no file's date: its bytes are compared once more
         try:
             sha256 = await asyncio.to_thread(_sha256, file.path, self._limits)
-            same = known is not None and (known.sha256, known.recipe) == (sha256, own.recipe)
+            same = known is not None and (known.sha256, known.recipe) == (sha256, recipe)
             if known is not None and same and not work.again:
                 held[file.space, sha256] = file.id
                 touched = replace(known, mtime_ns=file.mtime_ns)
@@ -249,14 +253,16 @@ class Ingester:
             mtime_ns=file.mtime_ns,
             quality=told.quality,
             tenant=self._tenant,
-            recipe=rules.recipe,
+            recipe=rules.recipe(self._detector),
         )
 
     async def _finish(self, ready: _Ready) -> Outcome:
         """Put what was read into the index, or take what is no more out of it."""
         outcome = ready.outcome
         if ready.document is None:
-            if outcome.result in (Result.POOR, Result.DUPLICATE):  # its old text is not there now
+            unclean = outcome.error is not None and outcome.error.code == REDACTION_FAILED
+            # Its old text is not there now, or was indexed before anybody looked for names.
+            if unclean or outcome.result in (Result.POOR, Result.DUPLICATE):
                 await self._index.remove([outcome.id], tenant=self._tenant)
         elif ready.parsed is None:
             await self._index.touch(ready.document)

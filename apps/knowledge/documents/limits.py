@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 MIB = 1 << 20
-_TIMED_BYTES = 8 * MIB
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +18,9 @@ class Limits:
         packed_files: How many files may be packed in it.
         pages: Of a PDF.
         chunks: Passages of a document.
-        parse_s: Wall-clock time, and CPU time, for one document of up to 8 MiB.
-        memory_bytes: Address space of the process that parses.
+        parse_s: Wall-clock time, and CPU time, for one document of up to ``timed_bytes``.
+        memory_bytes: Address space of the process that parses, beside its detector's.
+        timed_bytes: So much of a document is read in ``parse_s``; larger ones have more.
     """
 
     file_bytes: int = 64 * MIB
@@ -31,7 +31,8 @@ class Limits:
     chunks: int = 50_000
     parse_s: float = 60.0
     memory_bytes: int = 1024 * MIB
+    timed_bytes: int = 8 * MIB
 
     def of_size(self, file_bytes: int) -> Limits:
         """Return what a file of a size is allowed: one of 16 MiB has twice the time."""
-        return replace(self, parse_s=self.parse_s * max(1.0, file_bytes / _TIMED_BYTES))
+        return replace(self, parse_s=self.parse_s * max(1.0, file_bytes / self.timed_bytes))

@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from apps.core.errors import DocumentError
+from apps.core.privacy import DetectorSpec
+from apps.core.redaction import Detector
 from apps.knowledge.documents.reading import Passage, Summary, Task, read
 
 _LONGEST_LINE = 8 << 20
-_STARTS_WITHIN_S = 10.0
+_STARTS_WITHIN_S, _DETECTOR_STARTS_WITHIN_S = 10.0, 120.0
 # Keys and passwords in the environment are nothing for a process that reads what strangers wrote.
 _ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "PYTHONPATH", "PYTHONHOME", "TZ")
 
@@ -46,11 +48,18 @@ class Parser(Protocol):
 
 
 class LocalParser:
-    """Reads documents in this process: for tests, and for files that TOM made itself."""
+    """Reads documents in this process: for tests, and for files that TOM made itself.
+
+    Args:
+        detector: Finds personal data that has no pattern.
+    """
+
+    def __init__(self, detector: Detector | None = None) -> None:
+        self._detector = detector
 
     async def parse(self, task: Task) -> Parsed:
         """Read one document."""
-        found = list(read(task))
+        found = list(read(task, self._detector))
         summary = found.pop()
         assert isinstance(summary, Summary)
         return Parsed(tuple(p for p in found if isinstance(p, Passage)), summary)
@@ -64,10 +73,15 @@ class ProcessParser:
 
     It is started when it is first needed, and again after it was killed, has died, or has said
     that a document left it short of memory.
+
+    Args:
+        detector: What it finds personal data with that has no pattern; None for patterns alone.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, detector: DetectorSpec | None = None) -> None:
         self._process: asyncio.subprocess.Process | None = None
+        self._arguments = [] if detector is None else [detector.to_json()]
+        self._starts_within_s = _STARTS_WITHIN_S if detector is None else _DETECTOR_STARTS_WITHIN_S
 
     async def start(self) -> None:
         """Start the process before it is needed, so that the first document waits for nothing."""
@@ -82,7 +96,7 @@ class ProcessParser:
         process = await self._running()
         assert process.stdin is not None
         try:
-            async with asyncio.timeout(task.limits.parse_s + _STARTS_WITHIN_S):
+            async with asyncio.timeout(task.limits.parse_s + self._starts_within_s):
                 process.stdin.write(json.dumps(task.to_dict()).encode() + b"\n")
                 with contextlib.suppress(ConnectionError):  # its end says more
                     await process.stdin.drain()
@@ -114,6 +128,7 @@ class ProcessParser:
                 sys.executable,
                 "-m",
                 "apps.knowledge.documents.worker",
+                *self._arguments,
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.DEVNULL,  # parsers print what they read

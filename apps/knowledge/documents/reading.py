@@ -16,8 +16,9 @@ from pathlib import PurePath
 from typing import Any, BinaryIO
 
 from apps.core import redaction
-from apps.core.errors import DocumentError
-from apps.core.redaction import PublicFacts
+from apps.core.errors import DocumentError, RedactionFailed
+from apps.core.privacy.redacting import redact
+from apps.core.redaction import Detector, PublicFacts
 from apps.core.words import fold
 from apps.knowledge.documents import sniff
 from apps.knowledge.documents.blocks import Block, shortened
@@ -29,6 +30,8 @@ from apps.knowledge.documents.readers import reader_of
 
 _WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
 _LONGEST_TITLE = 120
+REDACTION_FAILED = "redaction"
+"""The code of a document whose personal data could not be found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +95,12 @@ class Summary:
     redacted: dict[str, int]
 
 
-def read(task: Task) -> Iterator[Passage | Summary]:
+def read(task: Task, detector: Detector | None = None) -> Iterator[Passage | Summary]:
     """Yield a document's passages, and its summary last.
+
+    Args:
+        task: The document.
+        detector: Finds personal data that has no pattern.
 
     Raises:
         DocumentError: It cannot be read; its code says why.
@@ -101,7 +108,7 @@ def read(task: Task) -> Iterator[Passage | Summary]:
     with open_regular(task.path, task.limits) as (file, size):
         media_type = sniff.media_type(task.path, file.read(sniff.HEAD_BYTES))
         file.seek(0)
-        reading = _Reading(task)
+        reading = _Reading(task, detector)
         blocks = reading.clean(reader_of(media_type)(file, task.limits))
         for number, piece in enumerate(cut(blocks, target_chars(size))):
             if number >= task.limits.chunks:
@@ -173,32 +180,54 @@ def no_file() -> DocumentError:
 class _Reading:
     """What is gathered while a document goes by."""
 
-    def __init__(self, task: Task) -> None:
-        self._task = task
+    def __init__(self, task: Task, detector: Detector | None) -> None:
+        self._task, self._detector = task, detector
         self._public = PublicFacts.of(task.public)
         self._domain = frozenset(task.domain)
         self._redacted: Counter[str] = Counter()
         self._language = LanguageTally()
         self._quality = QualityTally()
-        self._headings: dict[tuple[str, ...], tuple[str, ...]] = {}
+        self._headings: dict[str, str] = {}
         self._title = ""
 
     def clean(self, blocks: Iterator[Block]) -> Iterator[Block]:
         """Take personal data out of blocks and their headings."""
         for block in blocks:
-            headings = self._clean_headings(block.headings)
+            language = self._language_of(block.text) if self._detector is not None else ""
+            headings = self._clean_headings(block.headings, language)
             self._title = self._title or (headings[0] if headings else "")
-            yield Block(self._clean_text(block.text), headings, block.page, block.whole)
+            text = self._clean_text(block.text, language)
+            yield Block(text, headings, block.page, block.whole)
 
-    def _clean_text(self, text: str) -> str:
-        found = redaction.redact(text, self._public)
+    def _language_of(self, text: str) -> str:
+        """Return in which language names are looked for: a text's own, or its document's."""
+        if self._task.language:
+            return self._task.language
+        tally = LanguageTally()
+        tally.add(_WORD.findall(fold(text)))
+        return tally.language or self._language.language or self._task.fallback_language
+
+    def _clean_text(self, text: str, language: str) -> str:
+        try:
+            found = redact(text, self._detector, language, self._public)
+        except RedactionFailed as error:
+            raise DocumentError(
+                error.message,
+                hint="Nothing of it is indexed. TOM_PRIVACY_DETECTOR=false does without names.",
+                code=REDACTION_FAILED,
+            ) from None
         self._redacted.update(redaction.counts(found.findings))
         return found.text
 
-    def _clean_headings(self, headings: tuple[str, ...]) -> tuple[str, ...]:
-        if headings not in self._headings:  # those of the block before, mostly
-            self._headings = {headings: tuple(map(self._clean_text, headings))}
-        return self._headings[headings]
+    def _clean_headings(self, headings: tuple[str, ...], language: str) -> tuple[str, ...]:
+        # Those of the block before, mostly; one that stays above another text stays what it was,
+        # whichever language that is in.
+        known = self._headings
+        self._headings = {
+            heading: known[heading] if heading in known else self._clean_text(heading, language)
+            for heading in headings
+        }
+        return tuple(self._headings[heading] for heading in headings)
 
     def count(self, text: str) -> str | None:
         """Count a passage; returns its language where its words tell it."""
@@ -211,11 +240,12 @@ class _Reading:
 
     def summary(self, media_type: str) -> Summary:
         """Return what is known at the end."""
-        name = self._clean_text(PurePath(self._task.path).stem.replace("_", " "))
+        language = self._language_of("")
+        name = self._clean_text(PurePath(self._task.path).stem.replace("_", " "), language)
         return Summary(
             title=shortened(self._title or name, _LONGEST_TITLE),
             media_type=media_type,
-            language=self._task.language or self._language.language or self._task.fallback_language,
+            language=language,
             quality=self._quality.quality(has_domain=bool(self._domain)),
             redacted=dict(self._redacted),
         )

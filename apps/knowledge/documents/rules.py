@@ -37,10 +37,14 @@ class SpaceRules(BaseModel):
     language: Language | None = None
     domain: tuple[str, ...] = Field(default=(), max_length=1000)
 
-    @property
-    def recipe(self) -> str:
-        """A fingerprint of all that changes what is made of a file."""
-        said = json.dumps([READERS_VERSION, REDACTION_VERSION, self.model_dump()], sort_keys=True)
+    def recipe(self, detector: str = "") -> str:
+        """Return a fingerprint of all that changes what is made of a file.
+
+        Args:
+            detector: The fingerprint of the detector of personal data; empty without one.
+        """
+        parts = [READERS_VERSION, REDACTION_VERSION, self.model_dump()]
+        said = json.dumps([*parts, detector] if detector else parts, sort_keys=True)
         return hashlib.sha256(said.encode()).hexdigest()[:16]
 
     def language_of(self, source: str) -> Language | None:

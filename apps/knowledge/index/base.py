@@ -32,7 +32,8 @@ class Document:
         quality: In [0, 1].
         tenant: Whose it is.
         recipe: How it was read: a fingerprint of the readers' version and of its space's rules
-            (languages, what is public). A document of another recipe is read again.
+            (languages, what is public), and of what detects personal data. A document of another
+            recipe is read again.
     """
 
     id: str

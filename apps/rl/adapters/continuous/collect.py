@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -122,7 +123,8 @@ class Collector:
                 language=call.language,
                 calls=(ref,),
             )
-            row = self._screened(example, turn, call)
+            # In a thread: a detector of names may take its time.
+            row = await asyncio.to_thread(self._screened, example, turn, call)
             if row.state == State.REJECTED:
                 left_out[row.why] += 1
             rows.append(row)

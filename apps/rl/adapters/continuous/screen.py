@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from hashlib import sha256
 
+from apps.core.errors import RedactionFailed
 from apps.core.redaction import PLACEHOLDER
 from apps.core.words import words
 from apps.rl.adapters.examples import Message, TrainingExample
@@ -75,11 +76,12 @@ class Screen:
 
     Attributes:
         rules: What may enter.
-        redact: Returns a text without its personal data, and whether it had any.
+        redact: Takes a text and its language; returns it without its personal data, and whether
+            it had any.
     """
 
     rules: ScreenRules = field(default_factory=ScreenRules)
-    redact: Callable[[str], tuple[str, bool]] = lambda text: (text, False)
+    redact: Callable[[str, str], tuple[str, bool]] = lambda text, language: (text, False)
 
     def __call__(self, example: TrainingExample) -> Screened:
         """Screen an example."""
@@ -95,7 +97,10 @@ class Screen:
             )
         if _has_any(texts, self.rules.negative):
             return Screened(None, State.REJECTED, "The negative list has words of it.")
-        clean, found = self._redacted(example)
+        try:
+            clean, found = self._redacted(example)
+        except RedactionFailed:
+            return Screened(None, State.REJECTED, "It could not be looked at for personal data.")
         if PLACEHOLDER.search(clean.completion):
             # Learned, it would be said to every caller: "call us on [phone]".
             return Screened(None, State.REJECTED, "Its answer has personal data in it.")
@@ -106,14 +111,14 @@ class Screen:
         return Screened(clean, State.READY)
 
     def _redacted(self, example: TrainingExample) -> tuple[TrainingExample, bool]:
-        completion, found = self.redact(example.completion)
+        completion, found = self.redact(example.completion, example.language)
         messages = []
         for message in example.messages:
             # The instructions and the passages are the house's own words; the caller's are not.
             content, had = (
                 (message.content, False)
                 if message.role == "system"
-                else self.redact(message.content)
+                else self.redact(message.content, example.language)
             )
             messages.append(Message(role=message.role, content=content))
             found = found or had

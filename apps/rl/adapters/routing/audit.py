@@ -12,9 +12,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from apps.core.clock import utc_hour, utc_now
+from apps.core.errors import RedactionFailed
 from apps.core.ids import keyed_hash
 
 MAX_TEXT = 2000
@@ -63,6 +65,7 @@ class AuditLog:
     ) -> None:
         self._path, self._rules = path, rules
         self._key, self._redact = hash_key, redact
+        self._lock = Lock()  # it may be written to in several threads
         path.parent.mkdir(parents=True, exist_ok=True)
 
     def append(self, event: str, prompt: str | None = None, **facts: Any) -> None:
@@ -77,21 +80,25 @@ class AuditLog:
         if prompt is not None:
             line |= self._told(prompt)
         data = (json.dumps(line, ensure_ascii=False) + "\n").encode()
-        if self._size() + len(data) > self._rules.max_bytes:
-            self._rotate()
-        # One write of whole lines to a file opened for appending: processes do not mix theirs.
-        opened = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        try:
-            os.write(opened, data)
-        finally:
-            os.close(opened)
+        with self._lock:
+            if self._size() + len(data) > self._rules.max_bytes:
+                self._rotate()
+            # One write of whole lines to a file opened for appending: processes do not mix theirs.
+            opened = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+            try:
+                os.write(opened, data)
+            finally:
+                os.close(opened)
 
     def _told(self, prompt: str) -> Mapping[str, object]:
         told: dict[str, object] = {"chars": len(prompt)}
         if self._rules.shown is Shown.HASH:
             told["prompt_hash"] = keyed_hash(prompt, self._key, purpose="prompt")
         elif self._rules.shown is Shown.REDACTED:
-            told["prompt"] = self._redact(prompt)[:MAX_TEXT]
+            try:
+                told["prompt"] = self._redact(prompt)[:MAX_TEXT]
+            except RedactionFailed as error:  # nobody knows what is in it
+                told["withheld"] = error.code
         return told
 
     def _size(self) -> int:

@@ -130,7 +130,9 @@ class AdapterRouter:
             self._observer.adapter_routed(
                 route.phase.value, route.domain, route.confidence, seconds
             )
-        self._audit.append("route", prompt, **_told(routed), ms=round(1000 * seconds, 2))
+        told = {**_told(routed), "ms": round(1000 * seconds, 2)}
+        # In a thread: what takes personal data out may take its time.
+        await asyncio.to_thread(self._audit.append, "route", prompt, **told)
         return routed
 
     async def reward(self, decision_id: str, reward: float) -> bool:
