@@ -11,9 +11,9 @@ import numpy as np
 
 from apps.core.passages import COVERED_SCORE
 from apps.knowledge.index.base import Scope
+from apps.knowledge.index.fake import FakeIndex
 from apps.knowledge.index.hashing import HashingEmbedder
 from apps.knowledge.retrieval.documents import DocumentSearch
-from apps.knowledge.retrieval.fake import FakeIndex
 from apps.knowledge.retrieval.found import Ranked
 from apps.knowledge.retrieval.second_stage import CALIBRATIONS, INPUTS
 from benchmarks.knowledge.errors import Mishearing

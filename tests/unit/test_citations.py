@@ -9,8 +9,8 @@ from apps.core.policy import InquiryMode, PolicySlots
 from apps.dispatcher.conversation import Conversation
 from apps.dispatcher.turn import Answers, NameSources
 from apps.knowledge.index.base import Chunk, Document
+from apps.knowledge.index.fake import FakeEmbedder, FakeIndex
 from apps.knowledge.retrieval.documents import DocumentSearch
-from apps.knowledge.retrieval.fake import FakeEmbedder, FakeIndex
 from apps.knowledge.retrieval.knowledge import KnowledgeBase
 from apps.llm.answer import AnswerPlan
 from apps.llm.citing import rests_on, spoken_source, without_marks

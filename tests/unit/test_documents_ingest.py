@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from apps.core.errors import DocumentError
-from apps.knowledge.documents.fakes import FakeEmbedder, FakeIndex
 from apps.knowledge.documents.ingest import Ingester
 from apps.knowledge.documents.limits import Limits
 from apps.knowledge.documents.outcome import Outcome, Result
 from apps.knowledge.documents.parsing import LocalParser, Parsed
 from apps.knowledge.documents.reading import Task
 from apps.knowledge.index.base import Scope
+from apps.knowledge.index.fake import FakeEmbedder, FakeIndex
 
 TEXT = "The {} is kept at the office on the first floor and it is free of charge for all.\n"
 

@@ -12,13 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apps.core.errors import DocumentError
-from apps.knowledge.documents.fakes import FakeEmbedder, FakeIndex
 from apps.knowledge.documents.ingest import Ingester
 from apps.knowledge.documents.limits import Limits
 from apps.knowledge.documents.outcome import Outcome
 from apps.knowledge.documents.parsing import LocalParser
 from apps.knowledge.documents.watch import Settling, follow, meant
 from apps.knowledge.index.base import Scope
+from apps.knowledge.index.fake import FakeEmbedder, FakeIndex
 
 TEXT = "The {} is kept at the office on the first floor and it is free of charge for all.\n"
 

@@ -9,8 +9,8 @@ import pytest
 from apps.core.errors import EngineUnavailable, StoreError
 from apps.core.passages import Within
 from apps.knowledge.index.base import Chunk, Document, Scope
+from apps.knowledge.index.fake import FakeEmbedder, FakeIndex
 from apps.knowledge.retrieval.documents import DocumentSearch
-from apps.knowledge.retrieval.fake import FakeEmbedder, FakeIndex
 from apps.knowledge.retrieval.found import Outcome
 from apps.knowledge.retrieval.knowledge import KnowledgeBase
 from apps.knowledge.retrieval.log import row_of

@@ -32,7 +32,7 @@ class FakeEmbedder:
         self._language, self.delay_s = language, delay_s
 
     async def embed(self, texts: Sequence[str]) -> Vectors:
-        """Return one row of unit length a text."""
+        """Return one row of unit length a text; a text without a content word gives zeros."""
         await asyncio.sleep(self.delay_s)
         rows = np.zeros((len(texts), self.dimensions), dtype=np.float32)
         for row, text in zip(rows, texts, strict=True):
@@ -43,46 +43,46 @@ class FakeEmbedder:
 
 
 class FakeIndex:
-    """All pieces in a list, searched from one end to the other.
+    """All chunks in a dictionary, searched from one end to the other.
 
     Args:
         delay_s: Each search by words takes so long.
+
+    Attributes:
+        writes: What was done, in its order: ``replace``, ``touch`` or ``remove``, and the id.
     """
 
     def __init__(self, delay_s: float = 0.0) -> None:
         self.delay_s = delay_s
+        self.writes: list[tuple[str, str]] = []
         self._documents: dict[tuple[str, str], Document] = {}
-        self._pieces: dict[int, tuple[StoredChunk, Vectors]] = {}
-        self._next = 1
+        self._chunks: dict[int, tuple[StoredChunk, Vectors]] = {}
+        self._last_key = 0
 
     async def replace(self, document: Document, chunks: Sequence[Chunk], vectors: Vectors) -> None:
         """Put a document in the place of what it was before."""
-        await self.remove([document.id], tenant=document.tenant)
-        self._documents[(document.tenant, document.id)] = document
+        self._forget(document.tenant, document.id)
+        self._documents[document.tenant, document.id] = document
         for chunk, vector in zip(chunks, vectors, strict=True):
-            self._pieces[self._next] = (StoredChunk(self._next, chunk, document), vector)
-            self._next += 1
+            self._last_key += 1
+            self._chunks[self._last_key] = StoredChunk(self._last_key, chunk, document), vector
+        self.writes.append(("replace", document.id))
 
     async def touch(self, document: Document) -> None:
-        """Note new facts of a document whose pieces stay."""
+        """Note new facts of a document whose chunks stay."""
         if (document.tenant, document.id) in self._documents:
-            self._documents[(document.tenant, document.id)] = document
-            self._pieces = {
-                key: (replace(stored, document=document), vector)
-                if (stored.document.tenant, stored.document.id) == (document.tenant, document.id)
-                else (stored, vector)
-                for key, (stored, vector) in self._pieces.items()
-            }
+            self._documents[document.tenant, document.id] = document
+            for key in self._keys_of(document.tenant, document.id):
+                stored, vector = self._chunks[key]
+                self._chunks[key] = replace(stored, document=document), vector
+            self.writes.append(("touch", document.id))
 
     async def remove(self, ids: Sequence[str], *, tenant: str = DEFAULT_TENANT) -> int:
         """Take documents out; returns how many there were."""
-        gone = [known for name in ids if (known := self._documents.pop((tenant, name), None))]
-        names = {document.id for document in gone}
-        self._pieces = {
-            key: piece
-            for key, piece in self._pieces.items()
-            if piece[0].document.tenant != tenant or piece[0].document.id not in names
-        }
+        gone = [name for name in ids if (tenant, name) in self._documents]
+        for name in gone:
+            self._forget(tenant, name)
+            self.writes.append(("remove", name))
         return len(gone)
 
     async def documents(
@@ -93,33 +93,44 @@ class FakeIndex:
         return tuple(d for d in known if d.tenant == tenant and space in (None, d.space))
 
     async def by_words(self, query: str, scope: Scope, k: int) -> tuple[Hit, ...]:
-        """Return the best pieces by BM25, best first."""
+        """Return the best chunks by BM25, best first."""
         await asyncio.sleep(self.delay_s)
         seen = {
             stored.key: meanings(_text(stored), stored.chunk.language)
             for stored, _ in self._in(scope)
         }
         wanted = set(meanings(query, scope.language or "en"))
-        scores = _bm25(wanted, seen)
-        return _best([Hit(key, score) for key, score in scores.items() if score > 0], k)
+        return _best([Hit(key, score) for key, score in _bm25(wanted, seen).items()], k)
 
     async def by_vector(self, vector: Vectors, scope: Scope, k: int) -> tuple[Hit, ...]:
-        """Return the nearest pieces by cosine, best first."""
-        found = [Hit(stored.key, float(own @ vector)) for stored, own in self._in(scope)]
-        return _best([hit for hit in found if hit.score > 0], k)
+        """Return the nearest chunks by cosine, best first."""
+        hits = [Hit(stored.key, float(own @ vector)) for stored, own in self._in(scope)]
+        return _best(hits, k)
 
     async def chunks(self, keys: Sequence[int]) -> tuple[StoredChunk, ...]:
-        """Return pieces by their keys, in that order."""
-        return tuple(self._pieces[key][0] for key in keys if key in self._pieces)
+        """Return chunks by their keys, in that order."""
+        return tuple(self._chunks[key][0] for key in keys if key in self._chunks)
 
     def _in(self, scope: Scope) -> list[tuple[StoredChunk, Vectors]]:
         return [
             (stored, vector)
-            for stored, vector in self._pieces.values()
+            for stored, vector in self._chunks.values()
             if stored.document.tenant == scope.tenant
             and stored.document.space in scope.spaces
             and scope.language in (None, stored.chunk.language)
         ]
+
+    def _keys_of(self, tenant: str, name: str) -> list[int]:
+        return [
+            key
+            for key, (stored, _) in self._chunks.items()
+            if (stored.document.tenant, stored.document.id) == (tenant, name)
+        ]
+
+    def _forget(self, tenant: str, name: str) -> None:
+        self._documents.pop((tenant, name), None)
+        for key in self._keys_of(tenant, name):
+            del self._chunks[key]
 
 
 def _text(stored: StoredChunk) -> str:
@@ -127,7 +138,9 @@ def _text(stored: StoredChunk) -> str:
 
 
 def _best(hits: Sequence[Hit], k: int) -> tuple[Hit, ...]:
-    return tuple(sorted(hits, key=lambda hit: -hit.score)[:k])
+    """Return the first hits, best first; what does not fit at all is no hit."""
+    fitting = [hit for hit in hits if hit.score > 0]
+    return tuple(sorted(fitting, key=lambda hit: (-hit.score, hit.key))[:k])
 
 
 def _bm25(wanted: set[str], seen: dict[int, list[str]]) -> dict[int, float]:
