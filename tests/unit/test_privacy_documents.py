@@ -12,12 +12,12 @@ from apps.core.errors import ConfigError, DocumentError
 from apps.core.privacy import DetectorSpec
 from apps.core.privacy.fakes import FakeDetector
 from apps.knowledge.documents import worker
-from apps.knowledge.documents.fakes import FakeEmbedder, FakeIndex
 from apps.knowledge.documents.ingest import Ingester
 from apps.knowledge.documents.limits import MIB, Limits
 from apps.knowledge.documents.parsing import LocalParser, ProcessParser
 from apps.knowledge.documents.reading import Passage, Summary, Task, read
 from apps.knowledge.index.base import Scope
+from apps.knowledge.index.fake import FakeEmbedder, FakeIndex
 from apps.running_privacy import detector_spec
 from apps.settings import Settings
 
