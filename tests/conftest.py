@@ -3,10 +3,10 @@
 import pytest
 from hypothesis import settings
 
-from tests.databases import new_postgres, new_store, postgres_server
+from tests.databases import migrated_store, new_postgres, new_store, postgres_server
 from tests.snapshot import FOLDER, Snapshots
 
-__all__ = ["new_postgres", "new_store", "postgres_server"]
+__all__ = ["migrated_store", "new_postgres", "new_store", "postgres_server"]
 
 settings.register_profile("tom", derandomize=True, database=None, deadline=None)
 settings.load_profile("tom")

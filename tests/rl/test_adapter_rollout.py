@@ -48,7 +48,7 @@ from apps.rl.policy_bandit import PolicyBandit
 from apps.rl.selector import PolicySelector
 from apps.rl.variants import PolicyVariant, load_catalog
 from apps.store.adapter_calls import AdapterCallRow
-from apps.store.database import Database, open_database
+from apps.store.database import Database
 from apps.store.decisions import DecisionRow, add_decision
 from apps.store.feedback import FeedbackKind, FeedbackRow, append_feedback
 from apps.store.shadow import ShadowRow, append_shadow
@@ -56,16 +56,9 @@ from apps.store.shadow import ShadowRow, append_shadow
 S = AdapterState
 
 
-@pytest.fixture(scope="module")
-def migrated(tmp_path_factory) -> Path:
-    file = tmp_path_factory.mktemp("store") / "tom.db"
-    open_database(file, pooled=False).close()
-    return file
-
-
 @pytest.fixture
-async def db(tmp_path: Path, migrated: Path) -> AsyncIterator[Database]:
-    db = Database(shutil.copy(migrated, tmp_path / "tom.db"))
+async def db(tmp_path: Path, migrated_store: Path) -> AsyncIterator[Database]:
+    db = Database(shutil.copy(migrated_store, tmp_path / "tom.db"))
     yield db
     await db.aclose()
 

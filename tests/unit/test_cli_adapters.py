@@ -33,7 +33,6 @@ from apps.rl.adapters.registry import AdapterRegistry
 from apps.rl.adapters.rollout.machine import Happening, What
 from apps.settings import load_settings
 from apps.store.calls import CallRow, open_call
-from apps.store.database import open_database
 
 PRETENDER = """#!/bin/sh
 # Stands for an interpreter: `... -m apps.rl.adapters.training run|evaluate|compose ...`
@@ -143,16 +142,9 @@ def tom(*arguments: str) -> Result:
     return CliRunner().invoke(app, ["adapters", *arguments], env={"COLUMNS": "200"})
 
 
-@pytest.fixture(scope="module")
-def store(tmp_path_factory) -> Path:
-    file = tmp_path_factory.mktemp("store") / "feedback.db"
-    open_database(file, pooled=False).close()
-    return file
-
-
 @pytest.fixture
-def office(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store: Path) -> Office:
-    yield Office(tmp_path, monkeypatch, store)
+def office(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, migrated_store: Path) -> Office:
+    yield Office(tmp_path, monkeypatch, migrated_store)
     load_settings.cache_clear()
 
 
