@@ -344,23 +344,24 @@ def test_one_unsafe_call_of_its_own_is_enough_and_the_controls_are_none_of_its()
     assert "unsafe" in watch.add(WatchedCall(2, True, 1.0, unsafe=True)).drift(())
 
 
-def test_a_little_latency_is_tolerated_and_a_call_counts_once() -> None:
+def a_watch(*, later_ms: float) -> Watch:
+    """Of many calls; an adapter's own come so much later than others'."""
     rng, watch = random.Random(4), Watch("a")
     for seq in range(1, 1500):
         own = rng.random() < 0.5
-        late = rng.gauss(900 + own * 60, 80)
+        late = rng.gauss(900 + own * later_ms, 80)
         watch = watch.add(WatchedCall(seq, own, 0.5, values_of(None, {"latency_ms": late})))
+    return watch
+
+
+def test_a_little_latency_is_tolerated_and_a_call_counts_once() -> None:
+    watch = a_watch(later_ms=60)
     assert watch.drift(IN_CANARY) is None
     assert watch.add(WatchedCall(7, True, 0.5, {Signal.LATENCY: -1.0})) is watch
 
 
 def test_half_a_second_of_latency_is_told_in_milliseconds() -> None:
-    rng, watch = random.Random(4), Watch("a")
-    for seq in range(1, 1500):
-        own = rng.random() < 0.5
-        late = rng.gauss(900 + own * 900, 80)
-        watch = watch.add(WatchedCall(seq, own, 0.5, values_of(None, {"latency_ms": late})))
-    assert "ms later" in (watch.drift(IN_CANARY) or "")
+    assert "ms later" in (a_watch(later_ms=900).drift(IN_CANARY) or "")
 
 
 def test_calls_of_others_are_read_once_and_an_adapters_own_are_folded_in_pieces() -> None:
