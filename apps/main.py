@@ -41,7 +41,7 @@ from apps.running_knowledge import (
     open_knowledge,
 )
 from apps.running_learning import PromptMaker, keep_learning, open_learning
-from apps.running_privacy import open_redactor
+from apps.running_privacy import detector_spec, open_redactor
 from apps.settings import Settings
 from apps.store.calls import CallOrigin
 from apps.store.database import Database, open_database
@@ -134,6 +134,7 @@ async def _open(
     settings: Settings, profiles: Mapping[str, Profile], stack: AsyncExitStack
 ) -> Parts:
     """Open the store, what is known, and the engines."""
+    detector_spec(settings)  # what is missing of it is told before any engine starts
     keys = secrets.load_or_create(settings.data_dir, settings.hash_key, settings.operator_token)
     metrics = Metrics()
     db = open_database(settings.store)

@@ -11,13 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from apps.core import redaction
 from apps.core.errors import ConfigError, RedactionFailed
 from apps.core.privacy import DetectorSpec, check, spec
 from apps.core.privacy.fakes import FakeDetector
+from apps.core.privacy.known import KnownNames, Recalling
 from apps.core.privacy.names import names_in, windows
 from apps.core.privacy.process import ProcessDetector
 from apps.core.privacy.redacting import redact
-from apps.core.redaction import PLACEHOLDER, Kind, PublicFacts
+from apps.core.redaction import PLACEHOLDER, Finding, Kind, PublicFacts
 
 PROGRAM = (sys.executable, "-m", "tests.worker_programs.fake_detector")
 
@@ -75,6 +77,35 @@ class TestNames:
             assert any(map(str.isalpha, one.value))
         ends = [0, *(one.end for one in found)]
         assert all(one.start >= before for one, before in zip(found, ends, strict=False))
+
+
+class TestKnownNames:
+    @pytest.mark.parametrize(
+        ("text", "clean"),
+        [
+            ("Petra Kern, petra kern und Petra Kerns Akte", "[name], [name] und [name] Akte"),
+            ("Frau Kern und Herr Kerns", "Frau [name] und Herr [name]"),
+            ("Der Kern, Petra Stein, Petra. Kern", "Der Kern, Petra Stein, [name]"),
+            ("Petra und Kern, PetraKern", "Petra und Kern, PetraKern"),
+            ("die Petra-Kern-Straße", "die Petra-Kern-Straße"),
+            ("petra.kern@amt.example ist", "[email] ist"),
+            ("Dr. med. Eva Maria Kern-Brandt", "Dr. med. [name]"),
+        ],
+    )
+    def test_a_full_name_is_known_again_and_a_family_name_behind_its_title(self, text, clean):
+        known = KnownNames()
+        for value in ("petra kern", "eva maria kern brandt", "amt"):
+            known.add(Finding(Kind.NAME, 0, 1, value))
+        known.add(Finding(Kind.ID, 0, 1, "der kern"))
+        assert redaction.redact(text, more=tuple(known.find(text))).text == clean
+
+    def test_each_text_is_looked_at_once_though_it_comes_twice(self):
+        looking = FakeDetector("Petra Kern")
+        recalling = Recalling(looking)
+        first = [list(recalling.find(text, "de")) for text in ("Frau Kern", "Petra Kern")]
+        again = [list(recalling.find(text, "de")) for text in ("Frau Kern", "Petra Kern")]
+        assert len(looking.languages) == 2
+        assert (first[0], len(again[0])) == ([], 1)
 
 
 class TestWindows:

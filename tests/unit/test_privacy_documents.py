@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from apps.cli.config_checks import check_settings
 from apps.core.errors import ConfigError, DocumentError
 from apps.core.privacy import DetectorSpec
 from apps.core.privacy.fakes import FakeDetector
+from apps.core.redaction import Finding
 from apps.knowledge.documents import worker
 from apps.knowledge.documents.ingest import Ingester
 from apps.knowledge.documents.limits import MIB, Limits
@@ -74,6 +76,27 @@ def test_each_text_is_looked_at_in_its_own_language_and_headings_in_their_texts(
     found_in(page, detector)
     # A heading and its text, another with its own; the file's name at the end.
     assert detector.languages[:-1] == ["de", "de", "en", "en"]
+
+
+def test_a_name_that_is_found_once_goes_wherever_it_stands(tmp_path: Path):
+    class FindsOne(FakeDetector):
+        """Finds the name in one sentence, as a model does that misses it in others."""
+
+        def find(self, text: str, language: str) -> Iterator[Finding]:
+            return super().find(text, language) if "Zimmer" in text else iter(())
+
+    path = tmp_path / "a.md"
+    path.write_text(
+        "# Petra Kern\n\nFragen Sie Petra Kern oder Frau Kern im Amt.\n\n"
+        "Im Zimmer 12 ist Petra Kern, und der Kern ist gesund.\n\nPetra Kerns Büro ist dort.\n"
+    )
+    passages, summary = found_in(path, FindsOne("Petra Kern"))
+    assert summary.title == "[name]"
+    said = " ".join(passage.text for passage in passages)
+    assert said == (
+        "Fragen Sie [name] oder Frau [name] im Amt. Im Zimmer 12 ist [name], und der Kern ist"
+        " gesund. [name] Büro ist dort."
+    )
 
 
 def test_a_language_that_is_certain_is_the_detectors_too(page: Path):

@@ -41,7 +41,7 @@ def phone_digits(text: str) -> str:
 
 
 # What stands before a name and names nobody; degrees do so only where "Dr" and the like stand too.
-_TITLES = frozenset(
+TITLES = frozenset(
     re.findall(
         r"\w+",
         """
@@ -58,8 +58,8 @@ _OWNER = re.compile(r"['’]s?(?!\w)")
 def name_words(text: str) -> tuple[str, ...]:
     """Return the words of a name in lower case, without titles: ``petra musterfrau``."""
     found = [word.lower() for word in _NAME_WORD.findall(_OWNER.sub("", text))]
-    titled = not _TITLES.isdisjoint(found)
-    none = _TITLES | _DEGREES if titled else _TITLES
+    titled = not TITLES.isdisjoint(found)
+    none = TITLES | _DEGREES if titled else TITLES
     return tuple(word for word in found if word not in none)
 
 

@@ -9,7 +9,7 @@ import errno
 import os
 import re
 import stat
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import PurePath
@@ -17,6 +17,7 @@ from typing import Any, BinaryIO
 
 from apps.core import redaction
 from apps.core.errors import DocumentError, RedactionFailed
+from apps.core.privacy.known import Recalling
 from apps.core.privacy.redacting import redact
 from apps.core.redaction import Detector, PublicFacts
 from apps.core.words import fold
@@ -107,19 +108,30 @@ def read(task: Task, detector: Detector | None = None) -> Iterator[Passage | Sum
     """
     with open_regular(task.path, task.limits) as (file, size):
         media_type = sniff.media_type(task.path, file.read(sniff.HEAD_BYTES))
-        file.seek(0)
+        read_blocks = reader_of(media_type)
+        if detector is not None:
+            detector = Recalling(detector)  # first all is looked at: then every name is known
+            with _again(file) as first:
+                deque(_Reading(task, detector).clean(read_blocks(first, task.limits)), maxlen=0)
         reading = _Reading(task, detector)
-        blocks = reading.clean(reader_of(media_type)(file, task.limits))
-        for number, piece in enumerate(cut(blocks, target_chars(size))):
-            if number >= task.limits.chunks:
-                raise DocumentError(
-                    f"The document gives more than {task.limits.chunks} passages.",
-                    hint="Divide it, or raise TOM_KB_MAX_PASSAGES.",
-                    code="too_long",
-                )
-            language = reading.count(piece.text)
-            yield Passage(piece.text, piece.headings, piece.page, language)
+        with _again(file) as whole:
+            blocks = reading.clean(read_blocks(whole, task.limits))
+            for number, piece in enumerate(cut(blocks, target_chars(size))):
+                if number >= task.limits.chunks:
+                    raise DocumentError(
+                        f"The document gives more than {task.limits.chunks} passages.",
+                        hint="Divide it, or raise TOM_KB_MAX_PASSAGES.",
+                        code="too_long",
+                    )
+                language = reading.count(piece.text)
+                yield Passage(piece.text, piece.headings, piece.page, language)
     yield reading.summary(media_type)
+
+
+def _again(file: BinaryIO) -> BinaryIO:
+    """Return an open file from its beginning; a reader may close it, and ``file`` stays open."""
+    os.lseek(file.fileno(), 0, os.SEEK_SET)
+    return os.fdopen(os.dup(file.fileno()), "rb")
 
 
 class _Opened:
@@ -185,7 +197,8 @@ class _Reading:
         self._public = PublicFacts.of(task.public)
         self._domain = frozenset(task.domain)
         self._redacted: Counter[str] = Counter()
-        self._language = LanguageTally()
+        self._language = LanguageTally()  # of what was cut into passages
+        self._so_far = LanguageTally()  # of what a detector has looked at
         self._quality = QualityTally()
         self._headings: dict[str, str] = {}
         self._title = ""
@@ -205,7 +218,8 @@ class _Reading:
             return self._task.language
         tally = LanguageTally()
         tally.add(_WORD.findall(fold(text)))
-        return tally.language or self._language.language or self._task.fallback_language
+        self._so_far.merge(tally)
+        return tally.language or self._so_far.language or self._task.fallback_language
 
     def _clean_text(self, text: str, language: str) -> str:
         try:
@@ -240,7 +254,7 @@ class _Reading:
 
     def summary(self, media_type: str) -> Summary:
         """Return what is known at the end."""
-        language = self._language_of("")
+        language = self._task.language or self._language.language or self._task.fallback_language
         name = self._clean_text(PurePath(self._task.path).stem.replace("_", " "), language)
         return Summary(
             title=shortened(self._title or name, _LONGEST_TITLE),
