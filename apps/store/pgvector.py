@@ -49,9 +49,10 @@ def ensure(conn: Connection) -> None:
 
 
 def index_vectors(conn: Connection, model: str, dimensions: int) -> None:
-    """Make the HNSW indexes over one embedder's vectors, where they are not there yet.
+    """Make the HNSW index over one embedder's vectors of passages, where it is not there yet.
 
-    They hold 16-bit floats, which halves them; docs/index-stores.md has what that costs.
+    It holds 16-bit floats, which halves it; docs/index-stores.md has what that costs. The graph's
+    vectors need none: they are searched in memory.
 
     Raises:
         StoreError: There are more dimensions than pgvector indexes.
@@ -61,18 +62,11 @@ def index_vectors(conn: Connection, model: str, dimensions: int) -> None:
             f"pgvector indexes at most {MOST_DIMENSIONS} dimensions, not {dimensions}.",
             hint="Choose an embedder of fewer.",
         )
-    for table in _TABLES:
-        conn.exec_driver_sql(
-            f"CREATE INDEX IF NOT EXISTS {_index_name(table, model)} ON {table} USING hnsw"
-            f" ({cast(dimensions)} halfvec_cosine_ops)"
-            f" WITH (m = {M}, ef_construction = {EF_CONSTRUCTION}) WHERE {of_model(model)}"
-        )
-
-
-def drop_index(conn: Connection, model: str) -> None:
-    """Let go of an embedder's indexes, for instance to fill tables faster and make them anew."""
-    for table in _TABLES:
-        conn.exec_driver_sql(f"DROP INDEX IF EXISTS {_index_name(table, model)}")
+    conn.exec_driver_sql(
+        f"CREATE INDEX IF NOT EXISTS {_index_name(model)} ON kb_chunks USING hnsw"
+        f" ({cast(dimensions)} halfvec_cosine_ops)"
+        f" WITH (m = {M}, ef_construction = {EF_CONSTRUCTION}) WHERE {of_model(model)}"
+    )
 
 
 def cast(dimensions: int) -> str:
@@ -94,8 +88,8 @@ def of_model(model: str) -> str:
     return f"model = '{model}'"
 
 
-def _index_name(table: str, model: str) -> str:
-    return f"hnsw_{table}_{hashlib.sha256(model.encode()).hexdigest()[:12]}"
+def _index_name(model: str) -> str:
+    return f"hnsw_kb_chunks_{hashlib.sha256(model.encode()).hexdigest()[:12]}"
 
 
 def _version(conn: Connection) -> tuple[int, ...] | None:

@@ -15,6 +15,8 @@ from sqlalchemy.types import TypeEngine, UserDefinedType
 
 Floats = NDArray[np.float32]
 
+_SENT_BEFORE = 4  # bytes
+
 
 class PgVector(UserDefinedType[Any]):
     """pgvector's ``vector``, of any number of dimensions."""
@@ -92,7 +94,10 @@ def vectors_of_bytes(stored: Sequence[bytes]) -> Floats:
     return np.frombuffer(b"".join(stored), dtype=np.float16).astype(np.float32)
 
 
-def vectors_of_text(stored: Sequence[str]) -> Floats:
-    """Return the numbers of vectors as pgvector writes them, one after another."""
-    numbers = ",".join(vector[1:-1] for vector in stored)
-    return np.fromstring(numbers, dtype=np.float32, sep=",")
+def vectors_of_pgvector(sent: Sequence[bytes]) -> Floats:
+    """Return the numbers of vectors as pgvector's ``vector_send`` gives them, one after another.
+
+    Each is two 16-bit numbers (its dimensions, and 0) and its 32-bit floats, in network order.
+    """
+    numbers = b"".join(vector[_SENT_BEFORE:] for vector in sent)
+    return np.frombuffer(numbers, dtype=">f4").astype(np.float32)

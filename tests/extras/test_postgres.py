@@ -15,6 +15,7 @@ from apps.cli.doctor_checks import examine_machine
 from apps.core.errors import StoreError
 from apps.knowledge.index.hashing import HashingEmbedder
 from apps.knowledge.index.opening import open_index
+from apps.knowledge.index.pgvector import PgVectorIndex
 from apps.settings import Settings
 from apps.store import pgvector, postgres
 from apps.store.database import Database, open_database
@@ -139,6 +140,17 @@ def test_a_server_that_gets_pgvector_later_gets_the_columns_then(url: str) -> No
         for table in ("kb_chunks", "knowledge_graph_nodes"):
             assert conn.execute(text(f"SELECT embedding FROM {table}")).all() == []
     database.close()
+
+
+HNSW = text("SELECT count(*) FROM pg_indexes WHERE indexname LIKE 'hnsw_kb_chunks%'")
+
+
+async def test_a_small_index_has_no_hnsw_to_keep_up(url: str) -> None:
+    for exact_up_to, indexes in ((1000, 0), (-1, 1)):
+        index = PgVectorIndex(open_database(url), HashingEmbedder(), exact_up_to=exact_up_to)
+        with Database(url).reading() as conn:
+            assert conn.execute(HNSW).scalar_one() == indexes
+        await index.aclose()
 
 
 def test_a_server_whose_pgvector_is_too_old_is_told_apart(

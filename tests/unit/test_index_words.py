@@ -60,6 +60,9 @@ def test_what_is_ranked_stays_within_the_budget(counted: dict[str, int], budget:
     assert sum(found) <= budget or all(count > budget for count in counted.values() if count)
     assert all(count > 0 for count in found)
     assert all(idf > 0 for _, idf in wanted.words)
+    assert len({word for word, _ in (*wanted.words, *wanted.besides)}) == len(
+        (*wanted.words, *wanted.besides)
+    )
     rest = [count for word, count in counted.items() if count and word not in dict(wanted.words)]
     assert not rest or not found or max(found) <= min(rest)
 
@@ -68,6 +71,12 @@ def test_a_rare_word_makes_common_ones_needless() -> None:
     wanted = bounded({"kennzeichen": 40_000, "vignette": 12}, 100_000, 8_000)
     assert [word for word, _ in wanted.words] == ["vignette"]
     assert not wanted.together
+
+
+def test_common_words_still_tell_which_passage_is_better() -> None:
+    wanted = bounded({"kennzeichen": 40_000, "kosten": 9_000, "vignette": 12}, 100_000, 8_000)
+    assert [word for word, _ in wanted.words] == ["vignette"]
+    assert [word for word, _ in wanted.besides] == ["kosten", "kennzeichen"]
 
 
 def test_common_words_alone_must_stand_together() -> None:

@@ -14,6 +14,8 @@ BUDGET = 6_000
 """Passages that one search ranks at most: about 5 ms with SQLite."""
 _TOGETHER = 4
 """Common words that are asked for together; more would find nothing."""
+_RANKED = 8
+"""Words by which passages are ranked at most, the rarest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +25,13 @@ class Wanted:
     Attributes:
         words: With how telling each is: BM25's idf, > 0.
         together: Whether a passage must hold all of them; else one is enough.
+        besides: More of the question's words, too common to be searched for; they may still tell
+            which of the passages that are found is better.
     """
 
     words: tuple[tuple[str, float], ...]
     together: bool = False
+    besides: tuple[tuple[str, float], ...] = ()
 
 
 def bounded(frequencies: Mapping[str, int], passages: int, budget: int = BUDGET) -> Wanted:
@@ -48,8 +53,13 @@ def bounded(frequencies: Mapping[str, int], passages: int, budget: int = BUDGET)
         rare.append(word)
         left -= count
     chosen = rare or [word for _, word in held[:_TOGETHER]]
-    weighed = tuple((word, idf(frequencies[word], passages)) for word in chosen)
-    return Wanted(weighed, together=not rare and len(weighed) > 1)
+    weighed = [(word, idf(count, passages)) for count, word in held]
+    searched = tuple(weighed[: len(chosen)])
+    return Wanted(
+        searched,
+        together=not rare and len(searched) > 1,
+        besides=tuple(weighed[len(searched) : _RANKED]),
+    )
 
 
 def idf(frequency: int, passages: int) -> float:

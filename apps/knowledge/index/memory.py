@@ -11,7 +11,7 @@ from sqlalchemy import Connection, text
 
 from apps.knowledge.index.base import Hit, Scope, Vectors
 from apps.knowledge.index.shard import Shard
-from apps.store.vector_types import vectors_of_bytes, vectors_of_text
+from apps.store.vector_types import vectors_of_bytes, vectors_of_pgvector
 
 _AT_ONCE = 2_000
 _State = tuple[int, int]
@@ -83,11 +83,11 @@ class VectorMemory:
             for shard in self._shards.values():
                 shard.remove(first, last)
         binary = conn.dialect.name == "sqlite"
-        added = text(_ADDED.format(embedding="embedding" if binary else "embedding::text"))
-        options = {"stream_results": True, "yield_per": _AT_ONCE}
+        added = text(_ADDED.format(embedding="embedding" if binary else "vector_send(embedding)"))
+        options = {"stream_results": True, "max_row_buffer": _AT_ONCE}
         values = {"key": last_key, "model": self._model}
-        for part in conn.execute(added, values, execution_options=options).partitions():
-            self._add(part, vectors_of_bytes if binary else vectors_of_text)
+        for part in conn.execute(added, values, execution_options=options).partitions(_AT_ONCE):
+            self._add(part, vectors_of_bytes if binary else vectors_of_pgvector)
         self._seen = newest
 
     def _add(self, part: Iterable[Any], decoded: Callable[[Sequence[Any]], Vectors]) -> None:

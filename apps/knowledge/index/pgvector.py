@@ -30,7 +30,8 @@ class PgVectorIndex(DatabaseIndex):
     Args:
         database: Migrated; closed with the index.
         embedder: Whose vectors are searched.
-        exact_up_to: An index that has more passages when it is opened is searched by HNSW.
+        exact_up_to: An index that has more passages when it is opened is searched by HNSW, which
+            the first such opening makes: that takes minutes.
 
     Raises:
         StoreError: The server has no pgvector, or an older one.
@@ -49,9 +50,10 @@ class PgVectorIndex(DatabaseIndex):
         )
         with database.transaction() as conn:
             pgvector.ensure(conn)
-            pgvector.index_vectors(conn, embedder.name, embedder.dimensions)
-            passages = int(conn.execute(_COUNT).scalar_one())
-        exact = passages <= exact_up_to
+            exact = int(conn.execute(_COUNT).scalar_one()) <= exact_up_to
+            if not exact:
+                # Kept up beside exact search, it would make storing ten times slower.
+                pgvector.index_vectors(conn, embedder.name, embedder.dimensions)
         self._memory = VectorMemory(embedder.name, embedder.dimensions) if exact else None
 
     async def by_words(self, query: str, scope: Scope, k: int) -> tuple[Hit, ...]:
