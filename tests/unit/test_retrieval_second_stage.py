@@ -7,7 +7,14 @@ from hypothesis import strategies as st
 
 from apps.core.passages import COVERED_SCORE
 from apps.knowledge.index.base import Chunk, Document, StoredChunk
-from apps.knowledge.retrieval.closeness import FEATURES, asked, closeness, passage_terms, weights
+from apps.knowledge.retrieval.closeness import (
+    FEATURES,
+    asked,
+    closeness,
+    passage_terms,
+    standing,
+    weights,
+)
 from apps.knowledge.retrieval.second_stage import (
     CALIBRATIONS,
     INPUTS,
@@ -71,7 +78,8 @@ def test_a_german_compound_is_found_by_its_part():
 def features(question, piece, language="en"):
     query = asked(question, language)
     terms = passage_terms(piece.chunk.text, piece.chunk.headings, piece.document.title, language)
-    values = closeness(query, terms, weights(query, [terms]))
+    stands = standing(query, [terms])
+    values = closeness(query, terms, stands[0], weights(stands))
     return dict(zip(FEATURES, values.tolist(), strict=True))
 
 
@@ -143,6 +151,6 @@ def test_a_word_that_few_passages_have_counts_more_and_at_most_twice():
     query = asked("sauna opening", "en")
     passages = [passage_terms("The opening.", (), "", "en") for _ in range(9)]
     passages.append(passage_terms("The sauna.", (), "", "en"))
-    weight = weights(query, passages)
+    weight = weights(standing(query, passages))
     assert weight[0] > weight[1]
     assert np.all((weight >= 1.0) & (weight <= 2.0))

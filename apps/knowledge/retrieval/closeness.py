@@ -7,10 +7,9 @@ may still be heard in it (a misrecognised word shares its sound), or be part of 
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import pairwise
 from math import log
 
@@ -77,20 +76,40 @@ class Term:
     sound: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Terms:
-    """The content words of a text, in order, and what they are looked up by."""
+    """The content words of a text, and what they are looked up by, made when it is needed.
+
+    Attributes:
+        order: What the words mean, in order.
+        written: The words themselves.
+        language: ``de`` or ``en``.
+    """
 
     order: tuple[str, ...]
-    meanings: frozenset[str]
-    sounds: frozenset[str]
-    joined: str
+    written: tuple[str, ...]
+    language: str
 
-    def match(self, term: Term, language: str) -> float:
+    @cached_property
+    def meanings(self) -> frozenset[str]:
+        """What the words mean."""
+        return frozenset(self.order)
+
+    @cached_property
+    def sounds(self) -> frozenset[str]:
+        """How the words sound."""
+        return frozenset(sound_key(word, self.language) for word in self.written)
+
+    @cached_property
+    def joined(self) -> str:
+        """What the words mean, as one text."""
+        return f" {' '.join(self.order)} "
+
+    def match(self, term: Term) -> float:
         """Return how surely a question's word stands in the text, in [0, 1]."""
         if term.meaning in self.meanings:
             return 1.0
-        least = _SHORTEST_PART[language]
+        least = _SHORTEST_PART[self.language]
         if len(term.meaning) >= least and term.meaning in self.joined:
             return _PART_OF_COMPOUND
         if len(term.sound) >= _SHORTEST_SOUND and term.sound in self.sounds:
@@ -133,7 +152,11 @@ class Asked:
 def asked(question: str, language: str) -> Asked:
     """Return a question as passages are compared with it."""
     content = content_words(question, language)
-    order = [_term(word, language) for word in content if word not in _ASKING[language]]
+    order = [
+        Term(_meaning(word, language), sound_key(word, language))
+        for word in content
+        if word not in _ASKING[language]
+    ]
     terms = tuple({term.meaning: term for term in order}.values())
     pairs = tuple(pairwise(term.meaning for term in order))
     return Asked(terms, pairs, question_focus(question, language), language)
@@ -154,35 +177,51 @@ def passage_terms(text: str, headings: tuple[str, ...], title: str, language: st
     )
 
 
-def weights(question: Asked, passages: Sequence[PassageTerms]) -> NDArray[np.float64]:
+def standing(question: Asked, passages: Sequence[PassageTerms]) -> NDArray[np.float64]:
+    """Return how surely each word of a question stands in each passage, or above it.
+
+    Returns:
+        In [0, 1], shape (passages, terms).
+    """
+    rows = [[passage.whole.match(term) for term in question.terms] for passage in passages]
+    return np.array(rows).reshape(len(passages), len(question.terms))
+
+
+def weights(stands: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return how much each word of a question counts, from 1 to 2; shape (terms,).
 
     A word that few of the passages have tells more than one that all have. They are only what the
     first stage found, in which the question's words are common, so it counts twice at most.
+
+    Args:
+        stands: What ``standing`` says of the question and at least one passage.
     """
-    counts = Counter(
-        term.meaning
-        for passage in passages
-        for term in question.terms
-        if passage.whole.match(term, question.language) > 0
-    )
-    most = log(1 + len(passages)) or 1.0
-    return np.array(
-        [
-            1 + log((1 + len(passages)) / (1 + counts[term.meaning])) / most
-            for term in question.terms
-        ]
-    )
+    passages = len(stands)
+    having = (stands > 0).sum(axis=0)
+    weight: NDArray[np.float64] = 1 + np.log((1 + passages) / (1 + having)) / log(1 + passages)
+    return weight
 
 
 def closeness(
-    question: Asked, passage: PassageTerms, weight: NDArray[np.float64]
+    question: Asked,
+    passage: PassageTerms,
+    stands: NDArray[np.float64],
+    weight: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """Return the features of a question and a passage, shape (8,); all 0 without a content word."""
+    """Return the features of a question and a passage, shape (8,); all 0 without a content word.
+
+    Args:
+        question: What is asked.
+        passage: Where.
+        stands: The passage's row of ``standing``, shape (terms,).
+        weight: How much each of the question's words counts, shape (terms,).
+    """
     if not question.terms:
         return np.zeros(len(FEATURES))
-    above = _matches(question, passage.headings)
-    inside = np.stack([_matches(question, sentence) for sentence in passage.sentences])
+    # What stands nowhere in the passage is not looked for sentence by sentence.
+    known = [(n, term) for n, term in enumerate(question.terms) if stands[n] > 0]
+    above = _matches(known, passage.headings, len(stands))
+    inside = np.stack([_matches(known, text, len(stands)) for text in passage.sentences])
     windows = [
         np.maximum(np.maximum(inside[i], inside[min(i + 1, len(inside) - 1)]), above)
         for i in range(len(inside))
@@ -210,8 +249,11 @@ def alike(a: PassageTerms, b: PassageTerms) -> float:
     return len(a.whole.meanings & b.whole.meanings) / union if union else 1.0
 
 
-def _matches(question: Asked, terms: Terms) -> NDArray[np.float64]:
-    return np.array([terms.match(term, question.language) for term in question.terms])
+def _matches(known: Sequence[tuple[int, Term]], terms: Terms, size: int) -> NDArray[np.float64]:
+    matched = np.zeros(size)
+    for n, term in known:
+        matched[n] = terms.match(term)
+    return matched
 
 
 def _share(matched: NDArray[np.float64], weight: NDArray[np.float64]) -> float:
@@ -250,21 +292,16 @@ def _told(question: Asked, passage: PassageTerms, best: int) -> float:
 
 
 @lru_cache(maxsize=50_000)
-def _term(word: str, language: str) -> Term:
-    return Term(
-        stem(lexicon(language).canonical.get(word, word), language), sound_key(word, language)
-    )
+def _meaning(word: str, language: str) -> str:
+    return stem(lexicon(language).canonical.get(word, word), language)
 
 
 def _terms(text: str, language: str) -> Terms:
-    found = [_term(word, language) for word in content_words(text, language)]
-    order = tuple(term.meaning for term in found)
-    return Terms(
-        order, frozenset(order), frozenset(term.sound for term in found), f" {' '.join(order)} "
-    )
+    written = tuple(content_words(text, language))
+    return Terms(tuple(_meaning(word, language) for word in written), written, language)
 
 
 def _joined(parts: Sequence[Terms]) -> Terms:
     order = tuple(word for part in parts for word in part.order)
-    sounds = frozenset(sound for part in parts for sound in part.sounds)
-    return Terms(order, frozenset(order), sounds, f" {' '.join(order)} ")
+    written = tuple(word for part in parts for word in part.written)
+    return Terms(order, written, parts[0].language)

@@ -16,7 +16,9 @@ from apps.knowledge.retrieval.second_stage import Candidate, CoveredCosine, rank
 
 DEADLINE_MS = 150.0
 CANDIDATES = 50
-"""Pieces that the second stage looks at, and that each half of the first stage may bring."""
+"""Pieces that each half of the first stage may bring."""
+LOOKED_AT = 24
+"""The best of them by both halves, which the second stage looks at: more of them find no more."""
 _FIRST_STAGE_SHARE = 0.7
 
 log = structlog.get_logger(__name__)
@@ -148,7 +150,7 @@ class DocumentSearch:
         return ranked
 
     async def _candidates(self, words: Sequence[Hit], vector: Sequence[Hit]) -> list[Candidate]:
-        fused = fuse([[hit.key for hit in words], [hit.key for hit in vector]])[:CANDIDATES]
+        fused = fuse([[hit.key for hit in words], [hit.key for hit in vector]])[:LOOKED_AT]
         scores = dict(fused)
         word_ranks = {hit.key: place for place, hit in enumerate(words, start=1)}
         vector_ranks = {hit.key: place for place, hit in enumerate(vector, start=1)}

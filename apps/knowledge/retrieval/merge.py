@@ -60,7 +60,7 @@ def gives_way(question: Asked, entry: PassageTerms, document: PassageTerms) -> b
 
 
 def _shares(question: Asked, passage: PassageTerms) -> float:
-    matched = [passage.whole.match(term, question.language) for term in question.terms]
+    matched = [passage.whole.match(term) for term in question.terms]
     return sum(matched) / len(matched) if matched else 0.0
 
 

@@ -22,6 +22,7 @@ from apps.knowledge.retrieval.closeness import (
     asked,
     closeness,
     passage_terms,
+    standing,
     weights,
 )
 from apps.knowledge.retrieval.found import Ranked
@@ -122,11 +123,12 @@ def seen_by_words(
     """Return for each candidate its terms and its inputs, shape (9,)."""
     query = asked(question, language)
     terms = [terms_of(candidate.stored, language) for candidate in candidates]
-    weight = weights(query, terms)
+    stands = standing(query, terms)
+    weight = weights(stands)
     best = max(candidate.fused for candidate in candidates) or 1.0
     return [
-        (passage, np.append(closeness(query, passage, weight), candidate.fused / best))
-        for candidate, passage in zip(candidates, terms, strict=True)
+        (passage, np.append(closeness(query, passage, row, weight), candidate.fused / best))
+        for candidate, passage, row in zip(candidates, terms, stands, strict=True)
     ]
 
 
