@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from apps.knowledge.ridge import RidgeLesson
+from apps.knowledge.syllabus import Syllabus
 
 # Of the phrases that were left out, so many may fall below the even chance. With those refused for
 # words of foreign subjects (``EntryRanker.rank``), 3 % are.
@@ -24,21 +25,21 @@ _FOLDS = 5
 _ENOUGH = 1000
 
 
-def even_chance(lesson: RidgeLesson, groups: Sequence[tuple[int, int]], none: int) -> float:
+def even_chance(lesson: RidgeLesson, syllabus: Syllabus) -> float:
     """Return the sureness from which on a question counts as covered.
 
     The sureness is how much more a question looks like any entry than like what is asked
     elsewhere, plus how much it looks like its best entry; see ``EntryRanker.rank``.
 
     Args:
-        lesson: What is known; the groups come first in it, in this order.
-        groups: The size and the class of each group of questions that stay together.
-        none: The class of what no entry covers: the last one.
+        lesson: What is known of the syllabus' texts.
+        syllabus: Its groups are left out whole.
     """
-    sizes = np.array([size for size, _ in groups])
-    labels = np.repeat([label for _, label in groups], sizes)
+    none = syllabus.none
+    sizes = np.array([size for size, _ in syllabus.groups])
+    labels = np.repeat([label for _, label in syllabus.groups], sizes)
     # Taken in turn within each class, so that every entry keeps most of its phrases.
-    folds = np.repeat(_turns([label for _, label in groups]), sizes)
+    folds = np.repeat(_turns([label for _, label in syllabus.groups]), sizes)
     covered: list[float] = []
     elsewhere: list[float] = []
     for fold in range(_FOLDS):

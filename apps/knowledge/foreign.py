@@ -7,6 +7,7 @@ a base uses itself is no foreign one there.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -28,6 +29,9 @@ _SHORTEST = {"en": 3, "de": 4}
 _PART = 5
 _REST = 3
 _LINKS = ("", "s", "n", "en", "e")
+
+# A word of so many phrases that callers use is the base's own.
+_OWN_FROM = 2
 
 # The words of a text as they are compared; a term of the lexicon is one or more of them.
 Term = tuple[str, ...]
@@ -65,27 +69,44 @@ class ForeignSubjects:
     """The subjects that a knowledge base says nothing about.
 
     Args:
-        own: The base's questions, phrases and sentences: what stands in them is not foreign.
+        own: The base's canonical questions and sentences: what stands in them is not foreign.
         language: ``de`` or ``en``.
         terms: The foreign subjects; None takes the language's.
+        asked: The base's other phrases. What stands in several of them is not foreign either; what
+            stands in one alone was mentioned by the way.
     """
 
     def __init__(
-        self, own: Iterable[str], language: str, terms: ForeignTerms | None = None
+        self,
+        own: Iterable[str],
+        language: str,
+        terms: ForeignTerms | None = None,
+        *,
+        asked: Iterable[str] = (),
     ) -> None:
         self._language = language
         self._silent = lexicon(language).stop_words
-        told = _plain(words("\n".join(own)), language)
-        self._own = frozenset(told)
         known = terms if terms is not None else foreign_terms(language)
         every = set(chain.from_iterable(known.by_topic.values()))
-        running = f" {' '.join(told)} "
-        self._phrases = {t for t in every if len(t) > 1 and f" {' '.join(t)} " not in running}
-        self._longest = max(map(len, self._phrases), default=1)
+        self._longest = max(map(len, every), default=1)
+        told = set(chain.from_iterable(map(self._runs, own)))
+        often = Counter(chain.from_iterable(map(self._runs, asked)))
+        told |= {term for term, count in often.items() if count >= _OWN_FROM}
+        self._own = frozenset(term[0] for term in told if len(term) == 1)
+        self._phrases = {term for term in every if len(term) > 1} - told
         foreign = {term[0] for term in every if len(term) == 1} - self._own - self._silent
         if language == "de":
             foreign -= set(chain.from_iterable(map(_parts, self._own)))
         self._words = frozenset(foreign)
+
+    def _runs(self, text: str) -> set[Term]:
+        """Return a text's words, and its words side by side, as long as foreign terms are."""
+        plain = _plain(words(text), self._language)
+        return {
+            plain[at : at + size]
+            for size in range(1, self._longest + 1)
+            for at in range(len(plain) - size + 1)
+        }
 
     def share(self, query: str) -> float:
         """Return which part of a question's telling words names foreign subjects, 0 to 1."""

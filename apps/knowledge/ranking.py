@@ -29,7 +29,7 @@ from apps.core.focus import Focus, question_focus
 from apps.core.words import words
 from apps.knowledge.entries import Entry
 from apps.knowledge.foreign import ForeignSubjects
-from apps.knowledge.learning import Learned, features, learn, phrases
+from apps.knowledge.learning import Learned, learn, phrases
 from apps.knowledge.terms import content_pieces, lexicon, meanings, sounds, stems
 from apps.knowledge.vectors import Floats
 
@@ -41,12 +41,12 @@ _CLASSIFIER = 4
 _FOCUS_BONUS = 0.4
 
 # What the classifier says becomes a score by a logistic curve. Its slope was fitted by logistic
-# regression to the sample's phrases and to what is asked elsewhere, both left out by fifths (10.2
-# in English, 11.4 in German); where it passes 0.5, each knowledge base finds for itself.
-_SLOPE = 10.0
+# regression to the sample's phrases and to what is asked elsewhere, both left out by fifths (7.3
+# in English, 7.4 in German); where it passes 0.5, each knowledge base finds for itself.
+_SLOPE = 7.4
 # How much less sure a question is that names nothing but foreign subjects. Found on half of
 # tests/knowledge_foreign_questions.py beside the sample's phrases, left out by fifths: from 1.0 to
-# 1.4 the refusals there differ by one question.
+# 1.4 the refusals there differ by two questions.
 _FOREIGN = 1.2
 
 
@@ -90,7 +90,9 @@ class EntryRanker:
         self._asked_for = [
             _focus_shares((entry.question, *entry.variants), language) for entry in entries
         ]
-        self._foreign = ForeignSubjects((text for text, _ in phrases(entries)), language)
+        own = (text for entry in entries for text in (entry.question, *entry.sentences))
+        asked = (text for entry in entries for text in entry.variants)
+        self._foreign = ForeignSubjects(own, language, asked=asked)
 
     def opinions(self, query: str, bm25: Scores) -> Opinions:
         """Return what is thought of the entries for a question.
@@ -100,7 +102,7 @@ class EntryRanker:
             bm25: The full-text score of each entry, 0 where no word fits; shape (n,).
         """
         known, language = self._learned, self._language
-        *looks_like, elsewhere = known.classifier.scores(features(query, language))
+        *looks_like, elsewhere = known.looks_like(query, language)
         pieces = content_pieces(query, language)
         of_entries = np.stack(
             [

@@ -16,6 +16,9 @@ Arrays = dict[str, NDArray[Any]]
 
 Weigh = Callable[[str], float]
 
+# A feature of more phrases than this is worth a column of a dense matrix.
+_OFTEN = 150
+
 
 def _alike(_: str) -> float:
     return 1.0
@@ -129,6 +132,27 @@ class TfidfMatrix:
             # A phrase stands in a column once at most.
             cosines[self.rows[begin:end]] += self.values[begin:end] * weight
         return cosines
+
+    def products(self) -> Floats:
+        """Return the cosines of the n phrases with each other, shape (n, n).
+
+        Features of many phrases are multiplied as one dense matrix, the others pair by pair, all
+        features of equally many phrases at a time.
+        """
+        size, spread = self.size, np.diff(self.starts)
+        often = spread > _OFTEN
+        column = np.repeat(np.where(often, np.cumsum(often) - 1, -1), spread)
+        dense = np.zeros((size, int(often.sum())), dtype=np.float32)
+        chosen = column >= 0
+        dense[self.rows[chosen], column[chosen]] = self.values[chosen]
+        products: Floats = dense @ dense.T
+        flat = products.reshape(-1)
+        for count in np.unique(spread[~often]):
+            places = self.starts[:-1][spread == count][:, None] + np.arange(count)
+            rows, values = self.rows[places].astype(np.intp), self.values[places]
+            pairs = rows[:, :, None] * size + rows[:, None, :]
+            np.add.at(flat, pairs.ravel(), (values[:, :, None] * values[:, None, :]).ravel())
+        return products
 
     def to_arrays(self) -> Arrays:
         """Return what ``from_arrays`` makes an equal matrix of."""

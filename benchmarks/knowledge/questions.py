@@ -1,4 +1,4 @@
-"""The frozen questions: to tune on, looked at since, and fresh ones for the end of tuning."""
+"""The frozen questions: to tune on, looked at since, and two parts for the end of tuning."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Literal
 
-Half = Literal["tuning", "held-out", "fresh"]
+Half = Literal["tuning", "held-out", "fresh", "blind"]
 HALVES: tuple[Half, ...] = ("tuning", "held-out")
-PARTS: tuple[Half, ...] = (*HALVES, "fresh")
+LATER: tuple[Half, ...] = ("fresh", "blind")
+PARTS: tuple[Half, ...] = (*HALVES, *LATER)
 LANGUAGES = ("en", "de")
 
 
@@ -42,7 +43,7 @@ def load(language: str, half: Half | None = None) -> tuple[Question, ...]:
     parts = PARTS if half is None else (half,)
     first = _read(f"{language}.jsonl")
     by_part = {part: tuple(q for q in first if half_of(q.id) == part) for part in HALVES}
-    by_part["fresh"] = _read(f"fresh.{language}.jsonl")
+    by_part |= {part: _read(f"{part}.{language}.jsonl") for part in LATER}
     return tuple(question for part in parts for question in by_part[part])
 
 

@@ -7,65 +7,59 @@ import pytest
 
 from apps.knowledge.calibration import even_chance
 from apps.knowledge.ridge import RidgeLesson
+from apps.knowledge.syllabus import Syllabus
+from apps.knowledge.vectors import TfidfMatrix
 
 COVERED = [["plate", f"a{i}"] for i in range(20)] + [["bus", f"b{i}"] for i in range(20)]
+BOTH = [0] * 20 + [1] * 20
 OTHERS = [["moon", f"c{i}", f"d{i}"] for i in range(20)]
 
 
-def lesson(covered: list[list[str]], labels: list[int], others: list[list[str]]) -> RidgeLesson:
-    return RidgeLesson(
-        [*covered, *others],
-        [*labels, *[2] * len(others)],
-        weigh=lambda _: 1.0,
-        classes=3,
-        ridge=1.0,
-    )
+Taught = tuple[TfidfMatrix, RidgeLesson, Syllabus]
+
+
+def taught(covered: list[list[str]], labels: list[int]) -> Taught:
+    """Return who learns phrases of two entries, and pairs of questions that others answer."""
+    phrases = [*covered, *OTHERS]
+    classes = (*labels, *[2] * len(OTHERS))
+    matrix = TfidfMatrix.of(phrases)
+    groups = tuple((1, label) for label in labels) + ((2, 2),) * (len(OTHERS) // 2)
+    syllabus = Syllabus(tuple(map(" ".join, phrases)), classes, groups, none=2)
+    return matrix, RidgeLesson(matrix.products(), classes, classes=3, ridge=1.0), syllabus
+
+
+def chance(covered: list[list[str]], labels: list[int]) -> float:
+    _, lesson, syllabus = taught(covered, labels)
+    return even_chance(lesson, syllabus)
 
 
 def test_who_left_a_phrase_out_knows_it_less_well_but_by_what_it_shares() -> None:
-    labels = [0] * 20 + [1] * 20
-    every = lesson(COVERED, labels, OTHERS)
+    matrix, lesson, _ = taught(COVERED, BOTH)
     rows = np.array([3, 25, 45])
     shown = [*COVERED, *OTHERS]
-    said, known = every.left_out(rows), every.learn()
+    said, known = lesson.left_out(rows), lesson.learn()
     assert said.argmax(axis=1).tolist() == [0, 1, 2]
     for row, scores in zip(rows, said, strict=True):
-        assert known.scores(shown[row]).max() > scores.max()
+        assert known.scores(matrix.similarity(shown[row])).max() > scores.max()
 
 
 def test_the_even_chance_parts_left_out_phrases_from_left_out_subjects() -> None:
-    labels = [0] * 20 + [1] * 20
-    every = lesson(COVERED, labels, OTHERS)
-    groups = [(1, label) for label in labels] + [(2, 2)] * 10
-    chance = even_chance(every, groups, none=2)
-    classifier = every.learn()
+    matrix, lesson, syllabus = taught(COVERED, BOTH)
+    found, classifier = even_chance(lesson, syllabus), lesson.learn()
 
     def sure(features: list[str]) -> float:
-        *entries, elsewhere = classifier.scores(features)
+        *entries, elsewhere = classifier.scores(matrix.similarity(features))
         return float(sum(entries) - elsewhere + max(entries))
 
-    assert sure(["plate"]) > chance
-    assert sure(["moon"]) < chance
+    assert sure(["plate"]) > found
+    assert sure(["moon"]) < found
 
 
 def test_a_base_with_fewer_phrases_has_a_lower_threshold() -> None:
-    labels = [0] * 20 + [1] * 20
-    many = even_chance(
-        lesson(COVERED, labels, OTHERS), [(1, label) for label in labels] + [(2, 2)] * 10, none=2
-    )
-    few_labels = [0] * 4 + [1] * 4
-    few = even_chance(
-        lesson([*COVERED[:4], *COVERED[20:24]], few_labels, OTHERS),
-        [(1, label) for label in few_labels] + [(2, 2)] * 10,
-        none=2,
-    )
-    assert few < many
+    few = chance([*COVERED[:4], *COVERED[20:24]], [0] * 4 + [1] * 4)
+    assert few < chance(COVERED, BOTH)
 
 
 @pytest.mark.parametrize("size", [1, 2, 3])
 def test_the_smallest_bases_have_a_threshold_too(size: int) -> None:
-    labels = [0] * size
-    chance = even_chance(
-        lesson(COVERED[:size], labels, OTHERS), [(1, 0)] * size + [(2, 2)] * 10, none=2
-    )
-    assert np.isfinite(chance)
+    assert np.isfinite(chance(COVERED[:size], [0] * size))

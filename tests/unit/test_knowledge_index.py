@@ -8,11 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from apps.knowledge.entries import Entry
 from apps.knowledge.lexical import LexicalIndex, content_hash
 from apps.knowledge.retriever import Retriever
-from apps.knowledge.ridge import RidgeLesson
+from apps.knowledge.ridge import RidgeLesson, closeness
 from apps.knowledge.terms import content_words, meanings, sound_key, stem
 from apps.knowledge.vectors import TfidfMatrix
 
@@ -94,9 +96,31 @@ def test_similarity_is_a_cosine() -> None:
 
 def test_the_classifier_learns_which_feature_tells_classes_apart() -> None:
     phrases = [["car", "on"], ["car", "off"], ["car", "on"], ["car", "off"]]
-    lesson = RidgeLesson(phrases, [0, 1, 0, 1], weigh=lambda _: 1.0, classes=3, ridge=4.0)
-    classifier = lesson.learn()
-    assert np.argmax(classifier.scores(["on"])) == 0
-    assert np.argmax(classifier.scores(["off"])) == 1
-    tie = classifier.scores(["car"])
+    matrix = TfidfMatrix.of(phrases)
+    classifier = RidgeLesson(matrix.products(), [0, 1, 0, 1], classes=3, ridge=4.0).learn()
+    assert np.argmax(classifier.scores(matrix.similarity(["on"]))) == 0
+    assert np.argmax(classifier.scores(matrix.similarity(["off"]))) == 1
+    tie = classifier.scores(matrix.similarity(["car"]))
     assert tie[0] == pytest.approx(tie[1])
+    assert not classifier.scores(matrix.similarity(["unknown"])).any()
+
+
+def test_what_was_learned_is_the_ridges_solution() -> None:
+    rng = np.random.default_rng(5)
+    rows = rng.normal(size=(60, 20)).astype(np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    labels = rng.integers(0, 3, 60)
+    lesson = RidgeLesson(rows @ rows.T, labels.tolist(), classes=3, ridge=0.5)
+    kernel = closeness((rows @ rows.T).astype(np.float64))
+    exact = np.linalg.solve(kernel + 0.5 * np.eye(60), np.eye(3)[labels])
+    assert np.abs(kernel @ (lesson.learn().dual - exact)).max() < 0.002
+    kept, out = np.arange(50), np.arange(50, 60)
+    others = np.linalg.solve(kernel[:50, :50] + 0.5 * np.eye(50), np.eye(3)[labels[:50]])
+    assert np.abs(lesson.left_out(out) - kernel[np.ix_(out, kept)] @ others).max() < 0.005
+
+
+@given(st.floats(0, 1), st.floats(0, 1))
+def test_closeness_grows_with_the_cosine_and_the_more_the_nearer(a: float, b: float) -> None:
+    low, high, middle = closeness(np.array([min(a, b), max(a, b), (a + b) / 2], dtype=np.float32))
+    assert 0 <= low <= high <= 1 + 1e-6
+    assert middle <= (low + high) / 2 + 1e-6
