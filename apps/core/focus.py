@@ -97,6 +97,12 @@ def question_focus(question: str, language: str) -> Focus:
     return Focus.OTHER
 
 
+def tells(text: str, focus: Focus, language: str) -> bool:
+    """Return whether a text tells a kind of fact; none of its own tells ``OTHER``."""
+    pattern = _TOLD_PATTERNS[language].get(focus)
+    return pattern is not None and pattern.search(fold(text)) is not None
+
+
 def told_by(sentence: str, language: str) -> frozenset[Focus]:
     """Return the kinds of facts that a sentence tells."""
     text = fold(sentence)

@@ -13,6 +13,8 @@ import re
 _STOP = re.compile(r"[.!?…]+[\"'”“’»)\]]*\s+|\n\s*")
 _LAST_WORD = re.compile(r"[^\s(\[\"'„“«]+$")
 _NEXT_WORD = re.compile(r"\w+|\W")
+# What is longer is no word that anything here asks for: the rest need not be looked through.
+_LONGEST_WORD = 40
 
 
 def _names(text: str) -> frozenset[str]:
@@ -44,7 +46,7 @@ def _is_end(before: str, stop: str, after: str) -> bool:
         stop: The stop with what closes behind it, without white space.
         after: The whole word that follows.
     """
-    match = _LAST_WORD.search(before)
+    match = _LAST_WORD.search(before[-_LONGEST_WORD:])
     if stop != "." or match is None:
         return True
     word = match.group()
@@ -66,8 +68,8 @@ class SentenceSplitter:
     ``flush`` return gives the text back.
     """
 
-    def __init__(self) -> None:
-        self._rest = ""
+    def __init__(self, text: str = "") -> None:
+        self._rest = text
 
     def push(self, piece: str) -> list[str]:
         """Add a piece and return the sentences that are now complete, white space included."""
@@ -111,6 +113,5 @@ def _ends(text: str, whole: bool = False) -> list[int]:
 
 def split_sentences(text: str) -> list[str]:
     """Return a whole text's sentences, without the white space around them."""
-    splitter = SentenceSplitter()
-    pieces = [*splitter.push(text), *splitter.flush()]
+    pieces = SentenceSplitter(text).flush()
     return [piece.strip() for piece in pieces if piece.strip()]

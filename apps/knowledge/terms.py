@@ -8,7 +8,7 @@ seen in several ways. German compounds share pieces with their parts, so pieces 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from itertools import pairwise
@@ -48,7 +48,9 @@ _SOUND_GROUPS = str.maketrans(
     {"b": "p", "d": "t", "g": "k", "c": "k", "q": "k", "z": "s", "j": "s", "v": "f", "m": "n"}
 )
 _SILENT = re.compile(r"[aeiouyhw]")
-_DOUBLED = re.compile(r"(.)\1+")
+_DOUBLED = re.compile(r"(.)(?=\1)")
+_LEADING_VOWEL = re.compile(r"(?<![^ ])[aeiouy]")
+_VOWEL_MARK = "@"  # in no word, and left alone by what else is done to them
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +102,19 @@ def sound_key(word: str, language: str) -> str:
         word = word.replace(spelling, sound)
     head = "a" if word[:1] in tuple("aeiouy") else ""
     key = head + _SILENT.sub("", word).translate(_SOUND_GROUPS)
-    return _DOUBLED.sub(r"\1", key)
+    return _DOUBLED.sub("", key)
+
+
+def sound_keys(found: Iterable[str], language: str) -> frozenset[str]:
+    """Return the sound keys of folded words, none of them empty.
+
+    The same as ``sound_key`` of each, in one pass over all: a passage's words are mostly new.
+    """
+    text = " ".join(found)
+    for spelling, sound in _SPELLINGS[language]:
+        text = text.replace(spelling, sound)
+    text = _SILENT.sub("", _LEADING_VOWEL.sub(_VOWEL_MARK, text)).translate(_SOUND_GROUPS)
+    return frozenset(_DOUBLED.sub("", text).replace(_VOWEL_MARK, "a").split())
 
 
 def content_words(text: str, language: str) -> list[str]:

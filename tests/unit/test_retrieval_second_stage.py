@@ -23,6 +23,7 @@ from apps.knowledge.retrieval.second_stage import (
     CoveredCosine,
     rank,
 )
+from apps.knowledge.terms import sound_key, sound_keys
 
 
 def stored(key, text, *headings, language="en", title="Guide"):
@@ -154,3 +155,12 @@ def test_a_word_that_few_passages_have_counts_more_and_at_most_twice():
     weight = weights(standing(query, passages))
     assert weight[0] > weight[1]
     assert np.all((weight >= 1.0) & (weight <= 2.0))
+
+
+@given(
+    st.lists(st.text("abcdefghijklmnopqrstuvwxyz09ß", min_size=1, max_size=12), max_size=8),
+    st.sampled_from(["de", "en"]),
+)
+def test_words_sound_alike_one_by_one_and_all_at_once(found, language):
+    one_by_one = {sound_key(word, language) for word in found} - {""}
+    assert sound_keys(found, language) == one_by_one

@@ -16,9 +16,9 @@ from math import log
 import numpy as np
 from numpy.typing import NDArray
 
-from apps.core.focus import Focus, question_focus, told_by
+from apps.core.focus import Focus, question_focus, tells
 from apps.core.sentences import split_sentences
-from apps.knowledge.terms import content_words, lexicon, sound_key, stem
+from apps.knowledge.terms import content_words, lexicon, sound_key, sound_keys, stem
 
 FEATURES = (
     "words",
@@ -70,10 +70,17 @@ _CACHED_TEXTS = 4096
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """One content word: what it means, and how it sounds."""
+    """One content word of a question.
+
+    Attributes:
+        meaning: What it means.
+        sound: How it sounds.
+        parts: What it may be a compound of: pieces of its meaning, none where it is short.
+    """
 
     meaning: str
     sound: str
+    parts: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -98,7 +105,7 @@ class Terms:
     @cached_property
     def sounds(self) -> frozenset[str]:
         """How the words sound."""
-        return frozenset(sound_key(word, self.language) for word in self.written)
+        return sound_keys(self.written, self.language)
 
     @cached_property
     def joined(self) -> str:
@@ -114,9 +121,7 @@ class Terms:
             return _PART_OF_COMPOUND
         if len(term.sound) >= _SHORTEST_SOUND and term.sound in self.sounds:
             return _SOUNDS_ALIKE
-        if len(term.meaning) >= 2 * least and any(
-            len(known) >= least and known in term.meaning for known in self.meanings
-        ):
+        if not self.meanings.isdisjoint(term.parts):
             return _COMPOUND_OF_PART
         return 0.0
 
@@ -152,11 +157,7 @@ class Asked:
 def asked(question: str, language: str) -> Asked:
     """Return a question as passages are compared with it."""
     content = content_words(question, language)
-    order = [
-        Term(_meaning(word, language), sound_key(word, language))
-        for word in content
-        if word not in _ASKING[language]
-    ]
+    order = [_term(word, language) for word in content if word not in _ASKING[language]]
     terms = tuple({term.meaning: term for term in order}.values())
     pairs = tuple(pairwise(term.meaning for term in order))
     return Asked(terms, pairs, question_focus(question, language), language)
@@ -288,12 +289,20 @@ def _told(question: Asked, passage: PassageTerms, best: int) -> float:
     if question.focus is Focus.OTHER:
         return 0.5
     said = passage.texts[best : best + 2]
-    return float(any(question.focus in told_by(text, question.language) for text in said))
+    return float(any(tells(text, question.focus, question.language) for text in said))
 
 
 @lru_cache(maxsize=50_000)
 def _meaning(word: str, language: str) -> str:
     return stem(lexicon(language).canonical.get(word, word), language)
+
+
+def _term(word: str, language: str) -> Term:
+    meaning, least = _meaning(word, language), _SHORTEST_PART[language]
+    long = len(meaning) >= 2 * least
+    starts = range(len(meaning) - least + 1 if long else 0)
+    parts = {meaning[at:end] for at in starts for end in range(at + least, len(meaning) + 1)}
+    return Term(meaning, sound_key(word, language), frozenset(parts))
 
 
 def _terms(text: str, language: str) -> Terms:

@@ -17,7 +17,7 @@ from apps.knowledge.retrieval.second_stage import Candidate, CoveredCosine, rank
 DEADLINE_MS = 150.0
 CANDIDATES = 50
 """Pieces that each half of the first stage may bring."""
-LOOKED_AT = 24
+LOOKED_AT = 20
 """The best of them by both halves, which the second stage looks at: more of them find no more."""
 _FIRST_STAGE_SHARE = 0.7
 
