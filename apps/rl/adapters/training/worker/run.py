@@ -26,7 +26,7 @@ from apps.rl.adapters.training.worker.loss import held_out_loss
 from apps.rl.adapters.training.worker.memory import let_go, out_of_memory
 from apps.rl.adapters.training.worker.recording import adapter_hash, trained
 from apps.rl.adapters.training.worker.telling import Teller
-from apps.rl.adapters.training.worker.trainers import kto_trainer, plan_steps, sft_trainer
+from apps.rl.adapters.training.worker.trainers import Setup, kto_trainer, plan_steps, sft_trainer
 
 ADAPTER = "adapter"
 """The finished adapter's folder, in the run's."""
@@ -217,17 +217,17 @@ class _Run:
     def _trainer(self, prepared: Prepared, state: resume.RunState) -> Any:
         training = self._config.training
         steps = plan_steps(training, len(prepared.tokens), state.micro_batch)
-        common = (self._checkpoints, self._teller)
+        setup = Setup(
+            prepared.model,
+            prepared.shape,
+            prepared.base.tokenizer,
+            self._checkpoints,
+            self._teller,
+        )
         if training.objective == "kto":
-            trainer = kto_trainer(
-                training, steps, prepared.model, prepared.shape, prepared.base.tokenizer,
-                prepared.learned, *common,
-            )  # fmt: skip
+            trainer = kto_trainer(training, steps, prepared.learned, setup)
         else:
-            trainer = sft_trainer(
-                training, steps, prepared.model, prepared.shape, prepared.base.tokenizer,
-                prepared.tokens, *common,
-            )  # fmt: skip
+            trainer = sft_trainer(training, steps, prepared.tokens, setup)
         trainable = sum(p.numel() for p in trainer.model.parameters() if p.requires_grad)
         self._teller.tell(
             events.Ready(

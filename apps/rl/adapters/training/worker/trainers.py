@@ -44,6 +44,25 @@ class Steps:
     accumulation: int
 
 
+@dataclass(frozen=True)
+class Setup:
+    """What is trained, and who is told.
+
+    Attributes:
+        model: The base, or a PEFT model to go on with.
+        shape: The new adapter's LoraConfig; None to go on with the model's own.
+        tokenizer: With a safe pad token.
+        checkpoints: Where to.
+        teller: Whom to tell.
+    """
+
+    model: Any
+    shape: Any
+    tokenizer: Any
+    checkpoints: Checkpoints
+    teller: Teller
+
+
 def plan_steps(config: StepsConfig, examples: int, micro_batch: int) -> Steps:
     """Return the steps for so many examples; the last of an epoch may be smaller."""
     total = max(1, math.ceil(math.ceil(examples / config.batch) * config.epochs))
@@ -131,24 +150,16 @@ class _Course(TrainerCallback):  # type: ignore[misc]
 def sft_trainer(
     config: StepsConfig,
     steps: Steps,
-    model: Any,
-    shape: Any,
-    tokenizer: Any,
     tokens: Sequence[Tokens],
-    checkpoints: Checkpoints,
-    teller: Teller,
+    setup: Setup,
 ) -> Any:
     """Return a trainer that imitates the answers.
 
     Args:
         config: How it learns.
         steps: How many.
-        model: The base, or a PEFT model to go on with.
-        shape: The new adapter's LoraConfig; None to go on with the model's own.
-        tokenizer: With a safe pad token.
         tokens: The examples.
-        checkpoints: Where to.
-        teller: Whom to tell.
+        setup: What is trained, and who is told.
     """
     rows = [{"input_ids": list(t.input_ids), "labels": list(t.labels)} for t in tokens]
     arguments = SFTConfig(
@@ -156,38 +167,22 @@ def sft_trainer(
         max_length=None,
         dataset_kwargs={"skip_prepare_dataset": True},
     )
-    trainer = _Sft(
-        model=model,
-        args=arguments,
-        train_dataset=Dataset.from_list(rows),
-        processing_class=tokenizer,
-        peft_config=shape,
-        callbacks=[_Course(teller, config.empty_cache_steps)],
-    )
-    return _equipped(trainer, checkpoints, teller)
+    return _made(_Sft, arguments, rows, config, setup)
 
 
 def kto_trainer(
     config: StepsConfig,
     steps: Steps,
-    model: Any,
-    shape: Any,
-    tokenizer: Any,
     examples: Sequence[TrainingExample],
-    checkpoints: Checkpoints,
-    teller: Teller,
+    setup: Setup,
 ) -> Any:
     """Return a trainer that learns from good and bad ratings; see ``sft_trainer``.
 
     Args:
         config: How it learns.
         steps: How many.
-        model: The base, or a PEFT model to go on with.
-        shape: The new adapter's LoraConfig; None to go on with the model's own.
-        tokenizer: With a safe pad token.
         examples: In an order that mixes good and bad; KTO takes them as they come.
-        checkpoints: Where to.
-        teller: Whom to tell.
+        setup: What is trained, and who is told.
     """
     rows = [
         {
@@ -205,15 +200,7 @@ def kto_trainer(
         desirable_weight=wanted,
         undesirable_weight=unwanted,
     )
-    trainer = _Kto(
-        model=model,
-        args=arguments,
-        train_dataset=Dataset.from_list(rows),
-        processing_class=tokenizer,
-        peft_config=shape,
-        callbacks=[_Course(teller, config.empty_cache_steps)],
-    )
-    return _equipped(trainer, checkpoints, teller)
+    return _made(_Kto, arguments, rows, config, setup)
 
 
 def _arguments(config: StepsConfig, steps: Steps) -> dict[str, Any]:
@@ -245,8 +232,18 @@ def _arguments(config: StepsConfig, steps: Steps) -> dict[str, Any]:
     }
 
 
-def _equipped(trainer: Any, checkpoints: Checkpoints, teller: Teller) -> Any:
+def _made(
+    kind: type[Any], arguments: Any, rows: list[dict[str, Any]], config: StepsConfig, setup: Setup
+) -> Any:
+    trainer = kind(
+        model=setup.model,
+        args=arguments,
+        train_dataset=Dataset.from_list(rows),
+        processing_class=setup.tokenizer,
+        peft_config=setup.shape,
+        callbacks=[_Course(setup.teller, config.empty_cache_steps)],
+    )
     trainer.remove_callback(PrinterCallback)
-    trainer.checkpoints = checkpoints
-    trainer.teller = teller
+    trainer.checkpoints = setup.checkpoints
+    trainer.teller = setup.teller
     return trainer
