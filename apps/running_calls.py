@@ -103,7 +103,7 @@ def _selector(
         db,
         catalog=catalog,
         policy=settings_policy(settings, catalog.prior),
-        state_path=settings.rl_bandit_state_path,
+        state_path=settings.bandit_state_file,
     )
     guard = DeployGuard(bandit, rng=np.random.default_rng(settings.rl_seed))
     metrics.know_variants(bandit.variants)

@@ -110,6 +110,7 @@ async def drive(people: Raters, calls: int, at_once: int, folder: Path, seed: in
         "RL_ENABLED": "true",
         "RL_FEEDBACK_DB_PATH": str(folder / "feedback.db"),
         "RL_BANDIT_STATE_PATH": str(folder / "bandit_state.json"),
+        "RL_CANDIDATES_PATH": str(folder / "candidates"),
         "RL_POLICIES_PATH": str(write_policies(folder)),
         "RL_SEED": str(seed),
     }

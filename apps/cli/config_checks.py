@@ -234,13 +234,11 @@ def _privacy(settings: Settings) -> Iterator[Finding]:
 
 
 def _folders_to_write(settings: Settings) -> Iterator[Finding]:
-    wanted = {
-        "data_dir": settings.data_dir,
-        "rl_feedback_db_path": settings.rl_feedback_db_path.parent,
-        "rl_bandit_state_path": settings.rl_bandit_state_path.parent,
-    }
-    if settings.store_url:
-        del wanted["rl_feedback_db_path"]
+    wanted = {"data_dir": settings.data_dir}
+    if settings.rl_feedback_db_path and not settings.store_url:
+        wanted["rl_feedback_db_path"] = settings.rl_feedback_db_path.parent
+    if settings.rl_bandit_state_path:
+        wanted["rl_bandit_state_path"] = settings.rl_bandit_state_path.parent
     for field, folder in wanted.items():
         ground = nearest_existing(folder)
         if not ground.is_dir() or not os.access(ground, os.W_OK | os.X_OK):
@@ -259,20 +257,15 @@ def nearest_existing(path: Path) -> Path:
     return next((place for place in (path, *path.parents) if place.exists()), path)
 
 
-def _data_apart(settings: Settings) -> Iterator[Finding]:
-    default = Settings.model_fields["data_dir"].default
-    if settings.data_dir == default:
-        return
-    for field in ("rl_feedback_db_path", "rl_bandit_state_path", "rl_candidates_path"):
-        if field == "rl_feedback_db_path" and settings.store_url:
-            continue
-        if getattr(settings, field) == Settings.model_fields[field].default:
-            yield Finding(
-                "warning",
-                env_name(field),
-                f"TOM_DATA_DIR was moved, but {env_name(field)} still lies in {default}.",
-                f"Set {env_name(field)} too, if everything is to lie in one place.",
-            )
+def _left_behind(settings: Settings) -> Iterator[Finding]:
+    for field, place in (
+        ("rl_feedback_db_path", "store"),
+        ("rl_candidates_path", "candidates_folder"),
+    ):
+        try:
+            getattr(settings, place)
+        except ConfigError as error:
+            yield Finding("error", env_name(field), error.message, error.hint)
 
 
 _CHECKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
@@ -287,5 +280,5 @@ _CHECKS: tuple[Callable[[Settings], Iterator[Finding]], ...] = (
     _store,
     _privacy,
     _folders_to_write,
-    _data_apart,
+    _left_behind,
 )

@@ -80,6 +80,7 @@ async def _demo(console: Console, voice: str) -> tuple[Path, list[str]]:
         "TOM_PROFILE": "kfz",
         "RL_FEEDBACK_DB_PATH": str(learning / "feedback.db"),
         "RL_BANDIT_STATE_PATH": str(learning / "bandit_state.json"),
+        "RL_CANDIDATES_PATH": str(learning / "candidates"),
         "RL_ENABLED": "true",
         "RL_SEED": str(SEED),
     }

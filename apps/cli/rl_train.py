@@ -71,7 +71,7 @@ def train(
     with errors_told(console):
         if out is None:
             _refuse_sandbox(db)
-        folder = out or load_settings().rl_candidates_path
+        folder = out or load_settings().candidates_folder
         if notebook is not None:
             told = {"db": db, "out": str(folder), "seed": seed, "top": top, "last": last}
             told["report"] = None if report is None else str(report)

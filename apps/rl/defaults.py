@@ -49,7 +49,7 @@ def settings_catalog(settings: Settings) -> Catalog:
         if name in settings.model_fields_set
     }
     catalog = replace(catalog, rules=replace(catalog.rules, **changes))
-    return with_candidates(catalog, settings.rl_candidates_path)
+    return with_candidates(catalog, settings.candidates_folder)
 
 
 def settings_limits(settings: Settings) -> Limits:
@@ -111,7 +111,7 @@ def default_state_path(db: Database) -> Path:
     own = isinstance(store, Path) and store.absolute() == file.absolute()
     with db.reading() as conn:
         if (own or not db.is_sqlite) and not is_sandbox(conn):
-            return settings.rl_bandit_state_path
+            return settings.bandit_state_file
     return state_path_beside(file)
 
 

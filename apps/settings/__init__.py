@@ -53,8 +53,26 @@ class Settings(
 
     @property
     def store(self) -> Path | str:
-        """Where the database is: its file, or its URL."""
-        return self.store_url or self.rl_feedback_db_path
+        """Where the database is: its file, or its URL.
+
+        Raises:
+            ConfigError: It was left behind when the data folder was moved.
+        """
+        return self.store_url or self._learned("rl_feedback_db_path", "feedback.db")
+
+    @property
+    def bandit_state_file(self) -> Path:
+        """Where the snapshot of the posteriors lies, which is made anew where there is none."""
+        return self.rl_bandit_state_path or self.data_dir / "rl" / "bandit_state.json"
+
+    @property
+    def candidates_folder(self) -> Path:
+        """Where the trainer puts candidates.
+
+        Raises:
+            ConfigError: They were left behind when the data folder was moved.
+        """
+        return self._learned("rl_candidates_path", "candidates")
 
     @property
     def adapters_folder(self) -> Path:
@@ -95,6 +113,28 @@ class Settings(
     def cache_folder(self) -> Path:
         """Where language models and indexes lie."""
         return self.cache_dir or self.data_dir / "cache"
+
+    def _learned(self, field: str, name: str) -> Path:
+        """Return the path that a field sets, or what has this name below the data folder.
+
+        Raises:
+            ConfigError: Nothing is there, but something is where it lay before the data folder was
+                moved: to begin with nothing would look as if all had been lost.
+        """
+        given: Path | None = getattr(self, field)
+        if given is not None:
+            return given
+        here = self.data_dir / "rl" / name
+        before = Path(type(self).model_fields["data_dir"].default) / "rl" / name
+        if here.exists() or not (before.is_file() or any(before.glob("*"))):
+            return here
+        raise ConfigError(
+            f"TOM_DATA_DIR is {self.data_dir}, but {before} lies where it was, and there is no"
+            f" {here}.",
+            hint=f"Move {before.parent} to {here.parent} while no TOM runs, or set"
+            f" {env_name(field)}: to {before} to keep using it, or to {here} to begin anew.",
+            code="left_behind",
+        )
 
 
 def read_settings(**given: Any) -> Settings:

@@ -16,8 +16,10 @@ class LearningSettings(SettingsGroup):
     rl_enabled: bool = Field(
         True, description="False serves the base variant to everybody and learns nothing."
     )
-    rl_feedback_db_path: Path = Field(
-        Path("data/rl/feedback.db"), description="TOM's database: calls, decisions, feedback."
+    rl_feedback_db_path: Path | None = Field(
+        None,
+        description="TOM's database: calls, decisions, feedback;"
+        " `rl/feedback.db` in TOM_DATA_DIR when unset.",
     )
     store_url: str = Field(
         "",
@@ -25,8 +27,10 @@ class LearningSettings(SettingsGroup):
         " (needs the extra `postgres`); for workers on several machines.",
         json_schema_extra={"secret": True},
     )
-    rl_bandit_state_path: Path = Field(
-        Path("data/rl/bandit_state.json"), description="Snapshot of the posteriors; rebuildable."
+    rl_bandit_state_path: Path | None = Field(
+        None,
+        description="Snapshot of the posteriors; rebuildable."
+        " `rl/bandit_state.json` in TOM_DATA_DIR when unset.",
     )
     rl_policies_path: Path | None = Field(
         None, description="Prompt variants; docs/policies/prompt_variants.yaml when unset."
@@ -69,9 +73,10 @@ class LearningSettings(SettingsGroup):
         description="What trying variants may cost, as a share of what the base variant alone"
         " would have earned; then it serves alone until that is made good. 1 is no limit.",
     )
-    rl_candidates_path: Path = Field(
-        Path("data/rl/candidates"),
-        description="Where the trainer puts candidates, as YAML files with `variants`.",
+    rl_candidates_path: Path | None = Field(
+        None,
+        description="Where the trainer puts candidates, as YAML files with `variants`;"
+        " `rl/candidates` in TOM_DATA_DIR when unset.",
     )
     rl_shadow_share: Share = Field(
         0.25,

@@ -97,6 +97,7 @@ async def measure(calls: int, rounds: int) -> list[Held]:
             "TOM_LLM_ENGINE": "embedded",
             "RL_FEEDBACK_DB_PATH": f"{folder}/feedback.db",
             "RL_BANDIT_STATE_PATH": f"{folder}/bandit_state.json",
+            "RL_CANDIDATES_PATH": f"{folder}/candidates",
             "RL_SEED": "1",
         }
         held: list[Held] = []

@@ -170,7 +170,7 @@ def folds_agree(home: Home) -> list[str]:
                 state_path=path,
             )
         )
-        for path in (settings.rl_bandit_state_path, beside)
+        for path in (settings.bandit_state_file, beside)
     ]
     with home.db.reading() as conn:
         for guard in guards:

@@ -116,6 +116,7 @@ async def quick_server(folder: Path, at_once: int) -> AsyncIterator[tuple[str, i
         "TOM_LLM_ENGINE": "embedded",
         "RL_FEEDBACK_DB_PATH": f"{folder}/feedback.db",
         "RL_BANDIT_STATE_PATH": f"{folder}/bandit_state.json",
+        "RL_CANDIDATES_PATH": f"{folder}/candidates",
         "RL_SEED": "1",
     }
     before = set(children_of(os.getpid()))

@@ -109,6 +109,7 @@ def environment_of(folder: Path, lines: Path) -> dict[str, str]:
         "TOM_DATA_DIR": str(folder / "tom"),
         "RL_FEEDBACK_DB_PATH": str(folder / "feedback.db"),
         "RL_BANDIT_STATE_PATH": str(folder / "bandit_state.json"),
+        "RL_CANDIDATES_PATH": str(folder / "candidates"),
         "RL_SEED": "1",
         "TOM_STT_ENGINE": "fake",
         "TOM_TTS_ENGINE": "fake",

@@ -134,6 +134,7 @@ def serving(tom: str) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
             "TOM_CACHE_DIR": str(ROOT / "data" / "cache"),
             "RL_FEEDBACK_DB_PATH": f"{folder}/feedback.db",
             "RL_BANDIT_STATE_PATH": f"{folder}/bandit_state.json",
+            "RL_CANDIDATES_PATH": f"{folder}/candidates",
             "TOM_MAX_CALLS": "1",
         }
         command = [tom, "serve", "--port", "0", "--ready-file", str(ready)]

@@ -87,6 +87,7 @@ def environment_of(folder: Path, **settings: str) -> dict[str, str]:
         **inherited,
         "TOM_DATA_DIR": str(folder),
         "RL_FEEDBACK_DB_PATH": str(folder / "feedback.db"),
+        "RL_CANDIDATES_PATH": str(folder / "candidates"),
         "RL_BANDIT_STATE_PATH": str(folder / "bandit_state.json"),
         "TOM_MODELS_DIR": str(folder / "models"),
         "TOM_LOG_FORMAT": "json",

@@ -245,11 +245,7 @@ def test_a_folder_that_cannot_be_written_is_an_error(tmp_path):
 def test_a_folder_without_the_right_to_write_is_an_error(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != tmp_path)
     found = check_settings(settings(data_dir=tmp_path / "data"))
-    assert [f.setting for f in found if f.severity == "error"] == [
-        "TOM_DATA_DIR",
-        "RL_FEEDBACK_DB_PATH",
-        "RL_BANDIT_STATE_PATH",
-    ]
+    assert [f.setting for f in found if f.severity == "error"] == ["TOM_DATA_DIR"]
 
 
 def test_a_store_that_cannot_be_used_is_an_error_and_its_password_is_not_repeated(monkeypatch):
@@ -262,12 +258,45 @@ def test_a_store_that_cannot_be_used_is_an_error_and_its_password_is_not_repeate
     assert "geheim" not in found.sentence + found.hint
 
 
-def test_moving_the_data_but_not_the_database_is_worth_a_warning(tmp_path):
-    assert severities(data_dir=tmp_path) == {
-        "RL_FEEDBACK_DB_PATH": "warning",
-        "RL_BANDIT_STATE_PATH": "warning",
-        "RL_CANDIDATES_PATH": "warning",
-    }
+def test_what_is_learned_lies_below_the_data_folder(tmp_path):
+    moved = settings(data_dir=tmp_path / "all")
+    assert moved.store == tmp_path / "all/rl/feedback.db"
+    assert moved.bandit_state_file == tmp_path / "all/rl/bandit_state.json"
+    assert moved.candidates_folder == tmp_path / "all/rl/candidates"
+    assert severities(data_dir=tmp_path / "all") == {}
+    assert settings().store == Path("data/rl/feedback.db")
+
+
+def test_a_path_that_is_set_wins_over_the_data_folder(tmp_path):
+    given = settings(data_dir=tmp_path, rl_feedback_db_path=Path("own.db"))
+    assert given.store == Path("own.db")
+    given = settings(data_dir=tmp_path, rl_candidates_path=Path("own"))
+    assert given.candidates_folder == Path("own")
+
+
+def test_a_database_that_was_left_behind_is_told_of_and_not_begun_anew(tmp_path):
+    old, new = Path("data/rl/feedback.db"), tmp_path / "all/rl/feedback.db"
+    old.parent.mkdir(parents=True)
+    old.touch()
+    moved = settings(data_dir=tmp_path / "all")
+    with pytest.raises(ConfigError, match=r"no .*feedback\.db") as told:
+        _ = moved.store
+    assert told.value.code == "left_behind"
+    assert f"to {old} to keep using it, or to {new} to begin anew" in told.value.hint
+    assert severities(data_dir=tmp_path / "all") == {"RL_FEEDBACK_DB_PATH": "error"}
+    assert settings(data_dir=tmp_path / "all", rl_feedback_db_path=old).store == old
+    assert settings(data_dir=tmp_path / "all", store_url="postgresql://db/tom").store
+    new.parent.mkdir(parents=True)
+    new.touch()
+    assert moved.store == new
+
+
+def test_candidates_that_were_left_behind_are_told_of(tmp_path):
+    Path("data/rl/candidates").mkdir(parents=True)
+    assert severities(data_dir=tmp_path / "all") == {}
+    Path("data/rl/candidates/2026.yaml").touch()
+    assert severities(data_dir=tmp_path / "all") == {"RL_CANDIDATES_PATH": "error"}
+    assert severities(data_dir=Path("data")) == {}
 
 
 def test_the_nearest_existing_place_of_a_path_is_found(tmp_path):

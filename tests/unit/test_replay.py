@@ -29,7 +29,9 @@ def home(tmp_path, monkeypatch):
     monkeypatch.setenv("TOM_DATA_DIR", str(tmp_path))
     monkeypatch.setenv("RL_FEEDBACK_DB_PATH", str(tmp_path / "calls.db"))
     monkeypatch.chdir(tmp_path)
-    return tmp_path
+    load_settings.cache_clear()
+    yield tmp_path
+    load_settings.cache_clear()
 
 
 @pytest.fixture
@@ -256,7 +258,7 @@ def test_records_that_are_lost_are_told(log, tmp_path):
 
 
 def test_a_call_that_is_kept_is_found_by_the_beginning_of_its_reference(log, home):
-    with open_database(load_settings().rl_feedback_db_path).transaction() as conn:
+    with open_database(load_settings().store).transaction() as conn:
         ref = "abcdef0123456789"
         open_call(conn, CallRow(ref, "kfz", "en", "test", CallOrigin.DEMO))
         append_events(conn, [(ref, record) for record in log.records])

@@ -145,6 +145,7 @@ def settings(folder, **changes):
         "TOM_DATA_DIR": folder,
         "RL_FEEDBACK_DB_PATH": folder / "feedback.db",
         "RL_BANDIT_STATE_PATH": folder / "bandit_state.json",
+        "RL_CANDIDATES_PATH": folder / "candidates",
         "TOM_MODELS_DIR": folder / "models",
         "TOM_STT_ENGINE": "fake",
         "TOM_TTS_ENGINE": "fake",
