@@ -19,7 +19,7 @@ from apps.dispatcher.providers import ProviderDesk
 from apps.dispatcher.recordings import RECORDINGS
 from apps.dispatcher.routes.providers import router as provider_routes
 from apps.dispatcher.routes.reception import REFUSALS
-from apps.dispatcher.server import create_app
+from apps.dispatcher.server import EngineStatus, create_app
 from apps.dispatcher.services import Services
 from apps.dispatcher.switchboard import Switchboard
 from apps.dispatcher.upkeep import Background, keep_retention
@@ -35,6 +35,7 @@ from apps.running_admin import serve_adapters
 from apps.running_calls import Parts, open_services
 from apps.running_engines import RunningEngines, start_engines
 from apps.running_knowledge import (
+    OpenedKnowledge,
     embedder_of,
     log_retrievals,
     open_entries,
@@ -111,7 +112,7 @@ async def run_tom(settings: Settings) -> AsyncGenerator[Tom, None]:
             ],
             metrics=metrics,
             metrics_enabled=settings.prometheus_enabled,
-            engines=engines.status,
+            engines=lambda: _status(engines, parts.knowledge),
             providers=desk.status if desk is not None else None,
         )
         for choice in engines.choices.values():
@@ -148,6 +149,14 @@ async def _open(
     return Parts(settings, keys, metrics, profiles, db, knowledge, engines, adapters)
 
 
+def _status(engines: RunningEngines, knowledge: OpenedKnowledge) -> dict[str, EngineStatus]:
+    """Return what serves each role now, and whether a model of meanings helps to find answers."""
+    status, model = engines.status(), knowledge.model_status()
+    if model is not None:
+        status["embeddings"] = EngineStatus(model.name, model.why, required=False, up=model.up)
+    return status
+
+
 def _start_tasks(
     parts: Parts, services: Services, desk: ProviderDesk | None, tasks: Background
 ) -> None:
@@ -158,6 +167,8 @@ def _start_tasks(
         tasks.start(services.shadow.run())
     if parts.knowledge.graph is not None:
         tasks.start(parts.knowledge.graph.keeper.run())
+    if parts.knowledge.senses is not None:
+        tasks.start(parts.knowledge.senses.run())
     tasks.start(keep_retention(parts.db, settings.retention_days, settings.data_dir / RECORDINGS))
     if gateway is not None and desk is not None:
         tasks.start(watch(gateway, settings.llm_probe_s))

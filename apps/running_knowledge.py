@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 
 from apps.core.errors import ConfigError
 from apps.knowledge.graph.feeding import Feeder
@@ -14,12 +15,15 @@ from apps.knowledge.index.base import Embedder, PassageIndex
 from apps.knowledge.index.endpoint import EndpointEmbedder
 from apps.knowledge.index.hashing import HashingEmbedder
 from apps.knowledge.index.opening import open_index
+from apps.knowledge.index.sharing import SharedEmbedder
 from apps.knowledge.retrieval.documents import DocumentSearch
 from apps.knowledge.retrieval.found import Lookup, Retrieved
 from apps.knowledge.retrieval.knowledge import KnowledgeBase, Observer
 from apps.knowledge.retrieval.log import row_of
+from apps.knowledge.retrieval.meaning import QuestionMeaning
 from apps.knowledge.retrieval.second_stage import CoveredCosine
 from apps.knowledge.retriever import Retriever
+from apps.knowledge.sensing import Senses
 from apps.monitor.metrics import Metrics
 from apps.settings import Settings
 from apps.store.database import Database, open_database
@@ -50,26 +54,31 @@ def embedder_of(settings: Settings, stack: AsyncExitStack) -> Embedder:
             "TOM_EMBEDDINGS_URL is set without TOM_EMBEDDINGS_MODEL.",
             hint="Name the model as that server does, and set TOM_EMBEDDINGS_DIMENSIONS to it.",
         )
-    embedder = EndpointEmbedder(
+    endpoint = EndpointEmbedder(
         settings.embeddings_url,
         model=settings.embeddings_model,
         dimensions=settings.embeddings_dimensions,
         api_key=settings.embeddings_api_key,
     )
-    stack.push_async_callback(embedder.aclose)
-    return embedder
+    stack.push_async_callback(endpoint.aclose)
+    return SharedEmbedder(endpoint)
 
 
 async def open_documents(
-    settings: Settings, stack: AsyncExitStack
+    settings: Settings, stack: AsyncExitStack, embedder: Embedder | None = None
 ) -> tuple[PassageIndex, Embedder]:
     """Open the index of documents, with the embedder that makes its vectors.
+
+    Args:
+        settings: Where that is.
+        stack: Closes what is opened.
+        embedder: From ``embedder_of``, where it is open already.
 
     Raises:
         ConfigError: The store's URL is none.
         StoreError: It cannot be opened.
     """
-    embedder = embedder_of(settings, stack)
+    embedder = embedder if embedder is not None else embedder_of(settings, stack)
     index = open_index(settings.knowledge_store, embedder)
     stack.push_async_callback(index.aclose)
     await index.load()
@@ -136,11 +145,38 @@ def _covered_cosine(settings: Settings) -> CoveredCosine | None:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelStatus:
+    """Whether a model of meanings serves right now, and why not, in a sentence."""
+
+    name: str
+    up: bool
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class OpenedKnowledge:
-    """Everything that answers, behind one search; and the graph where documents are searched."""
+    """Everything that answers.
+
+    Attributes:
+        base: Behind one search.
+        graph: Where documents are searched.
+        senses: What the model of meanings knows of the entries, where there is one.
+        meaning: What it makes of questions.
+    """
 
     base: KnowledgeBase
     graph: OpenedGraph | None = None
+    senses: Senses | None = None
+    meaning: QuestionMeaning | None = None
+
+    def model_status(self) -> ModelStatus | None:
+        """Return whether the model of meanings serves; None where there is none."""
+        if self.senses is None or self.meaning is None:
+            return None
+        if self.meaning.resting:
+            why = "the last questions' vectors came too late; words alone for a while"
+            return ModelStatus(self.senses.model, False, why)
+        return ModelStatus(self.senses.model, self.senses.learned, self.senses.status)
 
 
 async def open_knowledge(
@@ -163,9 +199,15 @@ async def open_knowledge(
         ConfigError: The store's URL is none.
         StoreError: The documents' index cannot be opened.
     """
+    embedder = embedder_of(settings, stack)
+    senses = meaning = None
+    if settings.embeddings_url:
+        senses = Senses(entries, embedder, settings.cache_folder / "knowledge")
+        meaning = QuestionMeaning(embedder, settings.kb_deadline_ms)
+    base = partial(KnowledgeBase, entries, observer=observer, meaning=meaning)
     if not settings.kb_answers:
-        return OpenedKnowledge(KnowledgeBase(entries, observer=observer))
-    index, embedder = await open_documents(settings, stack)
+        return OpenedKnowledge(base(), None, senses, meaning)
+    index, _ = await open_documents(settings, stack, embedder)
     graph = open_graph(settings, store, entries, embedder, stack)
     documents = DocumentSearch(
         index,
@@ -173,4 +215,4 @@ async def open_knowledge(
         deadline_ms=settings.kb_deadline_ms,
         covered_cosine=_covered_cosine(settings),
     )
-    return OpenedKnowledge(KnowledgeBase(entries, documents, graph.graph, observer), graph)
+    return OpenedKnowledge(base(documents, graph.graph), graph, senses, meaning)

@@ -10,12 +10,14 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.console import Console
 from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 from apps.cli.parts import errors_told
-from apps.core.errors import ConfigError
+from apps.core.errors import ConfigError, EngineError
 from apps.core.passages import COVERED_SCORE, Passage, Within
 from apps.knowledge.retrieval.found import Ranked, Retrieved
+from apps.knowledge.sensing import Senses
 from apps.running_knowledge import open_entries, open_knowledge
 from apps.settings import Settings, load_settings
 from apps.store.database import open_database
@@ -50,7 +52,7 @@ def search(
         settings = load_settings().model_copy(update={"kb_deadline_ms": _PATIENT_MS})
         whose = profile or settings.profile
         within = Within(tuple(space) if space else (whose,))
-        found = asyncio.run(_look(settings, question, language, whose, k, within))
+        found = asyncio.run(_look(console, settings, question, language, whose, k, within))
     if as_json:
         print(json.dumps(_as_dict(found), ensure_ascii=False))
         return
@@ -60,7 +62,13 @@ def search(
 
 
 async def _look(
-    settings: Settings, question: str, language: str, profile: str, k: int, within: Within
+    console: Console,
+    settings: Settings,
+    question: str,
+    language: str,
+    profile: str,
+    k: int,
+    within: Within,
 ) -> Retrieved:
     if not question.strip():
         raise ConfigError("There is no question.", hint='tom kb search "when are you open"')
@@ -71,7 +79,20 @@ async def _look(
         knowledge = await open_knowledge(settings, entries, store, stack)
         if knowledge.graph is not None:
             await knowledge.graph.keeper.once()
+        if knowledge.senses is not None and not knowledge.senses.learned:
+            await _learn(console, knowledge.senses)
         return await knowledge.base.look(question, language, profile, k, within)
+
+
+async def _learn(console: Console, senses: Senses) -> None:
+    """Learn what a server would have learned by now; without it, words alone rank the entries."""
+    columns = (TextColumn("Vectors of the entries"), BarColumn(), MofNCompleteColumn())
+    try:
+        with Progress(*columns, console=console, transient=True) as bar:
+            task = bar.add_task("")
+            await senses.learn(lambda done, of: bar.update(task, completed=done, total=of))
+    except EngineError as error:
+        console.print(f"[yellow]Entries are ranked by words alone[/]: {escape(error.message)}")
 
 
 def _show(console: Console, found: Retrieved) -> None:

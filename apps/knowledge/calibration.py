@@ -8,11 +8,16 @@ what the classifier that learned from the rest says of them shows where the two 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from apps.knowledge.ridge import RidgeLesson
 from apps.knowledge.syllabus import Syllabus
+from apps.knowledge.vectors import Floats, Ids
+
+Scores = NDArray[np.floating]
 
 # Of the phrases that were left out, so many may fall below the even chance. With those refused for
 # words of foreign subjects (``EntryRanker.rank``), 3 % are.
@@ -25,11 +30,60 @@ _FOLDS = 5
 _ENOUGH = 1000
 
 
-def even_chance(lesson: RidgeLesson, syllabus: Syllabus) -> float:
-    """Return the sureness from which on a question counts as covered.
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What was said of k questions by who had not learned them.
 
-    The sureness is how much more a question looks like any entry than like what is asked
-    elsewhere, plus how much it looks like its best entry; see ``EntryRanker.rank``.
+    Attributes:
+        scores: How much each looks like each class, shape (k, m); the last is what no entry covers.
+        labels: The class of each, shape (k,).
+    """
+
+    scores: Floats
+    labels: Ids
+
+    def __add__(self, other: Trial) -> Trial:
+        """Return what both say together of the same questions."""
+        return Trial(self.scores + other.scores, self.labels)
+
+    def even_chance(self) -> float:
+        """Return the sureness from which on a question counts as covered.
+
+        The sureness is ``any_entry`` plus how much the question looks like its best entry; see
+        ``EntryRanker.rank``.
+        """
+        sure = any_entry(self.scores) + self.scores[:, :-1].max(axis=1)
+        covered, elsewhere = sure[self._covered], sure[~self._covered]
+        lowest = float(np.quantile(covered, _WRONG_REFUSALS))
+        if not len(elsewhere):
+            return lowest
+        return max(lowest, float(np.quantile(elsewhere, _RIGHT_REFUSALS)))
+
+    def hits(self) -> float:
+        """Return the share of the entries' phrases that look most like their own entry."""
+        best = self.scores[self._covered, :-1].argmax(axis=1)
+        return float((best == self.labels[self._covered]).mean())
+
+    @property
+    def _covered(self) -> NDArray[np.bool_]:
+        return np.asarray(self.labels < self.scores.shape[1] - 1)
+
+
+def any_entry(scores: Scores) -> Scores:
+    """Return how much more a question looks like any entry than like what is asked elsewhere.
+
+    Args:
+        scores: How much it looks like each class, the last of which is what no entry covers; shape
+            (m,), or (k, m) of k questions.
+
+    Returns:
+        About 1 for a known phrase, about -1 for an example of the others; shape () or (k,).
+    """
+    return np.asarray(scores[..., :-1].sum(axis=-1) - scores[..., -1])
+
+
+def trial(lesson: RidgeLesson, syllabus: Syllabus) -> Trial:
+    """Return what is said of phrases, and of whole subjects asked elsewhere, that are left out.
 
     Args:
         lesson: What is known of the syllabus' texts.
@@ -40,19 +94,14 @@ def even_chance(lesson: RidgeLesson, syllabus: Syllabus) -> float:
     labels = np.repeat([label for _, label in syllabus.groups], sizes)
     # Taken in turn within each class, so that every entry keeps most of its phrases.
     folds = np.repeat(_turns([label for _, label in syllabus.groups]), sizes)
-    covered: list[float] = []
-    elsewhere: list[float] = []
+    rows, scores, covered = [], [], 0
     for fold in range(_FOLDS):
-        rows = np.flatnonzero(folds == fold)
-        scores = lesson.left_out(rows)
-        entries = scores[:, :none]
-        sure = entries.sum(axis=1) - scores[:, none] + entries.max(axis=1)
-        covered += sure[labels[rows] < none].tolist()
-        elsewhere += sure[labels[rows] == none].tolist()
-        if len(covered) >= _ENOUGH:
+        rows.append(np.flatnonzero(folds == fold))
+        scores.append(lesson.left_out(rows[-1]))
+        covered += int((labels[rows[-1]] < none).sum())
+        if covered >= _ENOUGH:
             break
-    lowest = float(np.quantile(covered, _WRONG_REFUSALS))
-    return max(lowest, float(np.quantile(elsewhere, _RIGHT_REFUSALS))) if elsewhere else lowest
+    return Trial(np.concatenate(scores), labels[np.concatenate(rows)])
 
 
 def _turns(labels: Sequence[int]) -> list[int]:

@@ -10,17 +10,21 @@ import hashlib
 import json
 import os
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import structlog
 
 from apps.knowledge.entries import Entry
 from apps.knowledge.learning import Learned, learn
+from apps.knowledge.senses import Sense
+from apps.knowledge.vectors import Arrays
+
+_Kept = TypeVar("_Kept")
 
 _log = structlog.get_logger(__name__)
 
@@ -53,22 +57,49 @@ def learned(entries: Sequence[Entry], language: str, folder: Path | None) -> Lea
     """
     key = content_key(entries, language)
     path = folder / f"learned-{key}.npz" if folder is not None else None
-    found = _read(path, key) if path is not None else None
+    found = _read(path, key, Learned.from_arrays) if path is not None else None
     if found is None:
         found = learn(entries, language, _sample_chances().get(key))
         if path is not None:
-            _write(path, key, found)
+            _write(path, key, found.to_arrays())
     return found
 
 
-def _read(path: Path, key: str) -> Learned | None:
+class KeptSense:
+    """The file of what a model's vectors taught about entries.
+
+    Args:
+        entries: The entries of one profile and language.
+        language: Their language.
+        model: Says which vectors those are, as ``Embedder.name`` does.
+        folder: Where it is kept; None keeps nothing.
+    """
+
+    def __init__(
+        self, entries: Sequence[Entry], language: str, model: str, folder: Path | None
+    ) -> None:
+        content = f"{content_key(entries, language)} {model}".encode()
+        self._key = hashlib.sha256(content).hexdigest()[:16]
+        self._path = folder / f"sense-{self._key}.npz" if folder is not None else None
+
+    def read(self) -> Sense | None:
+        """Return what is kept, or None where there is nothing that can be used."""
+        return _read(self._path, self._key, Sense.from_arrays) if self._path is not None else None
+
+    def write(self, sense: Sense) -> None:
+        """Keep it; a folder that cannot be written is only slower the next time."""
+        if self._path is not None:
+            _write(self._path, self._key, sense.to_arrays())
+
+
+def _read(path: Path, key: str, made_of: Callable[[Arrays], _Kept]) -> _Kept | None:
     """Return what is kept, or None where there is nothing that can be used."""
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         if str(arrays["content"]) != key:
             raise ValueError("it was learned from other content")
-        found = Learned.from_arrays(arrays)
+        found = made_of(arrays)
         os.utime(path)
     except FileNotFoundError:
         return None
@@ -80,16 +111,17 @@ def _read(path: Path, key: str) -> Learned | None:
     return found
 
 
-def _write(path: Path, key: str, found: Learned) -> None:
+def _write(path: Path, key: str, found: Arrays) -> None:
     """Write beside the file's place and move it there whole; let go of what was not used lately."""
     draft = path.with_suffix(f".{os.getpid()}.draft")
+    kind, _, _ = path.name.partition("-")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with draft.open("wb") as file:
-            arrays: dict[str, Any] = {"content": np.array(key), **found.to_arrays()}
+            arrays: dict[str, Any] = {"content": np.array(key), **found}
             np.savez(file, **arrays)
         draft.replace(path)
-        kept = sorted(path.parent.glob("learned-*.npz"), key=_last_used, reverse=True)
+        kept = sorted(path.parent.glob(f"{kind}-*.npz"), key=_last_used, reverse=True)
         for old in kept[_KEPT:]:
             old.unlink(missing_ok=True)
     except OSError as error:

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from apps.knowledge.calibration import even_chance
+from apps.knowledge.calibration import trial
 from apps.knowledge.entries import Entry
 from apps.knowledge.ridge import RidgeClassifier, RidgeLesson
-from apps.knowledge.syllabus import syllabus_of
+from apps.knowledge.syllabus import Syllabus, syllabus_of
 from apps.knowledge.terms import all_pieces, content_pieces, meanings, pairs, sounds, stems
 from apps.knowledge.vectors import Arrays, Floats, TfidfMatrix
 
@@ -80,6 +80,10 @@ class Learned:
             even_chance=float(arrays["even_chance"]),
         )
 
+    def lesson(self, syllabus: Syllabus) -> RidgeLesson:
+        """Return what the classifier learned, to be tried on what is left out of it."""
+        return _lesson(self.known, syllabus)
+
     def looks_like(self, text: str, language: str) -> Floats:
         """Return how much a text looks like each entry, and last like what no entry covers."""
         return self.classifier.scores(self.known.similarity(features(text, language)))
@@ -103,7 +107,7 @@ def learn(entries: Sequence[Entry], language: str, chance: float | None = None) 
     owners = [owner for _, owner in told]
     syllabus = syllabus_of(entries, language)
     known = TfidfMatrix.of([features(text, language) for text in syllabus.texts], _weigh)
-    lesson = RidgeLesson(known.products(), syllabus.labels, classes=syllabus.none + 1, ridge=_RIDGE)
+    lesson = _lesson(known, syllabus)
     return Learned(
         stems=TfidfMatrix.of(_joined(by_stems, owners)),
         pieces=TfidfMatrix.of(_joined(by_pieces, owners)),
@@ -112,8 +116,13 @@ def learn(entries: Sequence[Entry], language: str, chance: float | None = None) 
         near_pieces=TfidfMatrix.of(by_pieces),
         known=known,
         classifier=lesson.learn(),
-        even_chance=even_chance(lesson, syllabus) if chance is None else chance,
+        even_chance=trial(lesson, syllabus).even_chance() if chance is None else chance,
     )
+
+
+def _lesson(known: TfidfMatrix, syllabus: Syllabus) -> RidgeLesson:
+    classes = syllabus.none + 1
+    return RidgeLesson(known.products(), syllabus.labels, classes=classes, ridge=_RIDGE)
 
 
 def _joined(found: Sequence[Sequence[str]], owners: Sequence[int]) -> list[list[str]]:

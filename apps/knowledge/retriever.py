@@ -11,8 +11,11 @@ import numpy as np
 from apps.core.passages import ENTRIES_ALONE, Citation, Passage, Within
 from apps.knowledge.entries import Entry, load_entries
 from apps.knowledge.kept import learned
+from apps.knowledge.learning import Learned
 from apps.knowledge.lexical import LexicalIndex
 from apps.knowledge.ranking import EntryRanker
+from apps.knowledge.senses import Sense
+from apps.knowledge.vectors import Floats
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,7 @@ class Retriever:
         profile: str,
         k: int = 5,
         within: Within = ENTRIES_ALONE,  # it has entries alone
+        vector: Floats | None = None,
     ) -> tuple[Passage, ...]:
         """Return the k best entries, best first; nothing when nothing is similar.
 
@@ -79,6 +83,8 @@ class Retriever:
             profile: The profile whose entries are searched.
             k: At most so many passages.
             within: Where documents may be searched; a retriever of entries has none.
+            vector: The question's by the model that ``teach`` was called with; None, also where it
+                came too late, ranks by the words alone.
         """
         ranker = self._rankers.get((profile, language))
         if ranker is None:
@@ -86,8 +92,26 @@ class Retriever:
         positions = self._positions[(profile, language)]
         by_position = self._lexical.search(query, language=language, profile=profile)
         bm25 = np.array([by_position.get(position, 0.0) for position in positions])
-        ranked = ranker.rank(query, bm25)
+        ranked = ranker.rank(query, bm25, vector)
         return tuple(_passage(self._all[positions[i]], score) for i, score in ranked[:k])
+
+    @property
+    def spaces(self) -> tuple[tuple[str, str], ...]:
+        """The profiles and languages that have entries."""
+        return tuple(self._positions)
+
+    def learned(self, profile: str, language: str) -> Learned:
+        """Return what was learned from the words of a profile's entries in one language."""
+        return self._rankers[profile, language].learned
+
+    def teach(self, profile: str, language: str, sense: Sense) -> None:
+        """Rank a profile's entries also by what a model of meanings knows of them, from now on."""
+        self._rankers[profile, language].sense = sense
+
+    def knows_meanings(self, profile: str, language: str) -> bool:
+        """Return whether a question's vector would tell anything of a profile's entries."""
+        ranker = self._rankers.get((profile, language))
+        return ranker is not None and ranker.sense is not None
 
     @property
     def all(self) -> tuple[Entry, ...]:

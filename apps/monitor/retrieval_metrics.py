@@ -8,7 +8,7 @@ from apps.monitor.declarations import Declarations
 
 RETRIEVAL_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.25, 0.5, 1.0)
 OUTCOMES = ("none", "complete", "words_alone", "vector_alone", "late", "failed")
-STAGES = ("entries", "words", "vector", "load", "second", "total")
+STAGES = ("meaning", "entries", "words", "vector", "load", "second", "total")
 
 
 class RetrievalMetrics:

@@ -66,8 +66,9 @@ class KnowledgeSettings(SettingsGroup):
     )
     embeddings_url: str = Field(
         "",
-        description="Base URL of an OpenAI-compatible server of embeddings; documents are found by"
-        " vectors without weights when unset: docs/index-stores.md.",
+        description="Base URL of an OpenAI-compatible server of embeddings; without it documents"
+        " are found by vectors without weights (docs/index-stores.md), and entries by words alone"
+        " (docs/knowledge.md).",
     )
     embeddings_model: str = Field("", description="The model's name at that server.")
     embeddings_api_key: str = Field(

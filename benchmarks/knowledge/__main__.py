@@ -6,13 +6,16 @@ import argparse
 import json
 import platform
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from apps.core.resources import resource
 from apps.knowledge.entries import Entry, load_entries
+from apps.knowledge.index.endpoint import EndpointEmbedder
 from benchmarks.knowledge.errors import Mishearing, word_error_rate
 from benchmarks.knowledge.measure import PROFILE, Figures, figures, find, finders, threshold
+from benchmarks.knowledge.model import Model
 from benchmarks.knowledge.questions import LANGUAGES, PARTS, Half, load
 
 # The figures with word errors are over so many ways to mishear each question.
@@ -36,7 +39,7 @@ def texts_of(entries: Sequence[Entry]) -> Iterator[str]:
         yield from (entry.question, *entry.variants, entry.answer)
 
 
-def measure(language: str, halves: Sequence[Half]) -> Iterator[Row]:
+def measure(language: str, halves: Sequence[Half], model: Model | None = None) -> Iterator[Row]:
     """Yield the figures of one language, clean and with word errors, half by half."""
     entries = [
         entry
@@ -44,8 +47,10 @@ def measure(language: str, halves: Sequence[Half]) -> Iterator[Row]:
         if (entry.profile, entry.language) == (PROFILE, language)
     ]
     mishearing = Mishearing(texts_of(entries), language)
-    ways = finders(entries, language)
+    ways = finders(entries, language, model)
     tuning = load(language, "tuning")
+    if model is not None:
+        model.prepare(question.text for question in tuning)
     thresholds = {
         name: threshold(name, find(way, tuning, [q.text for q in tuning]))
         for name, way in ways.items()
@@ -54,6 +59,8 @@ def measure(language: str, halves: Sequence[Half]) -> Iterator[Row]:
         questions = load(language, half)
         said = [question.text for question in questions]
         heard = [text for seed in range(HEARINGS) for text in mishearing.damage(said, seed)]
+        if model is not None:
+            model.prepare([*said, *heard])
         for asked, texts in ((questions, said), (questions * HEARINGS, heard)):
             errors = word_error_rate([question.text for question in asked], texts)
             for name, way in ways.items():
@@ -67,20 +74,41 @@ def line(row: Row) -> str:
     return f"| {row.language} | {row.half} | {100 * row.errors:.0f} % | {row.by} | {shares} |"
 
 
+def model_of(options: argparse.Namespace) -> AbstractContextManager[Model | None]:
+    """Return the model that the command line names, if any."""
+    if not options.embeddings_url:
+        return nullcontext()
+    return Model(
+        EndpointEmbedder(
+            options.embeddings_url,
+            model=options.embeddings_model,
+            dimensions=options.embeddings_dimensions,
+            timeout_s=60.0,
+        )
+    )
+
+
 def main() -> None:
     """Measure, print the table, and write the JSON where asked to."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--half", choices=PARTS, help="only this part")
+    parser.add_argument("--language", choices=LANGUAGES, help="only this language")
+    parser.add_argument("--embeddings-url", metavar="URL", help="ask with a model of meanings, too")
+    parser.add_argument("--embeddings-model", metavar="NAME", help="the model, as its server says")
+    parser.add_argument("--embeddings-dimensions", metavar="N", type=int, default=768)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here too")
     options = parser.parse_args()
+    if options.embeddings_url and not options.embeddings_model:
+        parser.error("--embeddings-url needs --embeddings-model")
     halves = PARTS if options.half is None else (options.half,)
     print("| | half | word errors | by | hit@1 | hit@5 | nDCG | right refusals | wrong refusals |")
     print("|---|---|---|---|---|---|---|---|---|")
     rows = []
-    for language in LANGUAGES:
-        for row in measure(language, halves):
-            rows.append(row)
-            print(line(row), flush=True)
+    with model_of(options) as model:
+        for language in (options.language,) if options.language else LANGUAGES:
+            for row in measure(language, halves, model):
+                rows.append(row)
+                print(line(row), flush=True)
     if options.json is not None:
         machine = f"{platform.machine()}, Python {platform.python_version()}"
         result = {"machine": machine, "rows": [asdict(row) for row in rows]}

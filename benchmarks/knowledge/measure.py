@@ -13,11 +13,13 @@ from apps.core.passages import COVERED_SCORE
 from apps.knowledge.entries import Entry
 from apps.knowledge.lexical import LexicalIndex
 from apps.knowledge.ranking import EntryRanker
+from benchmarks.knowledge.model import Model
 from benchmarks.knowledge.questions import Question
 
 # Of the covered questions, so many may fall below a threshold that is set on the tuning half.
 WRONG_REFUSALS = 0.03
 PROFILE = "kfz"
+WITH_MODEL = "fused, with a model"
 
 Ranking = list[tuple[str, float]]  # entry id and score, best first
 Finder = Callable[[str], Ranking]
@@ -58,8 +60,17 @@ class Figures:
     wrong_refusals: float
 
 
-def finders(entries: Sequence[Entry], language: str) -> Mapping[str, Finder]:
-    """Return each way of searching the entries of one language, by name."""
+def finders(
+    entries: Sequence[Entry], language: str, model: Model | None = None
+) -> Mapping[str, Finder]:
+    """Return each way of searching the entries of one language, by name.
+
+    Args:
+        entries: What is searched.
+        language: Theirs.
+        model: Adds the way that also asks a model of meanings; what it is asked with must be
+            prepared.
+    """
     lexical = LexicalIndex(entries)
     ranker = EntryRanker(entries, language)
 
@@ -77,11 +88,19 @@ def finders(entries: Sequence[Entry], language: str) -> Mapping[str, Finder]:
     def vectors(query: str) -> Ranking:
         return sorted_by(ranker.opinions(query, full_text(query)).cosines)
 
-    return {
+    ways: dict[str, Finder] = {
         "BM25": lambda query: sorted_by(full_text(query)),
         "vectors": vectors,
         "fused": lambda query: named(ranker.rank(query, full_text(query))),
     }
+    if model is not None:
+        taught = EntryRanker(entries, language, ranker.learned)
+        sense = model.sense(entries, language, ranker.learned)
+        taught.sense = sense if sense.helps else None
+        ways[WITH_MODEL] = lambda query: named(
+            taught.rank(query, full_text(query), model.vector(query))
+        )
+    return ways
 
 
 def find(finder: Finder, questions: Sequence[Question], texts: Sequence[str]) -> list[Found]:
@@ -102,7 +121,7 @@ def threshold(name: str, tuning: Sequence[Found]) -> float:
     TOM's own is fixed. The others have none of their own, so theirs is the highest that refuses no
     more than ``WRONG_REFUSALS`` of the covered questions of the tuning half.
     """
-    if name == "fused":
+    if name in ("fused", WITH_MODEL):
         return COVERED_SCORE
     covered = sorted(one.top for one in tuning if one.covered)
     return covered[int(WRONG_REFUSALS * len(covered))]

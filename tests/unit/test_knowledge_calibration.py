@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from apps.knowledge.calibration import even_chance
+from apps.knowledge.calibration import Trial, trial
 from apps.knowledge.ridge import RidgeLesson
 from apps.knowledge.syllabus import Syllabus
 from apps.knowledge.vectors import TfidfMatrix
@@ -30,7 +30,7 @@ def taught(covered: list[list[str]], labels: list[int]) -> Taught:
 
 def chance(covered: list[list[str]], labels: list[int]) -> float:
     _, lesson, syllabus = taught(covered, labels)
-    return even_chance(lesson, syllabus)
+    return trial(lesson, syllabus).even_chance()
 
 
 def test_who_left_a_phrase_out_knows_it_less_well_but_by_what_it_shares() -> None:
@@ -45,7 +45,7 @@ def test_who_left_a_phrase_out_knows_it_less_well_but_by_what_it_shares() -> Non
 
 def test_the_even_chance_parts_left_out_phrases_from_left_out_subjects() -> None:
     matrix, lesson, syllabus = taught(COVERED, BOTH)
-    found, classifier = even_chance(lesson, syllabus), lesson.learn()
+    found, classifier = trial(lesson, syllabus).even_chance(), lesson.learn()
 
     def sure(features: list[str]) -> float:
         *entries, elsewhere = classifier.scores(matrix.similarity(features))
@@ -53,6 +53,16 @@ def test_the_even_chance_parts_left_out_phrases_from_left_out_subjects() -> None
 
     assert sure(["plate"]) > found
     assert sure(["moon"]) < found
+
+
+def test_two_who_judge_together_are_as_right_as_the_better_one() -> None:
+    _, lesson, syllabus = taught(COVERED, BOTH)
+    one = trial(lesson, syllabus)
+    assert (one + one).hits() == one.hits() == 1.0
+    assert (one + one).even_chance() == pytest.approx(2 * one.even_chance())
+    wrong = Trial(-one.scores, one.labels)
+    assert (one + one + wrong).hits() == 1.0
+    assert wrong.hits() == 0.0
 
 
 def test_a_base_with_fewer_phrases_has_a_lower_threshold() -> None:

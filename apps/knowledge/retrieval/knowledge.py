@@ -8,10 +8,11 @@ from time import perf_counter
 from typing import Protocol
 
 from apps.core.passages import COVERED_SCORE, ENTRIES_ALONE, Passage, Within
-from apps.knowledge.index.base import Scope
+from apps.knowledge.index.base import Scope, Vectors
 from apps.knowledge.retrieval.closeness import asked, passage_terms
 from apps.knowledge.retrieval.documents import DocumentSearch
 from apps.knowledge.retrieval.found import FoundDocuments, Lookup, Outcome, Retrieved
+from apps.knowledge.retrieval.meaning import QuestionMeaning
 from apps.knowledge.retrieval.merge import gives_way, merge
 from apps.knowledge.retrieval.second_stage import terms_of
 from apps.knowledge.retriever import Retriever
@@ -41,6 +42,8 @@ class KnowledgeBase:
         documents: None searches entries alone.
         graph: None uses no relations.
         observer: Told of each retrieval; may be None.
+        meaning: Makes a question's vector for the entries' rankers that know meanings
+            (``Retriever.teach``); None ranks by words alone.
     """
 
     def __init__(
@@ -49,9 +52,12 @@ class KnowledgeBase:
         documents: DocumentSearch | None = None,
         graph: Graph | None = None,
         observer: Observer | None = None,
+        *,
+        meaning: QuestionMeaning | None = None,
     ) -> None:
         self._entries, self._documents = entries, documents
         self._graph, self._observer = graph, observer
+        self._meaning = meaning
 
     async def search(
         self,
@@ -82,9 +88,13 @@ class KnowledgeBase:
         others = asyncio.create_task(self._beside_entries(query, scope, within.follows))
         try:
             await asyncio.sleep(0)  # their queries run in threads while the entries are ranked here
+            ms: dict[str, float] = {}
+            vector = await self._vector(query, language, profile, ms)
             entries_began = perf_counter()
-            entries = await self._entries.search(query, language=language, profile=profile, k=k)
-            entries_ms = _ms_since(entries_began)
+            entries = await self._entries.search(
+                query, language=language, profile=profile, k=k, vector=vector
+            )
+            ms["entries"] = _ms_since(entries_began)
             insights, documents = await others
         finally:
             others.cancel()
@@ -99,11 +109,22 @@ class KnowledgeBase:
             entries,
             insights,
             documents,
-            {**documents.ms, "entries": entries_ms, "total": _ms_since(began)},
+            {**documents.ms, **ms, "total": _ms_since(began)},
         )
         if self._observer is not None:
             self._observer(Lookup(query, language, profile, within), found)
         return found
+
+    async def _vector(
+        self, query: str, language: str, profile: str, ms: dict[str, float]
+    ) -> Vectors | None:
+        """Return the question's vector, where one tells anything and comes in time."""
+        if self._meaning is None or not self._entries.knows_meanings(profile, language):
+            return None
+        began = perf_counter()
+        vector = await self._meaning.of(query)
+        ms["meaning"] = _ms_since(began)
+        return vector
 
     async def _beside_entries(
         self, query: str, scope: Scope, follows: tuple[str, ...]
