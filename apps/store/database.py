@@ -93,6 +93,21 @@ class Database:
         with self._errors_explained(), engine.begin() as conn:
             yield conn
 
+    @contextmanager
+    def maintaining(self) -> Iterator[Connection]:
+        """Open a connection for long work on PostgreSQL: no transaction, and no writer's turn.
+
+        Raises:
+            StoreError: The database cannot be reached, or refuses.
+        """
+        with self._errors_explained():
+            engine = self._opened().execution_options(
+                **{_READ_ONLY: True}, isolation_level="AUTOCOMMIT"
+            )
+            with engine.connect() as conn:
+                conn.detach()  # closed afterwards, with whatever was set for it
+                yield conn
+
     async def run(
         self, fn: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import hashlib
 import re
 
+import structlog
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from apps.core.errors import StoreError
+
+_log = structlog.get_logger(__name__)
 
 OLDEST = (0, 8)
 """The first that goes on searching (iterative scan) where a filter leaves too few."""
@@ -17,6 +20,7 @@ MOST_DIMENSIONS = 4000
 
 M, EF_CONSTRUCTION = 32, 128
 """Twice pgvector's own: vectors without weights form few groups, which costs HNSW recall."""
+_VALID = "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass('{name}')"
 _PLAIN = re.compile(r"[\w./+-]+", re.ASCII)
 _TABLES = ("kb_chunks", "knowledge_graph_nodes")
 _HINT = (
@@ -48,11 +52,19 @@ def ensure(conn: Connection) -> None:
         conn.exec_driver_sql(f"ALTER TABLE {table} ADD COLUMN IF NOT EXISTS embedding vector")
 
 
-def index_vectors(conn: Connection, model: str, dimensions: int) -> None:
+def index_vectors(conn: Connection, model: str, dimensions: int) -> bool:
     """Make the HNSW index over one embedder's vectors of passages, where it is not there yet.
 
     It holds 16-bit floats, which halves it; docs/index-stores.md has what that costs. The graph's
-    vectors need none: they are searched in memory.
+    vectors need none: they are searched in memory. Meanwhile others read and write as always.
+
+    Args:
+        conn: Outside a transaction (``Database.maintaining``); its session ends soon.
+        model: The embedder's name.
+        dimensions: Of its vectors.
+
+    Returns:
+        Whether it is there now; False while another process makes it.
 
     Raises:
         StoreError: There are more dimensions than pgvector indexes.
@@ -62,11 +74,21 @@ def index_vectors(conn: Connection, model: str, dimensions: int) -> None:
             f"pgvector indexes at most {MOST_DIMENSIONS} dimensions, not {dimensions}.",
             hint="Choose an embedder of fewer.",
         )
+    name = _index_name(model)
+    if not conn.exec_driver_sql(f"SELECT pg_try_advisory_lock(hashtext('{name}'))").scalar():
+        return False
+    valid = conn.exec_driver_sql(_VALID.format(name=name)).scalar()
+    if valid:
+        return True
+    _log.info("vector_index_made", index=name, hint="This takes minutes, once.")
+    conn.exec_driver_sql("SET lock_timeout = 0")  # it waits for whoever reads or writes now
+    conn.exec_driver_sql(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")  # what a kill has left
     conn.exec_driver_sql(
-        f"CREATE INDEX IF NOT EXISTS {_index_name(model)} ON kb_chunks USING hnsw"
+        f"CREATE INDEX CONCURRENTLY {name} ON kb_chunks USING hnsw"
         f" ({cast(dimensions)} halfvec_cosine_ops)"
         f" WITH (m = {M}, ef_construction = {EF_CONSTRUCTION}) WHERE {of_model(model)}"
     )
+    return True
 
 
 def cast(dimensions: int) -> str:

@@ -136,12 +136,14 @@ def test_a_server_that_gets_pgvector_later_gets_the_columns_then(url: str) -> No
     with database.transaction() as conn:
         conn.execute(text("DROP EXTENSION vector CASCADE"))  # and the columns with it
         pgvector.ensure(conn)
-        pgvector.index_vectors(conn, "m", 8)
         for table in ("kb_chunks", "knowledge_graph_nodes"):
             assert conn.execute(text(f"SELECT embedding FROM {table}")).all() == []
     database.close()
 
 
+VALID = text(
+    "SELECT indisvalid FROM pg_index WHERE indexrelid::regclass::text LIKE 'hnsw_kb_chunks%'"
+)
 HNSW = text("SELECT count(*) FROM pg_indexes WHERE indexname LIKE 'hnsw_kb_chunks%'")
 
 
@@ -151,6 +153,34 @@ async def test_a_small_index_has_no_hnsw_to_keep_up(url: str) -> None:
         with Database(url).reading() as conn:
             assert conn.execute(HNSW).scalar_one() == indexes
         await index.aclose()
+
+
+async def test_who_opens_a_large_index_while_another_makes_its_hnsw_searches_without(
+    url: str,
+) -> None:
+    first = open_database(url)
+    with first.maintaining() as conn:
+        assert pgvector.index_vectors(conn, "m", 8)
+        with Database(url).maintaining() as other:
+            assert not pgvector.index_vectors(other, "m", 8)
+        with Database(url).transaction() as writer:  # no writer waits for it
+            writer.execute(text("DELETE FROM kb_chunks"))
+    first.close()
+
+
+def test_an_hnsw_index_that_a_kill_left_half_made_is_made_anew(url: str) -> None:
+    database = open_database(url)
+    for _ in range(2):
+        with database.maintaining() as conn:
+            assert pgvector.index_vectors(conn, "m", 8)
+            assert conn.execute(VALID).scalar_one() is True
+            conn.execute(
+                text(
+                    "UPDATE pg_index SET indisvalid = false WHERE NOT indisunique"
+                    " AND indexrelid::regclass::text LIKE 'hnsw_kb_chunks%'"
+                )
+            )
+    database.close()
 
 
 def test_a_server_whose_pgvector_is_too_old_is_told_apart(

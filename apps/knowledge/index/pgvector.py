@@ -31,7 +31,7 @@ class PgVectorIndex(DatabaseIndex):
         database: Migrated; closed with the index.
         embedder: Whose vectors are searched.
         exact_up_to: An index that has more passages when it is opened is searched by HNSW, which
-            the first such opening makes: that takes minutes.
+            the first such opening makes: that takes minutes, in which others search exactly.
 
     Raises:
         StoreError: The server has no pgvector, or an older one.
@@ -51,9 +51,10 @@ class PgVectorIndex(DatabaseIndex):
         with database.transaction() as conn:
             pgvector.ensure(conn)
             exact = int(conn.execute(_COUNT).scalar_one()) <= exact_up_to
-            if not exact:
-                # Kept up beside exact search, it would make storing ten times slower.
-                pgvector.index_vectors(conn, embedder.name, embedder.dimensions)
+        if not exact:
+            # Kept up beside exact search, the index would make storing ten times slower.
+            with database.maintaining() as conn:
+                exact = not pgvector.index_vectors(conn, embedder.name, embedder.dimensions)
         self._memory = VectorMemory(embedder.name, embedder.dimensions) if exact else None
 
     async def by_words(self, query: str, scope: Scope, k: int) -> tuple[Hit, ...]:
