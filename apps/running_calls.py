@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, fields
+from datetime import timedelta
 
 import numpy as np
 
@@ -33,6 +34,7 @@ from apps.running_knowledge import OpenedKnowledge
 from apps.settings import Settings
 from apps.store.database import Database
 from apps.store.event_writer import EventWriter
+from apps.store.server_life import close_lost_calls, server_life
 from apps.store.usage_writer import UsageWriter
 from apps.voice.completeness import judge
 from apps.voice.sealed import SealingKey
@@ -58,6 +60,9 @@ class Parts:
 async def open_services(parts: Parts, stack: AsyncExitStack) -> Services:
     """Return what all calls share."""
     settings, engines, metrics, db = parts.settings, parts.engines, parts.metrics, parts.db
+    servers = settings.data_dir / "servers"
+    server = stack.enter_context(server_life(servers, db.name))
+    await close_lost_calls(db, servers, timedelta(seconds=settings.max_call_s))
     desk = parts.adapters.desk if parts.adapters else None
     router = PolicyRouter(
         _selector(settings, db, metrics, engines.names, desk),
@@ -88,6 +93,7 @@ async def open_services(parts: Parts, stack: AsyncExitStack) -> Services:
             observer=metrics.shadow_answered,
         ),
         put_usage=(await stack.enter_async_context(UsageWriter(db))).put,
+        server=server,
     )
 
 

@@ -94,6 +94,7 @@ class Services:
         clock: Tells the time of day (opening hours).
         shadow: Answers turns in the place of variants that no caller hears yet; may be None.
         put_usage: Takes what answers cost; None where nobody keeps it.
+        server: What this server's calls are marked with; None where nobody could tell it died.
     """
 
     profiles: Mapping[str, Profile]
@@ -113,6 +114,7 @@ class Services:
     clock: Callable[[], datetime] = utc_now
     shadow: Shadow | None = None
     put_usage: Callable[[UsageRow], None] | None = None
+    server: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -298,6 +298,7 @@ class Switchboard:
             direction=door.request.direction,
             variant=session.policy_variant,
             subject=self.services.router.subject(door.request.caller),
+            server=self.services.server,
         )
         try:
             await self.db.run(open_call, row)

@@ -35,6 +35,7 @@ calls = Table(
     Column("ended_hour", UtcDateTime, nullable=True),
     Column("reason", NAME, nullable=True),
     Column("duration_s", Float, nullable=True),
+    Column("server", REF, nullable=True),
     sqlite_autoincrement=True,
 )
 

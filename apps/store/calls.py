@@ -44,9 +44,10 @@ class CallRow:
         subject: The caller's pseudonymous key, where there is one.
         tenant: Whose call it is.
         started_hour: Cut to the hour, UTC.
-        ended_hour: The same; None while it lives (or when its server died with it).
+        ended_hour: The same; None while it lives, or until its server's death is noticed.
         reason: Why it ended.
         duration_s: How long it lasted.
+        server: Which server holds it (``server_life.py``); None where that is not known.
     """
 
     call_ref: str
@@ -62,6 +63,7 @@ class CallRow:
     ended_hour: datetime | None = None
     reason: str | None = None
     duration_s: float | None = None
+    server: str | None = None
 
 
 def open_call(conn: Connection, call: CallRow) -> bool:
@@ -82,6 +84,7 @@ def open_call(conn: Connection, call: CallRow) -> bool:
         "direction": call.direction,
         "variant": call.variant,
         "started_hour": utc_hour(started),
+        "server": call.server,
     }
     return insert_new(conn, calls, [row]) == 1
 
@@ -94,6 +97,7 @@ def close_call(
     duration_s: float,
     variant: str | None = None,
     language: str | None = None,
+    ended: datetime | None = None,
 ) -> None:
     """Note that a call has ended; the first end counts.
 
@@ -104,12 +108,13 @@ def close_call(
         duration_s: How long it lasted.
         variant: The variant that it had, where that was not known at its beginning.
         language: The language that it was held in, where it changed.
+        ended: When; now, where it is not said.
 
     Raises:
         UnknownCall: It was never opened, or is deleted.
     """
     values: dict[str, object] = {
-        "ended_hour": utc_hour(utc_now()),
+        "ended_hour": utc_hour(ended or utc_now()),
         "reason": reason,
         "duration_s": duration_s,
     }
@@ -273,4 +278,5 @@ def _call(row: Row[tuple[object, ...]]) -> CallRow:
         ended_hour=row.ended_hour,
         reason=row.reason,
         duration_s=row.duration_s,
+        server=row.server,
     )

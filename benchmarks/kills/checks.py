@@ -234,6 +234,13 @@ async def documents_whole(home: Home, once: dict[str, tuple[str, ...]]) -> list[
     return wrong
 
 
+def no_call_open(home: Home) -> list[str]:
+    """Check that none is open once a server has started and ended by itself."""
+    with home.db.reading() as conn:
+        rows = conn.execute(select(calls.c.call_ref).where(calls.c.ended_hour.is_(None)))
+        return [f"call {ref} of a killed server is open" for ref in rows.scalars()]
+
+
 def age_drafts(home: Home) -> None:
     """Let drafts of files look as old as they would be when somebody came upon them."""
     for path in _drafts(home):

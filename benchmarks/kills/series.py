@@ -157,6 +157,7 @@ async def _last_life(home: Home, traffic: Traffic, once: dict[str, tuple[str, ..
         await server.kill()
     wrong = [] if status == 0 else [f"the last server ended with status {status}"]
     wrong += await _looked(home, traffic.told, once)
+    wrong += await asyncio.to_thread(checks.no_call_open, home)
     wrong += [f"{n} {what} are left" for what, n in checks.litter(home).items() if n]
     return [
         f"at the end: {sentence}" for sentence in wrong + await asyncio.to_thread(_rebuilt, home)
