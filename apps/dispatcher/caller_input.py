@@ -21,6 +21,7 @@ from apps.dispatcher.turn import Stages
 from apps.llm.intents import Intent, classify
 from apps.llm.style import Line
 from apps.rl.signals import counts_as_barge_in
+from apps.voice.completeness import Completeness, judge
 from apps.voice.doors.base import CallerDigit, CallerRating, CallerText
 from apps.voice.ear import Heard
 
@@ -114,8 +115,12 @@ class CallerInput:
         return []
 
     def whole(self, text: str) -> str:
-        """Return words with those before them that were not answered yet, at most so many."""
-        return f"{self._unanswered} {text}".strip()[-MAX_WHOLE:]
+        """Return words with those before them that were not answered yet, at most so many.
+
+        A goodbye, or a wish for a person, is one whatever was asked before it, unless it carries
+        on a sentence that hangs: "what do I do when / I am done".
+        """
+        return text if self._stands_alone(text) else self._joined(text)
 
     def take_stages(self) -> Stages | None:
         """Return when the caller's latest words came, once; None when nothing new was said."""
@@ -151,7 +156,7 @@ class CallerInput:
             self._held = [*self._held, text][-_MAX_HELD:]
             return []
         if state is CallState.HEARING and heard.utterance_id < self._newest_utterance:
-            self._unanswered = self.whole(text)
+            self._unanswered = self._joined(text)  # more is being said
             return []
         events = self._read_words(text, state)
         if any(event.kind in _STARTS_A_TURN for event in events):
@@ -192,6 +197,17 @@ class CallerInput:
             if isinstance(meaning.reply, Ask):
                 self._unanswered = text
         return [Event(meaning.kind, text=text)]
+
+    def _joined(self, text: str) -> str:
+        return f"{self._unanswered} {text}".strip()[-MAX_WHOLE:]
+
+    def _stands_alone(self, text: str) -> bool:
+        if not self._unanswered:
+            return False
+        language = self.conversation.language
+        if classify(text, language) not in (Intent.GOODBYE, Intent.HANDOVER):
+            return False
+        return judge(self._unanswered, language) is not Completeness.HANGING
 
     def _worth_breaking_in(self, text: str) -> bool:
         if not text.strip():

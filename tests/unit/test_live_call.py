@@ -142,6 +142,59 @@ def test_a_caller_who_goes_on_is_answered_once_to_the_whole():
     assert asked == "what documents do i need to register a used car"
 
 
+def asked_and_then(words, then, language="en"):
+    """A caller types a question, and more at once, before anything answers it."""
+    door = ScriptedDoor(
+        (LISTEN, CallerText(words)),
+        ("thinking", CallerText(then)),
+        (LISTEN, CallerHungUp()),
+        (RATE, CallerHungUp()),
+        language=language,
+    )
+    return hold(door, tts=SlowTts(1.0))
+
+
+@pytest.mark.parametrize(
+    ("language", "words", "then"),
+    [
+        ("en", "what does it cost", "bye"),
+        ("en", QUESTION, "thank you goodbye"),
+        ("de", "was kostet das", "auf wiederhören"),
+    ],
+)
+def test_a_goodbye_right_behind_a_question_is_a_goodbye(language, words, then):
+    call = asked_and_then(words, then, language)
+    assert [turn.text for turn in call.call.conversation.caller_turns][-1] == then
+    assert "fsm.goodbye" in call.sink.kinds()
+    assert call.call.conversation.answers == []
+
+
+@pytest.mark.parametrize(
+    ("language", "words", "then"),
+    [
+        ("en", "what does it cost", "let me talk to a human agent please"),
+        ("de", "was kostet das", "einen mitarbeiter bitte"),
+    ],
+)
+def test_a_wish_for_a_person_right_behind_a_question_is_one(language, words, then):
+    call = asked_and_then(words, then, language)
+    assert call.reason == "handover"
+    assert call.facts.handed_over
+
+
+@pytest.mark.parametrize(
+    ("words", "then"),
+    [
+        ("what do i do when", "i am done"),
+        ("can my car be registered by", "a real person"),
+        ("what documents do i need", "to register a used car"),
+    ],
+)
+def test_what_carries_on_a_sentence_is_no_goodbye_and_no_wish(words, then):
+    call = asked_and_then(words, then)
+    assert [answer.asked for answer in call.call.conversation.answers] == [f"{words} {then}"]
+
+
 def test_a_silent_caller_is_asked_twice_and_then_let_go():
     call = hold(ScriptedDoor())
     assert call.reason == "no_input"
