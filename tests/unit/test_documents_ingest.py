@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -131,6 +132,17 @@ async def test_a_file_that_was_just_written_is_compared_by_its_bytes_once_more(o
     os.utime(path, ns=(facts.st_mtime_ns, facts.st_mtime_ns))
     await office.sync()
     assert await office.found("licences") == ["kfz/a.md"]
+
+
+async def test_a_file_that_was_just_written_has_its_date(office: Office):
+    now = int(time.time())
+    path = office.put("kfz/a.md")
+    os.utime(path, (now + 60, now + 60))  # as young as can be, however slow the machine is
+    await office.sync()
+    (document,) = await office.index.documents()
+    assert abs(document.mtime_ns - path.stat().st_mtime_ns) <= 1
+    assert await office.sync() == {"kfz/a.md": "touched"}
+    assert office.parser.parsed == ["a.md"]
 
 
 async def test_what_is_removed_leaves_the_index(office: Office):

@@ -204,7 +204,8 @@ class Ingester:
         own = work.rules[file.space]
         recipe = own.recipe(self._detector)
         if time.time_ns() - file.mtime_ns < _YOUNG_NS:
-            file = replace(file, mtime_ns=0)  # no file's date: its bytes are compared once more
+            # No file's date, but as near to it as can be: its bytes are compared once more.
+            file = replace(file, mtime_ns=file.mtime_ns - 1)
         try:
             sha256 = await asyncio.to_thread(_sha256, file.path, self._limits)
             same = known is not None and (known.sha256, known.recipe) == (sha256, recipe)

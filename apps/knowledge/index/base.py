@@ -28,7 +28,8 @@ class Document:
         language: ``de`` or ``en``.
         sha256: Of its bytes, hexadecimal.
         size: Of its bytes.
-        mtime_ns: When its file was last changed, as the file system says.
+        mtime_ns: When its file was last changed, as the file system says; a nanosecond before where
+            it was read so soon that its bytes are to be compared once more.
         quality: In [0, 1].
         tenant: Whose it is.
         recipe: How it was read: a fingerprint of the readers' version and of its space's rules
