@@ -54,3 +54,10 @@ def test_the_parts_share_no_question_and_are_the_same_in_both_languages() -> Non
     assert by_part == {part: {q.id for q in load("de", part)} for part in PARTS}
     assert all(half_of(name) == half for half in HALVES for name in by_part[half])
     assert all(len(names) >= 75 for names in by_part.values())
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_blind_part_asks_enough_that_is_not_covered(language: str) -> None:
+    questions = load(language, "blind")
+    assert len(questions) == 180
+    assert sum(q.entry is None for q in questions) == 70
