@@ -94,13 +94,21 @@ def finders(
         "fused": lambda query: named(ranker.rank(query, full_text(query))),
     }
     if model is not None:
-        taught = EntryRanker(entries, language, ranker.learned)
-        sense = model.sense(entries, language, ranker.learned)
-        taught.sense = sense if sense.helps else None
+        taught = _taught(ranker, entries, language, model)
         ways[WITH_MODEL] = lambda query: named(
             taught.rank(query, full_text(query), model.vector(query))
         )
     return ways
+
+
+def _taught(
+    ranker: EntryRanker, entries: Sequence[Entry], language: str, model: Model
+) -> EntryRanker:
+    """Return a ranker that knows what the model knows, as far as TOM would use it."""
+    taught = EntryRanker(entries, language, ranker.learned)
+    sense = model.sense(entries, language, ranker.learned)
+    taught.sense = sense if sense.helps else None
+    return taught
 
 
 def find(finder: Finder, questions: Sequence[Question], texts: Sequence[str]) -> list[Found]:
