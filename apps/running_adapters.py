@@ -19,6 +19,7 @@ from apps.rl.adapters.registry import AdapterRegistry
 from apps.rl.adapters.registry_file import FILE_NAME
 from apps.rl.adapters.rollout.desk import AdapterDesk
 from apps.rl.adapters.rollout.driver import RolloutDriver, RolloutOptions
+from apps.rl.adapters.rollout.machine import What
 from apps.rl.deploy_guard import DeployGuard
 from apps.settings import Settings
 from apps.store.database import Database
@@ -85,6 +86,7 @@ class RunningAdapters:
             metrics: Told what happens.
         """
         settings = self.settings
+        metrics.rollout.know_steps(what.value for what in What)
         return RolloutDriver(
             self.registry,
             guard,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from apps.monitor.declarations import Declarations
 
@@ -24,6 +24,11 @@ class RolloutMetrics:
         self._loaded = declare.gauge(
             "tom_adapters_loaded", "Adapters that the language server has loaded."
         )
+
+    def know_steps(self, acts: Iterable[str]) -> None:
+        """Show what can happen as 0 before it does, or no alert could see it happen first."""
+        for act in acts:
+            self._steps.labels(act)
 
     def adapter_stepped(self, what: str) -> None:
         """Count what happened to an adapter."""
