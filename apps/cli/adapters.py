@@ -20,6 +20,7 @@ from apps.cli.adapters_parts import (
 )
 from apps.cli.parts import errors_told
 from apps.core.errors import AdapterError, ConfigError
+from apps.core.plural import plural
 from apps.rl import defaults
 from apps.rl.adapters.record import AdapterState
 from apps.rl.adapters.rollout.machine import OVER, Happening, What
@@ -166,7 +167,7 @@ def compare(
         print(json.dumps({"adapter": record.id, "calls": watch.calls, "differences": told}))
         return
     beside = against.id if against is not None else "its control"
-    console.print(f"{record.id} beside {beside}, after {watch.calls} calls of its own:")
+    console.print(f"{record.id} beside {beside}, after {plural(watch.calls, 'call')} of its own:")
     for signal, (low, high) in told.items():
         console.print(f"  {signal:<10} {low:+.2f} to {high:+.2f}")
 

@@ -13,6 +13,7 @@ from apps.cli.adapters_training import run
 from apps.cli.parts import errors_told
 from apps.core.errors import ConfigError
 from apps.core.files import write_whole
+from apps.core.plural import plural
 from apps.knowledge.entries import Entry, load_entries
 from apps.rl.adapters.gate import check_files
 from apps.rl.adapters.training.events import Exported
@@ -50,7 +51,8 @@ def sources(
             raise ConfigError("No entry of the knowledge base is left.", hint="Ask for less.")
         write_whole(out, "".join(f"{_source(entry).model_dump_json()}\n" for entry in entries))
     asked = sum(1 + len(entry.variants) for entry in entries)
-    console.print(f"{len(entries)} answers to {asked} questions in {out}.", soft_wrap=True)
+    told = f"{plural(len(entries), 'answer')} to {plural(asked, 'question')} in {out}."
+    console.print(told, soft_wrap=True)
 
 
 def export(

@@ -16,6 +16,7 @@ from apps.cli.adapters_parts import registry_of
 from apps.cli.parts import errors_told
 from apps.core.clock import utc_now
 from apps.core.errors import AdapterError
+from apps.core.plural import plural
 from apps.dispatcher.profile import load_profiles
 from apps.rl.adapters.continuous.collect import Collected
 from apps.rl.adapters.continuous.loop import Trained
@@ -56,7 +57,8 @@ def learn(
         collected, trained = asyncio.run(
             _learn(load_settings(), anyway=anyway, collect_only=collect_only)
         )
-    console.print(f"{collected.ready} turns entered the pool, {collected.review} wait for review.")
+    waiting = plural(collected.review, "waits", "wait")
+    console.print(f"{plural(collected.ready, 'turn')} entered the pool, {waiting} for review.")
     for why, count in collected.left_out.most_common():
         console.print(f"[dim]{count} left out: {why}[/]")
     for done in trained:

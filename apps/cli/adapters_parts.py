@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from apps.core import secrets
+from apps.core.plural import plural
 from apps.rl import defaults
 from apps.rl.adapters.record import AdapterRecord, AdapterState
 from apps.rl.adapters.registry import AdapterRegistry
@@ -65,7 +66,8 @@ def show_one(console: Console, record: AdapterRecord, events: Iterable[AdapterEv
         "made": f"{record.method}, rank {record.rank}, {record.precision}",
         "base": f"{record.base_model} {record.base_model_hash[:12]}, "
         f"tokenizer {record.tokenizer_hash[:12]}".strip(),
-        "data": f"{record.dataset_ref} {record.dataset_sha256[:12]}, {len(record.calls)} calls",
+        "data": f"{record.dataset_ref} {record.dataset_sha256[:12]}, "
+        + plural(len(record.calls), "call"),
         "parents": ", ".join(record.parents),
         "figures": ", ".join(f"{name} {value:.4g}" for name, value in record.metrics.items()),
         "made with": ", ".join(f"{name} {at}" for name, at in record.environment.items()),

@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from apps.core.errors import TrainingFailed
+from apps.core.plural import plural
 from apps.rl.adapters.training.events import (
     Checkpoint,
     Composed,
@@ -93,8 +94,9 @@ class _Shown:
             case Ready():
                 self._update(total=event.steps)
                 self._say(
-                    f"{event.examples} examples, {event.held_out} held out, on {event.device} in "
-                    f"{event.precision}; {event.trainable:,} of {event.parameters:,} parameters "
+                    f"{plural(event.examples, 'example')}, {event.held_out} held out, "
+                    f"on {event.device} in {event.precision}; "
+                    f"{event.trainable:,} of {event.parameters:,} parameters "
                     "are learned."
                 )
             case Loading():
@@ -103,7 +105,9 @@ class _Shown:
             case Resumed():
                 self._say(f"Going on from step {event.step}.")
             case LessMemory():
-                self._say(f"Memory ran out: {event.micro_batch} examples at a time from now on.")
+                self._say(
+                    f"Memory ran out: {plural(event.micro_batch, 'example')} at a time from now on."
+                )
             case Checkpoint():
                 self._update(loss=f"checkpoint {event.step}")
             case Note():
@@ -111,7 +115,7 @@ class _Shown:
             case Evaluated():
                 self._say(
                     f"{event.what}: loss {event.loss:.4f}, perplexity {event.perplexity:.2f} over "
-                    f"{event.examples} examples."
+                    f"{plural(event.examples, 'example')}."
                 )
             case Stopped():
                 self._say(f"Stopped at step {event.step}. The same command goes on from there.")

@@ -19,6 +19,7 @@ from apps.cli.parts import errors_told
 from apps.core.clock import utc_now
 from apps.core.event_lines import to_line
 from apps.core.events import LogRecord
+from apps.core.plural import plural
 from apps.dispatcher.recordings import RECORDINGS, delete_recording, purge_recordings
 from apps.settings import load_settings
 from apps.store import calls, decisions, feedback
@@ -107,7 +108,10 @@ def _usage_line(used: Sequence[UsageRow]) -> str:
     read, written = sum(u.prompt_tokens for u in used), sum(u.completion_tokens for u in used)
     cost = sum(row.cost_micros for row in used) / 1e6
     currency = load_settings().llm_currency
-    return f"{len(used)} requests to {asked}: {read} and {written} tokens, {cost:.6f} {currency}"
+    return (
+        f"{plural(len(used), 'request')} to {asked}: {read} and {plural(written, 'token')}, "
+        f"{cost:.6f} {currency}"
+    )
 
 
 @calls_app.command()
@@ -151,14 +155,15 @@ def purge(
     with errors_told(console):
         keep = load_settings().retention_days if days is None else days
         if not yes:
-            typer.confirm(f"Delete all calls older than {keep} days?", abort=True)
+            typer.confirm(f"Delete all calls older than {plural(keep, 'day')}?", abort=True)
         # Moments are kept to the hour: to keep nothing, this hour has to be over too.
         cutoff = utc_now() - timedelta(days=keep) if keep else utc_now() + timedelta(hours=1)
         with open_store().transaction() as conn:
             gone = calls.purge_before(conn, cutoff)
         purge_recordings(_recordings(), keep)
     console.print(
-        f"Deleted {gone.calls} calls; cut {gone.feedback} feedback events loose from theirs."
+        f"Deleted {plural(gone.calls, 'call')}; "
+        f"cut {plural(gone.feedback, 'feedback event')} loose from theirs."
     )
 
 

@@ -14,6 +14,7 @@ from apps.cli.parts import errors_told
 from apps.core import secrets
 from apps.core.errors import TomError
 from apps.core.ids import keyed_hash
+from apps.core.plural import plural
 from apps.dispatcher.outgoing.numbers import read_target
 from apps.settings import load_settings
 from apps.store.consents import EVERY_PURPOSE, ConsentAction, ConsentRow, forget, record, records_of
@@ -78,7 +79,7 @@ def forget_(number: Number) -> None:
     """Delete what was recorded of a number, except that it is not to be called."""
     with errors_told(Console(stderr=True)), open_store().transaction() as conn:
         gone = forget(conn, _subject(number))
-    Console().print(f"Deleted {gone} records.")
+    Console().print(f"Deleted {plural(gone, 'record')}.")
 
 
 def _record(number: str, action: ConsentAction, purpose: str, source: str) -> None:

@@ -18,6 +18,7 @@ import httpx
 import apps.dispatcher
 from apps.cli.config_checks import nearest_existing
 from apps.core.errors import TomError
+from apps.core.plural import plural
 from apps.core.secrets import FILE_NAME, load_or_create
 from apps.dispatcher.profile import load_profiles
 from apps.engines import choose, look
@@ -234,13 +235,14 @@ def _profiles(settings: Settings) -> Iterator[Found]:
 def _knowledge(settings: Settings) -> Iterator[Found]:
     entries = load_entries(settings.entries_folder)
     languages = sorted({entry.language for entry in entries})
-    yield Found("ok", f"{len(entries)} questions with answers in {' and '.join(languages)}.")
+    told = plural(len(entries), "question with its answer", "questions with answers")
+    yield Found("ok", f"{told} in {' and '.join(languages)}.")
 
 
 def _policies(settings: Settings) -> Iterator[Found]:
     catalog = load_catalog(settings.policies_file)
     learning = "learning is on" if settings.rl_enabled else "RL_ENABLED=false serves the base alone"
-    yield Found("ok", f"{len(catalog.variants)} variants; {learning}.")
+    yield Found("ok", f"{plural(len(catalog.variants), 'variant')}; {learning}.")
 
 
 def _page(settings: Settings) -> Iterator[Found]:

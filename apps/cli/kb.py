@@ -27,6 +27,7 @@ from apps.cli.kb_show import (
 )
 from apps.cli.parts import errors_told
 from apps.core.errors import DocumentError, TomError
+from apps.core.plural import plural
 from apps.knowledge.documents.folder import shown
 from apps.knowledge.documents.ingest import Work
 from apps.knowledge.documents.outcome import Outcome, Result
@@ -115,11 +116,13 @@ def remove(
         if not found:
             console.print("Nothing is indexed.")
             return
-        what = "from the index" if everything else "and their files"
+        files = "and its file" if len(found) == 1 else "and their files"
+        what = "from the index" if everything else files
+        told = f"{plural(len(found), 'document')} {what}"
         if not yes:
-            typer.confirm(f"Remove {len(found)} document(s) {what}?", abort=True)
+            typer.confirm(f"Remove {told}?", abort=True)
         asyncio.run(_remove(settings, [d.id for d in found], files=not everything))
-    console.print(f"Removed {len(found)} document(s) {what}.")
+    console.print(f"Removed {told}.")
 
 
 @kb_app.command()
@@ -218,16 +221,16 @@ async def _with_progress(kb: Opened, work: Work, console: Console) -> AsyncGener
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[passages]} passages"),
+        TextColumn("{task.fields[passages]}"),
         TimeRemainingColumn(),
     )
     passages = 0
     with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("Documents", total=work.plan.size, passages=0)
+        task = bar.add_task("Documents", total=work.plan.size, passages="")
         async with aclosing(kb.ingester.run(work)) as outcomes:
             async for outcome in outcomes:
                 passages += outcome.passages
-                bar.update(task, advance=1, passages=passages)
+                bar.update(task, advance=1, passages=plural(passages, "passage"))
                 yield outcome
 
 

@@ -19,6 +19,7 @@ from apps.cli.event_logs import open_store
 from apps.cli.parts import errors_told
 from apps.core.errors import ConfigError
 from apps.core.ids import DEFAULT_TENANT
+from apps.core.plural import plural
 from apps.knowledge.graph.base import NodeHit, NodeType
 from apps.knowledge.index.base import Scope
 from apps.running_knowledge import OpenedGraph, embedder_of, open_entries, open_graph
@@ -146,7 +147,7 @@ def build() -> None:
 
     with errors_told(console):
         nodes = asyncio.run(_with_graph(load_settings(), work))
-        console.print(f"The graph has {nodes} nodes.")
+        console.print(f"The graph has {plural(nodes, 'node')}.")
 
 
 @graph_app.command()

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from apps.core.plural import plural
 from apps.knowledge.documents.outcome import Outcome, Result
 from apps.knowledge.index.base import Document
 
@@ -41,7 +42,7 @@ def show(console: Console, outcome: Outcome, as_json: bool, *, watching: bool = 
             quality = f"its quality is {outcome.quality or 0:.2f}"
             console.print(f"[yellow]left out[/] {name}: {quality}", soft_wrap=True)
         case result if watching:
-            count = f", {outcome.passages} passages" if outcome.passages else ""
+            count = f", {plural(outcome.passages, 'passage')}" if outcome.passages else ""
             console.print(f"[green]{result}[/] {name}{count}", soft_wrap=True)
 
 
@@ -67,7 +68,7 @@ def sum_up(console: Console, outcomes: Sequence[Outcome], as_json: bool) -> None
     counts = Counter(one.result for one in outcomes)
     told = ", ".join(f"{counts[result]} {result}" for result in Result if counts[result])
     passages = sum(one.passages for one in outcomes)
-    console.print(f"{told}; {passages} passages." if told else "Nothing has changed.")
+    console.print(f"{told}; {plural(passages, 'passage')}." if told else "Nothing has changed.")
     redacted: Counter[str] = Counter()
     for outcome in outcomes:
         redacted.update(outcome.redacted)
@@ -129,7 +130,8 @@ def show_stats(
             f"{facts['quality']:.2f}",
         )
     console.print(table)
-    console.print(f"{len(documents)} documents with {passages} passages.")
+    all_of_them = plural(len(documents), "document")
+    console.print(f"{all_of_them} with {plural(passages, 'passage')}.")
 
 
 def _facts(document: Document) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from apps.cli.operator import NO_SERVER, ask, running_server
 from apps.cli.parts import errors_told
 from apps.core.clock import utc_now
 from apps.core.errors import ConfigError, TomError
+from apps.core.plural import plural
 from apps.language_servers import make_gateway, settings_providers
 from apps.llm.gateway.choice import ProviderChoice, check_choice, read_choice
 from apps.llm.gateway.gateway import Gateway
@@ -41,7 +42,7 @@ _WHY_NOT = {
     "down": "down: {trouble}",
     "breaker": "it kept failing; tried again in {opens_in_s} s",
     "at_capacity": "it has no room",
-    "full": "{in_flight} answers are under way",
+    "full": "answers under way: {in_flight}",
 }
 
 
@@ -233,6 +234,6 @@ def _told(trial: Trial) -> str:
     return (
         f"[green]{trial.provider}[/] ({escape(trial.model)}): first token after "
         f"{trial.first_token_ms:.0f} ms, done after {trial.total_ms:.0f} ms; {about}"
-        f"{trial.prompt_tokens} and {trial.completion_tokens} tokens, "
+        f"{trial.prompt_tokens} and {plural(trial.completion_tokens, 'token')}, "
         f"{trial.cost_micros / 1e6:.6f} {load_settings().llm_currency}\n  {escape(trial.answer)}"
     )

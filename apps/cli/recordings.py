@@ -17,6 +17,7 @@ from apps.cli.parts import errors_told
 from apps.core import secrets
 from apps.core.errors import SealError, TomError, UnknownCall
 from apps.core.ids import keyed_hash
+from apps.core.plural import plural
 from apps.dispatcher.recordings import (
     RECORDINGS,
     delete_recording,
@@ -94,9 +95,9 @@ def delete(
     with errors_told(console):
         refs = _meant(call, subject, caller)
         if not yes:
-            typer.confirm(f"Delete the recordings of {len(refs)} call(s)?", abort=True)
+            typer.confirm(f"Delete the recordings of {plural(len(refs), 'call')}?", abort=True)
         gone = sum(delete_recording(_folder(), ref) for ref in refs)
-    console.print(f"Deleted {gone} recording(s).")
+    console.print(f"Deleted {plural(gone, 'recording')}.")
 
 
 def _meant(call: str | None, subject: str | None, caller: str | None) -> list[str]:

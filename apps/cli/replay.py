@@ -15,6 +15,7 @@ from rich.table import Table
 from apps.cli.event_logs import load_log
 from apps.cli.parts import errors_told
 from apps.core.errors import ConfigError
+from apps.core.plural import plural
 from apps.dispatcher import replay as replays
 from apps.dispatcher.replay import Replay
 
@@ -84,11 +85,12 @@ def _summary(name: str, result: Replay) -> list[str]:
     if result.options is None:
         heard = "the log holds no ear records, so turn-taking could not be replayed"
     else:
-        heard = f"turn-taking decided {result.logged} times then, {result.now} times now"
-    lines = [f"{name}: {heard}; the state machine took {result.events} events."]
+        then, now = plural(result.logged, "time"), plural(result.now, "time")
+        heard = f"turn-taking decided {then} then, {now} now"
+    lines = [f"{name}: {heard}; the state machine took {plural(result.events, 'event')}."]
     if result.missing > 0:
-        lines.append(f"{result.missing} records are lost: a difference may come of that.")
+        lost = plural(result.missing, "record is", "records are")
+        lines.append(f"{lost} lost: a difference may come of that.")
     count = len(result.differences)
-    places = "1 place" if count == 1 else f"{count} places"
-    lines.append(f"Changed in {places}." if count else "Nothing has changed.")
+    lines.append(f"Changed in {plural(count, 'place')}." if count else "Nothing has changed.")
     return lines

@@ -16,6 +16,7 @@ from apps.cli import rl_abuse, rl_evaluate, rl_levers, rl_ratings, rl_report, rl
 from apps.cli.parts import errors_told
 from apps.cli.rl_levers import Variant, act_line
 from apps.cli.rl_train import train
+from apps.core.plural import plural
 from apps.rl import defaults
 from apps.rl.deploy_guard import DeployGuard, Health, VariantStatus
 from apps.rl.policy_bandit import VariantStatistics
@@ -119,7 +120,7 @@ def rebuild() -> None:
         guard_same = guard.rebuild()
     pulls = sum(arm.pulls for arm in after.arms.values())
     same = "the same as before" if before == after and guard_same else "different from before"
-    console.print(f"Rebuilt from {pulls} rewards, up to event {after.last_seq}: {same}.")
+    console.print(f"Rebuilt from {plural(pulls, 'reward')}, up to event {after.last_seq}: {same}.")
 
 
 rl_levers.register(rl_app)

@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from apps.cli.parts import errors_told
+from apps.core.plural import plural
 from apps.rl.deploy_guard import DeployGuard
 from apps.rl.off_policy import Evaluation, Rules
 from apps.rl.report.evaluations import Judged, Judgement, Now, judge
@@ -107,9 +108,12 @@ def _finite(value: Any) -> Any:
 
 def _show(console: Console, found: Judgement, history: History) -> None:
     for reason, count in sorted(history.gathered.left_out.items()):
-        console.print(f"[dim]left out: {count} calls, {escape(reason)}[/]", soft_wrap=True)
+        console.print(
+            f"[dim]left out: {plural(count, 'call')}, {escape(reason)}[/]", soft_wrap=True
+        )
     if found.improper:
-        console.print(f"[dim]left out: {found.improper} calls without usable probabilities[/]")
+        improper = plural(found.improper, "call")
+        console.print(f"[dim]left out: {improper} without usable probabilities[/]")
     if not found.policies:
         console.print("No call has been rewarded yet: there is nothing to evaluate on.")
         return
@@ -180,8 +184,9 @@ def _show_details(console: Console, one: Judged) -> None:
     if one.logged.estimates:
         console.print(table)
     console.print(
-        f"{seen.decisions} calls of {seen.callers} callers. The smallest propensity is "
-        f"{seen.min_propensity:.4f}, the largest weight {seen.max_weight:.1f}; "
+        f"{plural(seen.decisions, 'call')} of {plural(seen.callers, 'caller')}. "
+        f"The smallest propensity is {seen.min_propensity:.4f}, "
+        f"the largest weight {seen.max_weight:.1f}; "
         f"{seen.top_share:.0%} of all weight lies on 1 % of the calls, and the weights' mean is "
         f"{seen.mean_weight:.3f} (1 is right).",
         soft_wrap=True,

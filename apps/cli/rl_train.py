@@ -15,6 +15,7 @@ from apps.cli.parts import errors_told, write_page
 from apps.cli.rl_notebook import run_notebook
 from apps.core.clock import utc_now
 from apps.core.errors import ConfigError, StoreError
+from apps.core.plural import plural
 from apps.rl import defaults
 from apps.rl.guard.candidates import with_candidates
 from apps.rl.pages.drawing import REACH
@@ -97,7 +98,9 @@ def _train(console: Console, job: _Job, report: Path | None) -> None:
             _write(report, training, console)
     console.print(escape(training.sentence), soft_wrap=True)
     for reason, count in sorted(gathered.left_out.items()):
-        console.print(f"[dim]left out: {count} calls, {escape(reason)}[/]", soft_wrap=True)
+        console.print(
+            f"[dim]left out: {plural(count, 'call')}, {escape(reason)}[/]", soft_wrap=True
+        )
     if isinstance(training, Training) and training.candidates:
         console.print(_table(training))
     for what, path in (("Candidates", exported), ("Report", report)):

@@ -87,7 +87,7 @@ def test_an_unknown_variant_is_an_error_in_a_sentence() -> None:
 
 def test_rebuild_says_whether_anything_was_different(folder: Path) -> None:
     update_policy_reward("v1a", 0.5)
-    assert "from 1 rewards, up to event 1: the same as before" in rl("rebuild").output
+    assert "from 1 reward, up to event 1: the same as before" in rl("rebuild").output
 
 
 def test_the_levers_work_and_answer_in_sentences() -> None:
@@ -214,4 +214,4 @@ def test_a_call_is_deleted_after_a_yes(a_call: str) -> None:
 
 def test_a_purge_keeps_what_is_young_unless_nothing_is_to_be_kept(a_call: str) -> None:
     assert "Deleted 0 calls" in tom_calls("purge", answer="y\n").output
-    assert "Deleted 1 calls" in tom_calls("purge", "--days", "0", "--yes").output
+    assert "Deleted 1 call;" in tom_calls("purge", "--days", "0", "--yes").output

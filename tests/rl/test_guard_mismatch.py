@@ -49,7 +49,7 @@ class TestMismatch:
         assert str(fold(kept).alarm()).startswith("a was chosen")
 
     def test_what_was_impossible_is_an_alarm_at_once(self):
-        assert fold(["off"]).alarm() == "off was chosen 1 times at probability 0."
+        assert fold(["off"]).alarm() == "off was chosen 1 time at probability 0."
         assert Mismatch().add("never heard of", SHARES).alarm() is not None
 
     def test_the_evidence_has_mean_one_where_nothing_is_wrong(self):

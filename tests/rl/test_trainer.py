@@ -104,7 +104,7 @@ def test_the_same_calls_and_seed_give_the_same_file(
     [
         (lambda c: (), "There are 0 rewarded calls; it takes 200."),
         (lambda c: c[:150], "There are 150 rewarded calls; it takes 200."),
-        (lambda c: tuple(replace(x, caller="one") for x in c), "The calls are of 1 callers"),
+        (lambda c: tuple(replace(x, caller="one") for x in c), "The calls are of 1 caller;"),
         (lambda c: tuple(x for x in c if x.variant != "v1a"), "The base variant v1a has 0 calls"),
         (
             lambda c: tuple(x for x in c * 2 if x.variant in ("v1a", "v1b")),

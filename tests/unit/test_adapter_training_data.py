@@ -81,7 +81,7 @@ def test_kto_takes_clear_ratings_of_both_kinds(tmp_path):
 def test_held_out_files_must_not_share_calls_with_the_trainings(tmp_path):
     train = written(tmp_path / "train.jsonl", [turn(1, "a"), turn(2, "b")])
     held = written(tmp_path / "held.jsonl", [turn(3, "b")])
-    with pytest.raises(ConfigError, match="1 calls are both"):
+    with pytest.raises(ConfigError, match="1 call is both"):
         load_data(DataConfig(train=train, validation=held), "sft", 0)
 
 

@@ -263,7 +263,7 @@ def test_the_list_and_one_adapter_with_its_history(office: Office) -> None:
     everything = tom("list", "--all", "--json").output.splitlines()
     assert [json.loads(line)["id"] for line in everything] == [first.id, second.id]
     one = tom("show", first.served).output
-    for told in (first.served, "rejected", "too bad", "answers.jsonl", "1 calls"):
+    for told in (first.served, "rejected", "too bad", "answers.jsonl", "1 call\n"):
         assert told in one
 
 

@@ -55,15 +55,15 @@ def ids() -> list[str]:
 def test_a_file_is_copied_in_indexed_listed_and_removed(home: Path):
     given = put(home / "fees.md", "# Fees\n\n" + TEXT.format("fee"))
     code, out = tom("add", str(given), "--space", "cars", "--language", "en")
-    assert (code, out) == (0, "1 new; 1 passages.")
+    assert (code, out) == (0, "1 new; 1 passage.")
     copy = home / "data/documents/cars/en/fees.md"
     assert copy.read_text() == given.read_text()
     assert "Fees" in tom("list")[1]
     told = json.loads(tom("stats", "--json")[1])
     assert (told["documents"], told["passages"]) == (1, 1)
     assert told["spaces"]["cars"]["languages"] == {"en": 1}
-    assert "1 documents with 1 passages" in tom("stats")[1]
-    assert tom("remove", "cars/en", "--yes") == (0, "Removed 1 document(s) and their files.")
+    assert "1 document with 1 passage." in tom("stats")[1]
+    assert tom("remove", "cars/en", "--yes") == (0, "Removed 1 document and its file.")
     assert not copy.exists()
     assert given.exists()
     assert tom("list")[1].startswith("Nothing is indexed.")
@@ -72,11 +72,11 @@ def test_a_file_is_copied_in_indexed_listed_and_removed(home: Path):
 def test_adding_again_does_nothing_and_what_lies_in_the_folder_counts(home: Path):
     path = put(home / "data/documents/kfz/a.md", TEXT.format("fee"))
     os.utime(path, (1, 1))  # one just written is looked at twice
-    assert tom("add") == (0, "1 new; 1 passages.")
+    assert tom("add") == (0, "1 new; 1 passage.")
     assert tom("add") == (0, "Nothing has changed.")
     put(home / "data/documents/kfz/b.md", TEXT.format("plate"))
     (home / "data/documents/kfz/a.md").unlink()
-    assert tom("add", "--space", "kfz") == (0, "1 new, 1 gone; 1 passages.")
+    assert tom("add", "--space", "kfz") == (0, "1 new, 1 gone; 1 passage.")
     assert ids() == ["kfz/b.md"]
 
 
@@ -134,7 +134,7 @@ def test_people_are_told_how_much_personal_data_was_taken_out(home: Path):
 def test_all_is_read_anew_by_rebuild(home: Path):
     put(home / "data/documents/kfz/a.md", TEXT.format("fee"))
     tom("add")
-    assert tom("rebuild") == (0, "1 changed; 1 passages.")
+    assert tom("rebuild") == (0, "1 changed; 1 passage.")
 
 
 def test_the_index_can_be_emptied_while_files_stay(home: Path):
@@ -142,7 +142,7 @@ def test_the_index_can_be_emptied_while_files_stay(home: Path):
     tom("add")
     assert tom("remove", "--all", "--yes")[0] == 0
     assert ids() == []
-    assert tom("add") == (0, "1 new; 1 passages.")
+    assert tom("add") == (0, "1 new; 1 passage.")
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from apps.core.errors import ConfigError
+from apps.core.plural import plural
 from apps.rl.guard.candidates import same_treatment
 from apps.rl.guard.stages import Stage
 from apps.rl.guard.state import GuardState
@@ -134,6 +135,6 @@ def _for_sureness(variant: str, stage: Stage, state: GuardState, rules: GuardRul
     low, high = state.ledger.contests.difference(variant, rules.family_error)
     return [
         f"It is not sure yet that it is at most {rules.margin} worse than {rules.base_variant}: "
-        f"after {pulls} calls its mean reward differs by {low:+.2f} to {high:+.2f}. When that is "
-        "sure it goes on by itself."
+        f"after {plural(pulls, 'call')} its mean reward differs by {low:+.2f} to {high:+.2f}. "
+        "When that is sure it goes on by itself."
     ]

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from apps.core.plural import plural
 from apps.rl.guard.breakers import UNSAFE, Breakers
 from apps.rl.guard.budget import Budget, BudgetRules
 from apps.rl.guard.evidence import Evidence
@@ -43,7 +44,7 @@ class Seen:
     def __str__(self) -> str:
         """Return it for a sentence."""
         mean = "" if self.mean is None else f", mean reward {self.mean:+.2f}"
-        return f"{self.pulls} pulls{mean}"
+        return f"{plural(self.pulls, 'pull')}{mean}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field, replace
 from math import exp, expm1, log, log1p
 from typing import Any
 
+from apps.core.plural import plural
 from apps.rl.guard.confidence import spend
 
 TILTS = (-1.0, -0.4, -0.15, 0.15, 0.4, 1.0, 2.0)
@@ -157,7 +158,7 @@ class Mismatch:
             return None
         for name, ratio in self.ratios.items():
             if ratio.impossible:
-                return f"{name} was chosen {ratio.impossible} times at probability 0."
+                return f"{name} was chosen {plural(ratio.impossible, 'time')} at probability 0."
         beyond = {
             name: ratio.log_evidence(self.ends.open) + log(spend(alpha, ratio.number))
             for name, ratio in self.ratios.items()
@@ -167,7 +168,7 @@ class Mismatch:
             return None
         ratio = self.ratios[name]
         return (
-            f"{name} was chosen {ratio.chosen} times; by the logged probabilities "
+            f"{name} was chosen {plural(ratio.chosen, 'time')}; by the logged probabilities "
             f"{ratio.expected:.0f} were to be expected."
         )
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from apps.core.plural import plural
 from apps.rl.guard.ledger import Ledger
 from apps.rl.guard.stages import SERVING, Act, Holds, Stage
 from apps.rl.guard.standing import is_below_threshold
@@ -63,7 +64,7 @@ def _bad(variant: str, ledger: Ledger, rules: GuardRules) -> tuple[str, str] | N
         seen = ledger.of(variant)
         return "threshold", (
             f"The mean reward of {variant}, {seen.mean:+.2f}, is below {rules.blacklist_mean} "
-            f"after {seen.pulls} pulls."
+            f"after {plural(seen.pulls, 'pull')}."
         )
     return None
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from numpy.typing import ArrayLike
 
+from apps.core.plural import plural
 from apps.rl.off_policy.adaptive import running_means, stabilised_dr
 from apps.rl.off_policy.diagnostics import Diagnostics, diagnose
 from apps.rl.off_policy.drift import Drift, drift
@@ -99,8 +100,8 @@ class Evaluation:
         found = (
             f"This policy's mean reward is {best.value:+.3f}, with {best.delta.level:.0%}"
             f" confidence between {best.delta.low:+.3f} and {best.delta.high:+.3f}"
-            f" ({best.estimator}; {seen.decisions} calls of {seen.callers} callers, worth"
-            f" {seen.effective:.0f} calls of this policy)."
+            f" ({best.estimator}; {plural(seen.decisions, 'call')} of"
+            f" {plural(seen.callers, 'caller')}, worth {seen.effective:.0f} calls of this policy)."
         )
         return " ".join([found, *self.doubts])
 

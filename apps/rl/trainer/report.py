@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from html import escape
 
+from apps.core.plural import plural
 from apps.rl.off_policy import Evaluation
 from apps.rl.pages.drawing import REACH, Plot
 from apps.rl.pages.frame import figure, page
@@ -48,8 +49,8 @@ def _source(training: Training | TooLittle) -> str:
     gathered = training.gathered
     callers = len({call.caller for call in gathered.calls})
     return (
-        f"{len(gathered.calls)} rewarded calls of {callers} callers, up to feedback"
-        f" {gathered.source.last_feedback} of store {gathered.source.store}."
+        f"{plural(len(gathered.calls), 'rewarded call')} of {plural(callers, 'caller')}, up to"
+        f" feedback {gathered.source.last_feedback} of store {gathered.source.store}."
     )
 
 
@@ -133,7 +134,11 @@ def variants(training: Training) -> str:
         worth = f"{found.diagnostics.effective:.0f}"
         rows.append([name, expected, _value(found), worth, found.refusal or " ".join(found.doubts)])
     without = training.not_evaluated
-    note = f"<p>{without} calls have no usable probabilities.</p>" if without else ""
+    note = (
+        f"<p>{plural(without, 'call has', 'calls have')} no usable probabilities.</p>"
+        if without
+        else ""
+    )
     head = ["policy", "model", "log", "worth calls", "doubts"]
     return (
         "<h2>What was served, and what serving one to all would have earned</h2>"

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from apps.core.plural import plural
 from apps.core.policy import PolicySlots
 from apps.rl.off_policy import Evaluation
 from apps.rl.trainer.calls import Gathered, TrainingCall
@@ -231,20 +232,22 @@ def too_little(gathered: Gathered, known: Known, rules: Rules) -> str | None:
     tried = sum(count >= rules.min_pulls for count in pulls.values())
     nothing = " Nothing was trained, and no candidates were exported."
     if len(gathered.calls) < rules.min_calls:
-        return (
-            f"There are {len(gathered.calls)} rewarded calls; it takes {rules.min_calls}.{nothing}"
-        )
+        verb = "is" if len(gathered.calls) == 1 else "are"
+        there = plural(len(gathered.calls), "rewarded call")
+        return f"There {verb} {there}; it takes {rules.min_calls}.{nothing}"
     if callers < rules.min_callers:
-        return f"The calls are of {callers} callers; it takes {rules.min_callers}.{nothing}"
+        return (
+            f"The calls are of {plural(callers, 'caller')}; it takes {rules.min_callers}.{nothing}"
+        )
     if pulls[known.base] < rules.min_pulls:
         return (
-            f"The base variant {known.base} has {pulls[known.base]} calls; it takes"
+            f"The base variant {known.base} has {plural(pulls[known.base], 'call')}; it takes"
             f" {rules.min_pulls} to compare with.{nothing}"
         )
     if tried < rules.min_variants:
         return (
-            f"Only {tried} variants have {rules.min_pulls} calls or more; it takes"
-            f" {rules.min_variants}.{nothing}"
+            f"Only {plural(tried, 'variant has', 'variants have')} {rules.min_pulls} calls or"
+            f" more; it takes {rules.min_variants}.{nothing}"
         )
     return None
 
@@ -282,7 +285,8 @@ def _offer(
         )
     room = rules.top - len(idle)
     if room <= 0:
-        return (), f"{len(idle)} candidates wait to be tried: {', '.join(idle)}. {none}"
+        waiting = plural(len(idle), "candidate waits", "candidates wait")
+        return (), f"{waiting} to be tried: {', '.join(idle)}. {none}"
     chosen = choose(scores, rules.bar, room)
     if not chosen:
         return (), (
@@ -291,7 +295,7 @@ def _offer(
         )
     best = chosen[0]
     return chosen, (
-        f"{len(chosen)} candidates; the first, {best.variant.id}, is expected to earn"
+        f"{plural(len(chosen), 'candidate')}; the first, {best.variant.id}, is expected to earn"
         f" {best.score.gain:+.3f} more than the base variant and is better than it with"
         f" {best.score.better:.0%} probability."
     )

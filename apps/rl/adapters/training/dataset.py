@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from apps.core.errors import ConfigError
+from apps.core.plural import plural
 from apps.rl.adapters.examples import TrainingExample, read_examples
 from apps.rl.adapters.training.config import DataConfig, Objective
 from apps.rl.adapters.training.processors import processor, read_sources
@@ -128,7 +129,7 @@ def _refuse_shared_calls(train: Iterable[TrainingExample], held: Iterable[Traini
     shared = {call for example in held for call in example.calls} & learned
     if shared:
         raise ConfigError(
-            f"{len(shared)} calls are both learned from and held out.",
+            f"{plural(len(shared), 'call is', 'calls are')} both learned from and held out.",
             hint="Leave data.validation out: then whole calls are held out of data.train.",
         )
 
