@@ -58,7 +58,7 @@ test-piper: ## Test Piper itself, on a tiny voice, in an environment of its own
 test-postgres: $(POSTGRES_VENV)/.server ## The store's tests on PostgreSQL too, in an environment of its own
 	$(POSTGRES_VENV)/bin/python -m pytest tests/extras/test_postgres.py tests/unit/test_store.py \
 	  tests/unit/test_index_store.py tests/unit/test_graph.py tests/unit/test_store_group_commit.py \
-	  tests/unit/test_store_event_writer.py \
+	  tests/unit/test_store_event_writer.py tests/unit/test_server_life.py \
 	  tests/unit/test_outgoing_store.py tests/unit/test_gateway_usage.py tests/rl/test_crash_safety.py tests/rl/test_policy_bandit.py \
 	  tests/rl/test_selector.py tests/rl/test_deploy_guard.py tests/rl/test_feedback.py \
 	  tests/rl/test_guard_simulated.py tests/rl/test_guard_window.py
