@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from apps.dispatcher.fsm_diagram import guards_markdown, mermaid, table_markdown
-from apps.knowledge.entries import load_entries
+from apps.knowledge.entries import load_elsewhere, load_entries
 from apps.knowledge.kept import SAMPLE_CHANCES, sample_chances
 from apps.rl.adapters.rollout.diagram import effects_list, rollout_mermaid, rollout_table
 
@@ -125,5 +125,6 @@ if __name__ == "__main__":
         page = DOCS / name
         page.write_text(renewed(page.read_text(encoding="utf-8"), blocks), encoding="utf-8")
     known = SAMPLE_CHANCES.read_text(encoding="utf-8")
-    chances = sample_chances(load_entries(DOCS / "knowledge"), known)
+    knowledge = DOCS / "knowledge"
+    chances = sample_chances(load_entries(knowledge), load_elsewhere(knowledge), known)
     SAMPLE_CHANCES.write_text(chances, encoding="utf-8")

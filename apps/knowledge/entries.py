@@ -15,7 +15,10 @@ from apps.core.errors import ConfigError
 from apps.core.sentences import split_sentences
 
 LANGUAGES = ("de", "en")
+ELSEWHERE = "elsewhere.md"
+"""The file of a profile and language that lists what its entries do not answer."""
 _ALSO_ASKED = ("also asked:", "auch gefragt:")
+_NOT_ANSWERED = ("not answered here:", "hier nicht beantwortet:")
 _QUESTION = re.compile(r"^## (?P<question>.+?)\s*\{#(?P<id>[a-z0-9]+(?:-[a-z0-9]+)*)\}\s*$")
 
 
@@ -70,7 +73,7 @@ def load_entries(folder: Path) -> tuple[Entry, ...]:
     """
     entries: dict[tuple[str, str, str], Entry] = {}
     for path in sorted(folder.glob("*/*/*.md")):
-        if path.parent.name not in LANGUAGES:
+        if path.parent.name not in LANGUAGES or path.name == ELSEWHERE:
             continue
         for entry, line in read_file(path, folder):
             key = (entry.profile, entry.language, entry.id)
@@ -85,16 +88,47 @@ def load_entries(folder: Path) -> tuple[Entry, ...]:
     return tuple(entries.values())
 
 
+def load_elsewhere(folder: Path) -> dict[tuple[str, str], tuple[str, ...]]:
+    """Read what the entries below a folder do not answer, as far as somebody wrote it down.
+
+    Returns:
+        Callers' questions by profile and language.
+
+    Raises:
+        ConfigError: A file breaks the format; the message names file and line.
+    """
+    found = {}
+    for path in sorted(folder.glob(f"*/*/{ELSEWHERE}")):
+        if path.parent.name in LANGUAGES:
+            found[path.parent.parent.name, path.parent.name] = tuple(_elsewhere(path))
+    return found
+
+
+def _elsewhere(path: Path) -> Iterator[str]:
+    lines = _lines(path)
+    _, body_at = _front_matter(path, lines)
+    for number, raw in enumerate(lines[body_at:], start=body_at + 1):
+        line = raw.strip()
+        if line.startswith(("- ", "* ")):
+            yield line[2:].strip()
+        elif line and not line.startswith("# ") and line.lower() not in _NOT_ANSWERED:
+            raise _error(path, number, "here stand questions alone, each behind `- `")
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"Cannot read {path}: {error}.", hint="Save it as UTF-8 text.") from error
+
+
 def read_file(path: Path, root: Path) -> Iterator[tuple[Entry, int]]:
     """Yield the entries of one file, each with the line of its heading.
 
     Raises:
         ConfigError: The file breaks the format; the message names file and line.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"Cannot read {path}: {error}.", hint="Save it as UTF-8 text.") from error
+    lines = _lines(path)
     meta, body_at = _front_matter(path, lines)
     source = path.relative_to(root).as_posix()
     for draft in _drafts(path, lines, body_at):

@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -37,29 +37,36 @@ _LEXICON = Path(__file__).with_name("lexicon")
 SAMPLE_CHANCES = _LEXICON / "even_chances.json"
 
 
-def content_key(entries: Sequence[Entry], language: str) -> str:
+def content_key(entries: Sequence[Entry], language: str, not_answered: Sequence[str] = ()) -> str:
     """Return a hash that changes whenever what is learned from entries may."""
     digest = hashlib.sha256(f"{_FORMAT} {language}".encode())
     for entry in entries:
         digest.update(repr(entry).encode())
+    digest.update(repr(tuple(not_answered)).encode())
     for name in (f"{language}.yaml", f"elsewhere.{language}.yaml"):
         digest.update((_LEXICON / name).read_bytes())
     return digest.hexdigest()[:16]
 
 
-def learned(entries: Sequence[Entry], language: str, folder: Path | None) -> Learned:
+def learned(
+    entries: Sequence[Entry],
+    language: str,
+    folder: Path | None,
+    not_answered: Sequence[str] = (),
+) -> Learned:
     """Return what there is to learn from entries, read from a folder where it is kept.
 
     Args:
         entries: The entries of one profile and language.
         language: Their language.
         folder: Where it is kept; None keeps nothing. One that cannot be written is only slower.
+        not_answered: Questions that none of them answers.
     """
-    key = content_key(entries, language)
+    key = content_key(entries, language, not_answered)
     path = folder / f"learned-{key}.npz" if folder is not None else None
     found = _read(path, key, Learned.from_arrays) if path is not None else None
     if found is None:
-        found = learn(entries, language, _sample_chances().get(key))
+        found = learn(entries, language, _sample_chances().get(key), not_answered)
         if path is not None:
             _write(path, key, found.to_arrays())
     return found
@@ -73,12 +80,18 @@ class KeptSense:
         language: Their language.
         model: Says which vectors those are, as ``Embedder.name`` does.
         folder: Where it is kept; None keeps nothing.
+        not_answered: Questions that none of them answers.
     """
 
     def __init__(
-        self, entries: Sequence[Entry], language: str, model: str, folder: Path | None
+        self,
+        entries: Sequence[Entry],
+        language: str,
+        model: str,
+        folder: Path | None,
+        not_answered: Sequence[str] = (),
     ) -> None:
-        content = f"{content_key(entries, language)} {model}".encode()
+        content = f"{content_key(entries, language, not_answered)} {model}".encode()
         self._key = hashlib.sha256(content).hexdigest()[:16]
         self._path = folder / f"sense-{self._key}.npz" if folder is not None else None
 
@@ -143,19 +156,27 @@ def known_chances(written: str) -> dict[str, float]:
     return {row["content"]: row["even_chance"] for row in json.loads(written)}
 
 
-def sample_chances(entries: Sequence[Entry], written: str = "[]") -> str:
+def sample_chances(
+    entries: Sequence[Entry],
+    not_answered: Mapping[tuple[str, str], tuple[str, ...]],
+    written: str = "[]",
+) -> str:
     """Return what belongs into ``SAMPLE_CHANCES``.
 
     Args:
         entries: The sample's.
+        not_answered: Questions that none of them answers, by profile and language.
         written: What stands there: content that is known already is not learned again.
     """
     chances = known_chances(written)
     rows = []
     for profile, language in sorted({(entry.profile, entry.language) for entry in entries}):
         own = [e for e in entries if (e.profile, e.language) == (profile, language)]
-        key = content_key(own, language)
-        chance = chances[key] if key in chances else round(learn(own, language).even_chance, 4)
+        others = not_answered.get((profile, language), ())
+        key = content_key(own, language, others)
+        chance = chances.get(key)
+        if chance is None:
+            chance = round(learn(own, language, not_answered=others).even_chance, 4)
         rows.append({"name": f"{profile}/{language}", "content": key, "even_chance": chance})
     return json.dumps(rows, indent=2) + "\n"
 

@@ -92,20 +92,26 @@ class Learned:
 _MATRICES = ("stems", "pieces", "sounds", "near_meanings", "near_pieces")
 
 
-def learn(entries: Sequence[Entry], language: str, chance: float | None = None) -> Learned:
+def learn(
+    entries: Sequence[Entry],
+    language: str,
+    chance: float | None = None,
+    not_answered: Sequence[str] = (),
+) -> Learned:
     """Learn from entries of one profile and language.
 
     Args:
         entries: The entries.
         language: Their language.
         chance: The even chance, where it is known already; found by cross-validation when None.
+        not_answered: Questions that none of them answers.
     """
     told = phrases(entries)
     # Text by text, so that its words are found once for all views.
     seen = [[view(text, language) for view in _OF_ENTRIES] for text, _ in told]
     by_stems, by_pieces, by_sounds, by_meanings = zip(*seen, strict=True)
     owners = [owner for _, owner in told]
-    syllabus = syllabus_of(entries, language)
+    syllabus = syllabus_of(entries, language, not_answered)
     known = TfidfMatrix.of([features(text, language) for text in syllabus.texts], _weigh)
     lesson = _lesson(known, syllabus)
     return Learned(

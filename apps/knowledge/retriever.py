@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
 from apps.core.passages import ENTRIES_ALONE, Citation, Passage, Within
-from apps.knowledge.entries import Entry, load_entries
+from apps.knowledge.entries import Entry, load_elsewhere, load_entries
 from apps.knowledge.kept import learned
 from apps.knowledge.learning import Learned
 from apps.knowledge.lexical import LexicalIndex
@@ -40,10 +41,17 @@ class Retriever:
         entries: What it searches.
         cache_dir: Where the full-text index and what was learned are kept between starts; None
             keeps them in memory.
+        not_answered: Questions that none of them answers, by profile and language.
     """
 
-    def __init__(self, entries: Sequence[Entry], cache_dir: Path | None = None) -> None:
+    def __init__(
+        self,
+        entries: Sequence[Entry],
+        cache_dir: Path | None = None,
+        not_answered: Mapping[tuple[str, str], tuple[str, ...]] = MappingProxyType({}),
+    ) -> None:
         self._lexical = LexicalIndex(entries, cache_dir)
+        self._not_answered = not_answered
         self._all = tuple(entries)
         self._positions: dict[tuple[str, str], list[int]] = {}
         for position, entry in enumerate(entries):
@@ -51,7 +59,7 @@ class Retriever:
         self._rankers = {}
         for (profile, language), positions in self._positions.items():
             own = [self._all[position] for position in positions]
-            known = learned(own, language, cache_dir)
+            known = learned(own, language, cache_dir, self.not_answered(profile, language))
             self._rankers[profile, language] = EntryRanker(own, language, known)
 
     @classmethod
@@ -61,7 +69,7 @@ class Retriever:
         Raises:
             ConfigError: The folder or a file in it cannot be used.
         """
-        return cls(load_entries(folder), cache_dir)
+        return cls(load_entries(folder), cache_dir, load_elsewhere(folder))
 
     async def search(
         self,
@@ -99,6 +107,10 @@ class Retriever:
     def spaces(self) -> tuple[tuple[str, str], ...]:
         """The profiles and languages that have entries."""
         return tuple(self._positions)
+
+    def not_answered(self, profile: str, language: str) -> tuple[str, ...]:
+        """Return the questions that a profile's entries are known not to answer."""
+        return self._not_answered.get((profile, language), ())
 
     def learned(self, profile: str, language: str) -> Learned:
         """Return what was learned from the words of a profile's entries in one language."""

@@ -115,7 +115,8 @@ class Senses:
 
     async def _learn(self, profile: str, language: str, progress: Progress | None) -> None:
         entries = self._retriever.entries(profile, language)
-        syllabus = await asyncio.to_thread(syllabus_of, entries, language)
+        others = self._retriever.not_answered(profile, language)
+        syllabus = await asyncio.to_thread(syllabus_of, entries, language, others)
         vectors = await self._embed(syllabus, progress)
         words = self._retriever.learned(profile, language)
         # In a thread: some seconds of computing, nearly all of it where Python waits for NumPy.
@@ -152,7 +153,8 @@ class Senses:
 
     def _kept(self, profile: str, language: str) -> KeptSense:
         entries = self._retriever.entries(profile, language)
-        return KeptSense(entries, language, self._embedder.name, self._folder)
+        others = self._retriever.not_answered(profile, language)
+        return KeptSense(entries, language, self._embedder.name, self._folder, others)
 
 
 def _tell(done: int, of: int) -> None:

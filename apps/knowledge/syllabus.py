@@ -27,8 +27,16 @@ class Syllabus:
     none: int
 
 
-def syllabus_of(entries: Sequence[Entry], language: str) -> Syllabus:
-    """Return what is taught of the entries of one profile and language."""
+def syllabus_of(
+    entries: Sequence[Entry], language: str, not_answered: Sequence[str] = ()
+) -> Syllabus:
+    """Return what is taught of the entries of one profile and language.
+
+    Args:
+        entries: The entries.
+        language: Their language.
+        not_answered: Questions that none of them answers, beside what is asked of others anywhere.
+    """
     none = len(entries)
     groups: list[tuple[tuple[str, ...], int]] = [
         ((text,), label)
@@ -37,6 +45,7 @@ def syllabus_of(entries: Sequence[Entry], language: str) -> Syllabus:
     ]
     elsewhere = subjects_elsewhere([entry.question for entry in entries], language)
     groups += [(group, none) for group in elsewhere]
+    groups += [((text,), none) for text in not_answered]
     known = [(text, label) for group, label in groups for text in group]
     known += [(told, label) for label, entry in enumerate(entries) for told in entry.sentences]
     texts, labels = zip(*known, strict=True)

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from apps.core.resources import resource
-from apps.knowledge.entries import Entry, load_entries
+from apps.knowledge.entries import Entry, load_elsewhere, load_entries
 from apps.knowledge.index.endpoint import EndpointEmbedder
 from benchmarks.knowledge.errors import Mishearing, word_error_rate
 from benchmarks.knowledge.measure import PROFILE, Figures, figures, find, finders, threshold
@@ -47,7 +47,8 @@ def measure(language: str, halves: Sequence[Half], model: Model | None = None) -
         if (entry.profile, entry.language) == (PROFILE, language)
     ]
     mishearing = Mishearing(texts_of(entries), language)
-    ways = finders(entries, language, model)
+    others = load_elsewhere(resource("knowledge")).get((PROFILE, language), ())
+    ways = finders(entries, language, model, others)
     tuning = load(language, "tuning")
     if model is not None:
         model.prepare(question.text for question in tuning)

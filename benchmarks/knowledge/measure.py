@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 
 from apps.core.passages import COVERED_SCORE
 from apps.knowledge.entries import Entry
+from apps.knowledge.learning import learn
 from apps.knowledge.lexical import LexicalIndex
 from apps.knowledge.ranking import EntryRanker
+from apps.knowledge.syllabus import syllabus_of
 from benchmarks.knowledge.model import Model
 from benchmarks.knowledge.questions import Question
 
@@ -61,7 +63,10 @@ class Figures:
 
 
 def finders(
-    entries: Sequence[Entry], language: str, model: Model | None = None
+    entries: Sequence[Entry],
+    language: str,
+    model: Model | None = None,
+    not_answered: Sequence[str] = (),
 ) -> Mapping[str, Finder]:
     """Return each way of searching the entries of one language, by name.
 
@@ -70,9 +75,10 @@ def finders(
         language: Theirs.
         model: Adds the way that also asks a model of meanings; what it is asked with must be
             prepared.
+        not_answered: Questions that none of the entries answers.
     """
     lexical = LexicalIndex(entries)
-    ranker = EntryRanker(entries, language)
+    ranker = EntryRanker(entries, language, learn(entries, language, not_answered=not_answered))
 
     def full_text(query: str) -> NDArray[np.float64]:
         by_position = lexical.search(query, language=language, profile=PROFILE)
@@ -94,21 +100,13 @@ def finders(
         "fused": lambda query: named(ranker.rank(query, full_text(query))),
     }
     if model is not None:
-        taught = _taught(ranker, entries, language, model)
+        taught = EntryRanker(entries, language, ranker.learned)
+        sense = model.sense(syllabus_of(entries, language, not_answered), ranker.learned)
+        taught.sense = sense if sense.helps else None  # as far as TOM would use it
         ways[WITH_MODEL] = lambda query: named(
             taught.rank(query, full_text(query), model.vector(query))
         )
     return ways
-
-
-def _taught(
-    ranker: EntryRanker, entries: Sequence[Entry], language: str, model: Model
-) -> EntryRanker:
-    """Return a ranker that knows what the model knows, as far as TOM would use it."""
-    taught = EntryRanker(entries, language, ranker.learned)
-    sense = model.sense(entries, language, ranker.learned)
-    taught.sense = sense if sense.helps else None
-    return taught
 
 
 def find(finder: Finder, questions: Sequence[Question], texts: Sequence[str]) -> list[Found]:

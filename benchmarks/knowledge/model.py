@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from types import TracebackType
 
 import numpy as np
 from rich.console import Console
 from rich.progress import Progress
 
-from apps.knowledge.entries import Entry
 from apps.knowledge.index.base import Embedder, Vectors
 from apps.knowledge.learning import Learned
 from apps.knowledge.senses import Sense, learn_sense
-from apps.knowledge.syllabus import syllabus_of
+from apps.knowledge.syllabus import Syllabus
 
 _BATCH = 128
 
@@ -63,9 +62,8 @@ class Model:
         """Return the vector of a text that was prepared, shape (d,)."""
         return self._known[text]
 
-    def sense(self, entries: Sequence[Entry], language: str, learned: Learned) -> Sense:
+    def sense(self, syllabus: Syllabus, learned: Learned) -> Sense:
         """Return what the model's vectors teach about entries."""
-        syllabus = syllabus_of(entries, language)
         self.prepare(syllabus.texts)
         vectors = [self._known[text] for text in syllabus.texts]
         return learn_sense(syllabus, learned.lesson(syllabus), np.stack(vectors))

@@ -8,7 +8,7 @@ import pytest
 
 from apps.core.errors import ConfigError
 from apps.core.resources import resource
-from apps.knowledge.entries import load_entries
+from apps.knowledge.entries import ELSEWHERE, load_elsewhere, load_entries
 
 GOOD = """---
 profile: demo
@@ -109,3 +109,31 @@ def test_the_sample_has_the_same_entries_in_both_languages() -> None:
     ids = {language: {e.id for e in entries if e.language == language} for language in ("de", "en")}
     assert ids["de"] == ids["en"]
     assert len(ids["en"]) >= 40
+
+
+NOT_ANSWERED = """\
+---
+profile: demo
+language: en
+topic: elsewhere
+---
+# What others answer
+
+Not answered here:
+- who owns the car with this plate
+* do you repair cars
+"""
+
+
+def test_what_is_not_answered_stands_in_a_file_of_its_own(tmp_path: Path) -> None:
+    write(tmp_path, NOT_ANSWERED, ELSEWHERE)
+    told = ("who owns the car with this plate", "do you repair cars")
+    assert load_elsewhere(tmp_path) == {("demo", "en"): told}
+    with pytest.raises(ConfigError, match="No knowledge"):
+        load_entries(tmp_path)
+
+
+def test_a_mistake_in_what_is_not_answered_is_named(tmp_path: Path) -> None:
+    write(tmp_path, NOT_ANSWERED + "## Where is it? {#where}\n", ELSEWHERE)
+    with pytest.raises(ConfigError, match=r"elsewhere\.md, line 11: here stand questions alone"):
+        load_elsewhere(tmp_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,10 +11,11 @@ import pytest
 
 from apps.core.resources import resource
 from apps.knowledge import kept
-from apps.knowledge.entries import Entry, load_entries
+from apps.knowledge.entries import Entry, load_elsewhere, load_entries
 from apps.knowledge.learning import Learned, learn
 from apps.knowledge.ranking import EntryRanker
 
+SAMPLE = resource("knowledge")
 ENTRIES = [
     Entry(
         f"e-{i}", f"Where is the {thing}?", (f"the {thing} please",), (f"The {thing} is here.",),
@@ -30,7 +32,13 @@ class Teacher:
         self.taught: Learned | None = None
         self.lessons = 0
 
-    def __call__(self, entries: list[Entry], language: str, chance: float | None = None) -> Learned:
+    def __call__(
+        self,
+        entries: list[Entry],
+        language: str,
+        chance: float | None = None,
+        not_answered: Sequence[str] = (),
+    ) -> Learned:
         self.lessons += 1
         self.taught = self.taught or learn(entries[:3], language, 0.3)
         return self.taught
@@ -70,6 +78,12 @@ def test_a_second_start_learns_nothing(tmp_path: Path, teacher: Teacher) -> None
     assert second.even_chance == first.even_chance
     assert np.array_equal(second.classifier.dual, first.classifier.dual)
     assert only(tmp_path / "new").suffix == ".npz"
+
+
+def test_another_border_of_the_knowledge_is_learned_anew(tmp_path: Path, teacher: Teacher) -> None:
+    kept.learned(ENTRIES, "en", tmp_path, ("do you mend shoes",))
+    kept.learned(ENTRIES, "en", tmp_path, ("do you mend clocks",))
+    assert teacher.lessons == 2
 
 
 def test_changed_knowledge_is_learned_anew(tmp_path: Path, teacher: Teacher) -> None:
@@ -122,9 +136,10 @@ def test_a_folder_that_cannot_be_written_only_costs_time(tmp_path: Path, teacher
 
 @pytest.mark.parametrize("language", ["de", "en"])
 def test_the_samples_even_chance_is_what_it_would_find_for_itself(language: str) -> None:
-    entries = [e for e in load_entries(resource("knowledge")) if e.language == language]
+    every, not_answered = load_entries(SAMPLE), load_elsewhere(SAMPLE)
+    entries, others = [e for e in every if e.language == language], not_answered["kfz", language]
     written = kept.SAMPLE_CHANCES.read_text(encoding="utf-8")
-    assert kept.sample_chances(load_entries(resource("knowledge")), written) == written, "make docs"
-    chance = kept.known_chances(written)[kept.content_key(entries, language)]
-    found = learn(entries, language).even_chance
+    assert kept.sample_chances(every, not_answered, written) == written, "make docs"
+    chance = kept.known_chances(written)[kept.content_key(entries, language, others)]
+    found = learn(entries, language, not_answered=others).even_chance
     assert found == pytest.approx(chance, abs=0.003), "raise _FORMAT in kept.py, then make docs"
