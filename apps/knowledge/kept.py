@@ -29,7 +29,7 @@ _Kept = TypeVar("_Kept")
 _log = structlog.get_logger(__name__)
 
 # Raise when what is learned from the same content changes, so that old files are not used.
-_FORMAT = 3
+_FORMAT = 4
 # Other knowledge may share the folder: so many files are kept, those used last.
 _KEPT = 8
 _LEXICON = Path(__file__).with_name("lexicon")
