@@ -21,7 +21,7 @@ Scores = NDArray[np.floating]
 
 # Of the phrases that were left out, so many may fall below the even chance. Many of them are a word
 # or two: of whole questions, those of the benchmark's tuning and held-out halves, 1 % do then.
-_WRONG_REFUSALS = 0.04
+WRONG_REFUSALS = 0.04
 # Of the questions that others answer, at least so many fall below it, also where a base has too
 # few phrases to know better.
 _RIGHT_REFUSALS = 0.8
@@ -46,15 +46,17 @@ class Trial:
         """Return what both say together of the same questions."""
         return Trial(self.scores + other.scores, self.labels)
 
-    def even_chance(self) -> float:
+    def even_chance(self, wrong_refusals: float = WRONG_REFUSALS) -> float:
         """Return the sureness from which on a question counts as covered.
 
         The sureness is ``any_entry`` plus how much the question looks like its best entry; see
         ``EntryRanker.rank``.
+
+        Args:
+            wrong_refusals: The share of the entries' phrases that may fall below it.
         """
-        sure = any_entry(self.scores) + self.scores[:, :-1].max(axis=1)
-        covered, elsewhere = sure[self._covered], sure[~self._covered]
-        lowest = float(np.quantile(covered, _WRONG_REFUSALS))
+        covered, elsewhere = self._sure[self._covered], self._sure[~self._covered]
+        lowest = float(np.quantile(covered, wrong_refusals))
         if not len(elsewhere):
             return lowest
         return max(lowest, float(np.quantile(elsewhere, _RIGHT_REFUSALS)))
@@ -63,6 +65,17 @@ class Trial:
         """Return the share of the entries' phrases that look most like their own entry."""
         best = self.scores[self._covered, :-1].argmax(axis=1)
         return float((best == self.labels[self._covered]).mean())
+
+    def right_refusals(self, wrong_refusals: float = WRONG_REFUSALS) -> float:
+        """Return the share of what no entry covers that falls below ``even_chance``."""
+        elsewhere = self._sure[~self._covered]
+        below = elsewhere < self.even_chance(wrong_refusals)
+        return float(below.mean()) if len(elsewhere) else 1.0
+
+    @property
+    def _sure(self) -> NDArray[np.float64]:
+        """How sure it is that an entry covers each question, shape (k,)."""
+        return np.asarray(any_entry(self.scores) + self.scores[:, :-1].max(axis=1))
 
     @property
     def _covered(self) -> NDArray[np.bool_]:

@@ -19,6 +19,9 @@ from apps.knowledge.vectors import Arrays, Floats
 # chosen by the sample's English phrases, left out by fifths: from 0.1 to 0.5 the hits there fall
 # by one percent.
 _RIDGE = 0.1
+# Fewer than by words alone (``calibration.WRONG_REFUSALS``): with a model, few of what others are
+# asked looks surer than so many of the entries' own phrases.
+_WRONG_REFUSALS = 0.025
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,8 @@ class Sense:
         even_chance: How sure words and model together must be that an entry covers a question.
         hits: The share of phrases that both together gave to their entry when it was left out.
         hits_by_words: The same by the words alone.
+        refusals: The share of what no entry covers that both together knew as such.
+        refusals_by_words: The same by the words alone, which refuse as many phrases.
     """
 
     mean: Floats
@@ -41,14 +46,16 @@ class Sense:
     even_chance: float
     hits: float
     hits_by_words: float
+    refusals: float
+    refusals_by_words: float
 
     @property
     def helps(self) -> bool:
-        """Whether entries are told apart at least as well with the model as by words alone.
+        """Whether entries are told apart, and from others' business, as well as by words alone.
 
         One that does not know their language, or was made for something else, confuses them.
         """
-        return self.hits >= self.hits_by_words
+        return self.hits >= self.hits_by_words and self.refusals >= self.refusals_by_words
 
     def looks_like(self, vector: Floats) -> Floats:
         """Return how much a text looks like each entry, and last like what no entry covers.
@@ -60,12 +67,12 @@ class Sense:
 
     def to_arrays(self) -> Arrays:
         """Return what ``from_arrays`` makes an equal one of."""
-        numbers = np.array([self.even_chance, self.hits, self.hits_by_words])
+        numbers = [getattr(self, name) for name in _NUMBERS]
         return {
             "mean": self.mean,
             "vectors": self.vectors,
             "dual": self.classifier.dual,
-            "numbers": numbers,
+            "numbers": np.array(numbers),
         }
 
     @classmethod
@@ -76,9 +83,12 @@ class Sense:
             KeyError: An array is missing.
             ValueError: There are not as many numbers.
         """
-        chance, hits, by_words = arrays["numbers"].tolist()
+        numbers = dict(zip(_NUMBERS, arrays["numbers"].tolist(), strict=True))
         classifier = RidgeClassifier(arrays["dual"])
-        return cls(arrays["mean"], arrays["vectors"], classifier, chance, hits, by_words)
+        return cls(arrays["mean"], arrays["vectors"], classifier, **numbers)
+
+
+_NUMBERS = ("even_chance", "hits", "hits_by_words", "refusals", "refusals_by_words")
 
 
 def learn_sense(syllabus: Syllabus, words: RidgeLesson, vectors: Floats) -> Sense:
@@ -94,7 +104,16 @@ def learn_sense(syllabus: Syllabus, words: RidgeLesson, vectors: Floats) -> Sens
     lesson = RidgeLesson(known @ known.T, syllabus.labels, classes=syllabus.none + 1, ridge=_RIDGE)
     by_words = trial(words, syllabus)
     both = by_words + trial(lesson, syllabus)
-    return Sense(mean, known, lesson.learn(), both.even_chance(), both.hits(), by_words.hits())
+    return Sense(
+        mean,
+        known,
+        lesson.learn(),
+        even_chance=both.even_chance(_WRONG_REFUSALS),
+        hits=both.hits(),
+        hits_by_words=by_words.hits(),
+        refusals=both.right_refusals(_WRONG_REFUSALS),
+        refusals_by_words=by_words.right_refusals(_WRONG_REFUSALS),
+    )
 
 
 def _centred(vectors: Floats, mean: Floats) -> Floats:

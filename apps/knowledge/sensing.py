@@ -133,6 +133,8 @@ class Senses:
             helps=sense.helps,
             hits=round(sense.hits, 3),
             hits_by_words=round(sense.hits_by_words, 3),
+            refusals=round(sense.refusals, 3),
+            refusals_by_words=round(sense.refusals_by_words, 3),
         )
 
     async def _embed(self, syllabus: Syllabus, progress: Progress | None) -> Vectors:

@@ -217,10 +217,16 @@ async def test_a_server_that_is_down_is_tried_again_and_what_it_sent_is_not(
     assert len(embedder.asked) == len(set(embedder.asked))
 
 
-def test_a_model_that_confuses_the_entries_is_not_used(
-    retriever: Retriever, sense: Sense, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    "worse", [{"hits": 0.8, "hits_by_words": 0.9}, {"refusals": 0.8, "refusals_by_words": 0.9}]
+)
+def test_a_model_that_confuses_the_entries_or_their_border_is_not_used(
+    retriever: Retriever,
+    sense: Sense,
+    monkeypatch: pytest.MonkeyPatch,
+    worse: dict[str, float],
 ) -> None:
-    confused = replace(sense, hits=0.8, hits_by_words=0.9)
+    confused = replace(sense, **worse)
     monkeypatch.setattr(sensing, "learn_sense", lambda *_: confused)
     senses = Senses(retriever, MeaningEmbedder(), None)
     asyncio.run(senses.learn())
