@@ -126,7 +126,7 @@ class Settings(
             return given
         here = self.data_dir / "rl" / name
         before = Path(type(self).model_fields["data_dir"].default) / "rl" / name
-        if here.exists() or not (before.is_file() or any(before.glob("*"))):
+        if _lies(here) or not _holds(before):
             return here
         raise ConfigError(
             f"TOM_DATA_DIR is {self.data_dir}, but {before} lies where it was, and there is no"
@@ -135,6 +135,21 @@ class Settings(
             f" {env_name(field)}: to {before} to keep using it, or to {here} to begin anew.",
             code="left_behind",
         )
+
+
+def _lies(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # whoever opens it says what is wrong
+        return True
+
+
+def _holds(path: Path) -> bool:
+    """Return whether something lies there that may be read."""
+    try:
+        return path.is_file() or any(path.glob("*"))
+    except OSError:
+        return False
 
 
 def read_settings(**given: Any) -> Settings:

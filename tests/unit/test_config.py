@@ -299,6 +299,22 @@ def test_candidates_that_were_left_behind_are_told_of(tmp_path):
     assert severities(data_dir=Path("data")) == {}
 
 
+def test_what_may_not_be_read_is_not_taken_for_left_behind(tmp_path, monkeypatch):
+    Path("data/rl/candidates").mkdir(parents=True)
+    Path("data/rl/feedback.db").touch()
+    read = Path.stat
+
+    def refuse(path: Path, **given: bool) -> os.stat_result:
+        if path.parts[0] == "data":
+            raise PermissionError(13, "Permission denied", str(path))
+        return read(path, **given)
+
+    monkeypatch.setattr(Path, "stat", refuse)
+    moved = settings(data_dir=tmp_path / "all")
+    assert moved.store == tmp_path / "all/rl/feedback.db"
+    assert moved.candidates_folder == tmp_path / "all/rl/candidates"
+
+
 def test_the_nearest_existing_place_of_a_path_is_found(tmp_path):
     assert nearest_existing(tmp_path / "a/b/c") == tmp_path
     assert nearest_existing(tmp_path) == tmp_path
