@@ -61,7 +61,7 @@ async def open_services(parts: Parts, stack: AsyncExitStack) -> Services:
     """Return what all calls share."""
     settings, engines, metrics, db = parts.settings, parts.engines, parts.metrics, parts.db
     servers = settings.data_dir / "servers"
-    server = stack.enter_context(server_life(servers, db.name))
+    server = stack.enter_context(server_life(servers, db.place))
     await close_lost_calls(db, servers, timedelta(seconds=settings.max_call_s))
     desk = parts.adapters.desk if parts.adapters else None
     router = PolicyRouter(

@@ -65,6 +65,20 @@ class Database:
         return self.url.set(query={}, password=None).render_as_string()
 
     @property
+    def place(self) -> str:
+        """Return which database it is, the same however its path or URL was written; no secret."""
+        url, query = self.url, self.url.query
+        if self.is_sqlite:
+            return str(Path(url.database or "").resolve())
+        where = {
+            "host": url.host or query.get("host", ""),
+            "port": str(url.port or query.get("port", 5432)),
+            "dbname": url.database or query.get("dbname", "") or url.username or "",
+            **{name: query[name] for name in ("hostaddr", "options", "service") if name in query},
+        }
+        return f"postgresql {json.dumps(where, sort_keys=True)}"
+
+    @property
     def is_sqlite(self) -> bool:
         """Return whether it is a file of SQLite's."""
         return self.url.get_backend_name() == "sqlite"

@@ -2,21 +2,27 @@
 
 A server holds the lock of a file of its own, which the system lets go of when the process ends,
 however it ends. The next server with the same folder finds such files without their lock, and
-closes what calls they left. Servers of other folders or machines are not judged.
+closes what calls they left. Servers of other folders or machines are not judged: where machines
+share a folder, a lock that one of them holds may not be seen by the others. What cannot be read,
+locked or understood there keeps no server from its start.
 """
 
 from __future__ import annotations
 
 import fcntl
+import json
 import os
+import re
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
 import structlog
-from sqlalchemy import Connection, func, or_, select
+from sqlalchemy import Connection, and_, func, or_, select
 
 from apps.core.clock import utc_hour, utc_now
 from apps.store.call_tables import call_events, calls
@@ -25,10 +31,25 @@ from apps.store.database import Database
 
 SERVER_DIED = "server_died"
 """Why a call ended whose server was killed with it."""
-FORGOTTEN = timedelta(days=1)
-"""A call that began before has ended, whosever it was, unless calls may last longer."""
+FORGOTTEN = timedelta(days=7)
+"""A call that began before has ended, unless its server is seen to live or calls may last longer.
+
+Far longer than calls last: servers of one PostgreSQL may be set to different lengths.
+"""
+
+_NAME = re.compile(r"[0-9a-f]{32}")
+_BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Census:
+    """What is known of the servers of a folder."""
+
+    living: list[str] = field(default_factory=list)
+    dead: dict[Path, int] = field(default_factory=dict)
+    """The files of a store's servers that have ended, and the descriptors with their locks."""
 
 
 @contextmanager
@@ -37,7 +58,7 @@ def server_life(folder: Path, store: str) -> Iterator[str | None]:
 
     Args:
         folder: Where servers of this machine that share it see each other.
-        store: The name of the database that this server's calls are in.
+        store: The place of the database that this server's calls are in.
     """
     try:
         file, descriptor = _born(folder, store)
@@ -57,7 +78,7 @@ async def close_lost_calls(db: Database, folder: Path, longest: timedelta) -> in
     Args:
         db: Where the calls are.
         folder: Where those servers were known to live.
-        longest: How long a call may last.
+        longest: How long a call of this server may last.
 
     Returns:
         How many there were.
@@ -66,25 +87,30 @@ async def close_lost_calls(db: Database, folder: Path, longest: timedelta) -> in
         StoreError: They cannot be read or closed.
     """
     forgotten = utc_hour(utc_now() - max(FORGOTTEN, 2 * longest))
-    with _dead(folder, db.name) as files:
-        closed = await db.run(_close_lost, [file.name for file in files], forgotten)
-        for file in files:
-            file.unlink(missing_ok=True)
+    with _census(folder, db.place) as servers:
+        dead = [file.name for file in servers.dead]
+        closed = await db.run(_close_lost, dead, servers.living, forgotten)
+        for file in servers.dead:
+            with suppress(OSError):  # the next server tries again, and finds no call of it
+                file.unlink()
     if closed:
         log.warning("lost_calls_closed", calls=closed)
     return closed
 
 
-def _close_lost(conn: Connection, servers: list[str], before: datetime) -> int:
+def _close_lost(conn: Connection, dead: list[str], living: list[str], before: datetime) -> int:
     last_ms = (
         select(func.max(call_events.c.at_ms))
         .where(call_events.c.call_ref == calls.c.call_ref)
         .scalar_subquery()
     )
+    forgotten = and_(
+        calls.c.started_hour < before,
+        or_(calls.c.server.is_(None), calls.c.server.not_in(living)),
+    )
     lost = conn.execute(
         select(calls.c.call_ref, calls.c.started_hour, last_ms.label("last_ms")).where(
-            calls.c.ended_hour.is_(None),
-            or_(calls.c.server.in_(servers), calls.c.started_hour < before),
+            calls.c.ended_hour.is_(None), or_(calls.c.server.in_(dead), forgotten)
         )
     ).all()
     for row in lost:  # its log tells how long it surely lasted
@@ -102,52 +128,76 @@ def _close_lost(conn: Connection, servers: list[str], before: datetime) -> int:
 def _born(folder: Path, store: str) -> tuple[Path, int]:
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / uuid4().hex
-    with _locked(folder):  # or whoever looks for the dead meanwhile would take it for one
-        descriptor = os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            os.write(descriptor, store.encode())
-        except OSError:
-            os.close(descriptor)
-            raise
+    draft = file.with_suffix(".new")  # it has its name once it is locked and says whose it is
+    descriptor = os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        os.write(descriptor, json.dumps({"store": store, **_machine()}).encode())
+        os.fsync(descriptor)
+        draft.rename(file)
+    except OSError:
+        os.close(descriptor)
+        draft.unlink(missing_ok=True)
+        raise
     return file, descriptor
 
 
 @contextmanager
-def _dead(folder: Path, store: str) -> Iterator[list[Path]]:
-    """Yield the files of servers of a store that have ended, holding their locks."""
-    held: dict[Path, int] = {}
+def _census(folder: Path, store: str) -> Iterator[_Census]:
+    """Yield who lives and who of a store's servers has ended, whose locks are held meanwhile."""
+    found = _Census()
     try:
-        with suppress(FileNotFoundError), _locked(folder):
+        try:
             for file in sorted(folder.iterdir()):
-                descriptor = _claimed(file, store)
-                if descriptor is not None:
-                    held[file] = descriptor
-        yield list(held)
+                if _NAME.fullmatch(file.name):
+                    _judge(file, store, found)
+        except FileNotFoundError:  # no server has lived here yet
+            pass
+        except OSError as error:
+            log.warning("servers_not_seen", folder=str(folder), reason=error.strerror)
+        yield found
     finally:
-        for descriptor in held.values():
+        for descriptor in found.dead.values():
             os.close(descriptor)
 
 
-def _claimed(file: Path, store: str) -> int | None:
-    """Return a descriptor that holds the lock of a server that has ended; None for any other."""
-    descriptor = os.open(file, os.O_RDONLY)
+def _judge(file: Path, store: str, found: _Census) -> None:
+    try:
+        descriptor = os.open(file, os.O_RDWR)  # NFS locks only what may be written
+    except OSError:  # another user's, or none of ours
+        return
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        # One that was killed before it could say whose it is has taken no call.
-        if file.read_text(encoding="utf-8") in (store, ""):
-            return descriptor
-    except OSError:  # it lives, or is none of ours
+        if _can_be_judged(file.read_text(encoding="utf-8"), store):
+            found.dead[file] = descriptor
+            return
+    except BlockingIOError:
+        found.living.append(file.name)
+    except (OSError, ValueError):  # it cannot be locked or read: nothing is known of it
         pass
     os.close(descriptor)
-    return None
 
 
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    descriptor = os.open(folder, os.O_RDONLY)
+def _can_be_judged(text: str, store: str) -> bool:
+    """Return whether a server whose lock is free is one of a store's that has ended.
+
+    Its lock tells where it ran under this kernel, be it in another container. After another boot
+    of this machine, whose id differs, it cannot live.
+
+    Raises:
+        ValueError: No server wrote this.
+    """
+    told = json.loads(text)
+    if not isinstance(told, dict):
+        raise ValueError("not a server's file")
+    here = _machine()
+    same_boot = here["boot"] != "" and told.get("boot") == here["boot"]
+    return told.get("store") == store and (same_boot or told.get("host") == here["host"])
+
+
+def _machine() -> dict[str, str]:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
+        boot = _BOOT.read_text(encoding="ascii").strip()
+    except OSError:  # not Linux
+        boot = ""
+    return {"host": socket.gethostname(), "boot": boot}

@@ -176,6 +176,17 @@ def test_a_password_is_not_shown() -> None:
     assert db.name.endswith("@db/tom")
 
 
+def test_databases_of_two_servers_are_told_apart_and_one_by_two_urls_is_not() -> None:
+    def place(url: str) -> str:
+        return Database(url).place
+
+    one = place("postgresql://tom:secret@db/tom")
+    assert "secret" not in one
+    assert one == place("postgresql://other@db:5432/tom?sslmode=require")
+    others = ("@db:5433/tom", "@db2/tom", "@db/tim", "/tom?host=/run/a", "/tom?host=/run/b")
+    assert len({one, *(place(f"postgresql://{other}") for other in others)}) == 6
+
+
 async def test_async_callers_run_the_same_functions(db: Database) -> None:
     assert await db.run(calls.open_call, a_call())
     assert [c.call_ref for c in await db.query(calls.list_calls, limit=1)] == ["c1"]
