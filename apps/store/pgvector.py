@@ -20,6 +20,10 @@ MOST_DIMENSIONS = 4000
 
 M, EF_CONSTRUCTION = 32, 128
 """Twice pgvector's own: vectors without weights form few groups, which costs HNSW recall."""
+_COLUMN = (
+    "SELECT 1 FROM pg_attribute WHERE attrelid = to_regclass('{table}')"
+    " AND attname = 'embedding' AND NOT attisdropped"
+)
 _VALID = "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass('{name}')"
 _PLAIN = re.compile(r"[\w./+-]+", re.ASCII)
 _TABLES = ("kb_chunks", "knowledge_graph_nodes")
@@ -49,7 +53,9 @@ def ensure(conn: Connection) -> None:
     if version is None or version < OLDEST:
         raise StoreError("The PostgreSQL server's pgvector is too old.", hint=_HINT)
     for table in _TABLES:
-        conn.exec_driver_sql(f"ALTER TABLE {table} ADD COLUMN IF NOT EXISTS embedding vector")
+        # Asked first: to alter a table, were it for nothing, waits for a long index build.
+        if conn.exec_driver_sql(_COLUMN.format(table=table)).first() is None:
+            conn.exec_driver_sql(f"ALTER TABLE {table} ADD COLUMN IF NOT EXISTS embedding vector")
 
 
 def index_vectors(conn: Connection, model: str, dimensions: int) -> bool:
@@ -80,8 +86,9 @@ def index_vectors(conn: Connection, model: str, dimensions: int) -> bool:
     valid = conn.exec_driver_sql(_VALID.format(name=name)).scalar()
     if valid:
         return True
-    _log.info("vector_index_made", index=name, hint="This takes minutes, once.")
-    conn.exec_driver_sql("SET lock_timeout = 0")  # it waits for whoever reads or writes now
+    _log.info("vector_index_begun", index=name, hint="This takes minutes, once.")
+    # It waits for whoever reads or writes now, and takes what it takes.
+    conn.exec_driver_sql("SET lock_timeout = 0; SET statement_timeout = 0")
     conn.exec_driver_sql(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")  # what a kill has left
     conn.exec_driver_sql(
         f"CREATE INDEX CONCURRENTLY {name} ON kb_chunks USING hnsw"

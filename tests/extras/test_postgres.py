@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -166,6 +167,29 @@ async def test_who_opens_a_large_index_while_another_makes_its_hnsw_searches_wit
         with Database(url).transaction() as writer:  # no writer waits for it
             writer.execute(text("DELETE FROM kb_chunks"))
     first.close()
+
+
+async def test_an_index_opens_while_another_process_makes_its_hnsw(url: str) -> None:
+    first = open_database(url)
+    with first.maintaining() as conn:
+        # What CREATE INDEX CONCURRENTLY holds for minutes; the session's end lets go of it.
+        conn.execute(text("BEGIN"))
+        conn.execute(text("LOCK TABLE kb_chunks IN SHARE UPDATE EXCLUSIVE MODE"))
+        start_s = time.monotonic()
+        index = PgVectorIndex(open_database(url), HashingEmbedder())
+        assert await index.load() == 0
+        await index.aclose()
+        assert time.monotonic() - start_s < postgres.TURN_TIMEOUT_MS / 1000
+    first.close()
+
+
+async def test_where_no_hnsw_can_be_made_search_is_exact(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pgvector, "MOST_DIMENSIONS", 8)
+    index = PgVectorIndex(open_database(url), HashingEmbedder(), exact_up_to=-1)
+    assert await index.load() == 0
+    await index.aclose()
 
 
 def test_an_hnsw_index_that_a_kill_left_half_made_is_made_anew(url: str) -> None:

@@ -8,8 +8,10 @@ collection that fits into memory is searched exactly, as the embedded one is.
 from __future__ import annotations
 
 import numpy as np
+import structlog
 from sqlalchemy import Connection, text
 
+from apps.core.errors import StoreError
 from apps.knowledge.index.base import Embedder, Hit, Scope, Vectors
 from apps.knowledge.index.database import DatabaseIndex
 from apps.knowledge.index.memory import VectorMemory
@@ -17,6 +19,8 @@ from apps.knowledge.index.pgwords import PgWords
 from apps.store import pgvector
 from apps.store.database import Database
 from apps.store.vector_types import as_pgvector
+
+_log = structlog.get_logger(__name__)
 
 EXACT_UP_TO = 200_000
 """Passages of an index whose vectors are held in memory: 1.5 kB each with 384 dimensions."""
@@ -53,8 +57,7 @@ class PgVectorIndex(DatabaseIndex):
             exact = int(conn.execute(_COUNT).scalar_one()) <= exact_up_to
         if not exact:
             # Kept up beside exact search, the index would make storing ten times slower.
-            with database.maintaining() as conn:
-                exact = not pgvector.index_vectors(conn, embedder.name, embedder.dimensions)
+            exact = not _indexed(database, embedder)
         self._memory = VectorMemory(embedder.name, embedder.dimensions) if exact else None
 
     async def by_words(self, query: str, scope: Scope, k: int) -> tuple[Hit, ...]:
@@ -94,6 +97,16 @@ class PgVectorIndex(DatabaseIndex):
             "k": k,
         }
         return tuple(Hit(key, score) for key, score in conn.execute(self._nearest, values))
+
+
+def _indexed(database: Database, embedder: Embedder) -> bool:
+    """Return whether HNSW can be searched; where it cannot be made, exact search goes on."""
+    try:
+        with database.maintaining() as conn:
+            return pgvector.index_vectors(conn, embedder.name, embedder.dimensions)
+    except StoreError as error:
+        _log.warning("vector_index_failed", code=error.code, reason=error.message)
+        return False
 
 
 _NEAREST = """
