@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import time
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -30,8 +31,10 @@ _log = structlog.get_logger(__name__)
 
 # Raise when what is learned from the same content changes, so that old files are not used.
 _FORMAT = 4
-# Other knowledge may share the folder: so many files are kept, those used last.
+# Other knowledge may share the folder: so many files of a kind are kept, those used last, and
+# whatever was used of late. A base of many profiles needs more, and asking for vectors may be paid.
 _KEPT = 8
+_OF_LATE_S = 30 * 24 * 3600.0
 _LEXICON = Path(__file__).with_name("lexicon")
 # What the sample knowledge would find for itself; docs/generate.py writes it.
 SAMPLE_CHANCES = _LEXICON / "even_chances.json"
@@ -136,7 +139,8 @@ def _write(path: Path, key: str, found: Arrays) -> None:
         draft.replace(path)
         kept = sorted(path.parent.glob(f"{kind}-*.npz"), key=_last_used, reverse=True)
         for old in kept[_KEPT:]:
-            old.unlink(missing_ok=True)
+            if _last_used(old) < time.time() - _OF_LATE_S:
+                old.unlink(missing_ok=True)
     except OSError as error:
         with suppress(OSError):
             draft.unlink()

@@ -88,11 +88,11 @@ class Senses:
         while self._missing:
             try:
                 await self.learn(_tell)
-            except TomError as error:
+            except Exception as error:  # whatever it is, calls go on by words alone
                 log.warning(
                     "meanings_not_learned",
-                    code=error.code,
-                    reason=error.message,
+                    code=error.code if isinstance(error, TomError) else "defect",
+                    reason=self._failed,
                     again_in_s=pause_s,
                 )
                 await asyncio.sleep(pause_s)
@@ -107,8 +107,8 @@ class Senses:
         try:
             for profile, language in tuple(self._missing):
                 await self._learn(profile, language, progress)
-        except TomError as error:
-            self._failed = error.message
+        except Exception as error:
+            self._failed = error.message if isinstance(error, TomError) else type(error).__name__
             raise
         self._failed = ""
         self._vectors.clear()
