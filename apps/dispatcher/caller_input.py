@@ -184,13 +184,13 @@ class CallerInput:
             return []
         events = [Event(CallEvent.BARGE_IN)] if breaks_in else []
         self._count_barge_in(text, meaning, breaks_in)
-        return events + self._follow(whole, meaning, state)
+        return events + self._follow(whole, self._joined(text), meaning, state)
 
-    def _follow(self, text: str, meaning: Meaning, state: CallState) -> list[Event]:
+    def _follow(self, text: str, said: str, meaning: Meaning, state: CallState) -> list[Event]:
         if meaning.kind is CallEvent.NOT_UNDERSTOOD:
             understood_nothing = state is CallState.THINKING
             return [Event(CallEvent.NOT_UNDERSTOOD)] if understood_nothing else []
-        self.conversation.note_caller(text, meaning)
+        self.conversation.note_caller(said, meaning)  # with a question that a goodbye took back
         self._unanswered = ""
         if meaning.reply is not None:
             self.reply = meaning.reply

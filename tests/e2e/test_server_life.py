@@ -157,7 +157,7 @@ async def test_a_killed_server_starts_again_and_knows_what_it_had_decided(
             started["policy_variant"],
             started["propensity"],
         )
-        assert stored_reason(second, cut) is None  # its end is not known
+        assert stored_reason(second, cut) == "server_died"
         snapshot = json.loads((tmp_path / "bandit_state.json").read_text())
         assert sum(arm["pulls"] for arm in snapshot["variants"].values()) == 1
         await check_forced_end(second)

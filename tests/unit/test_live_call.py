@@ -164,7 +164,8 @@ def asked_and_then(words, then, language="en"):
 )
 def test_a_goodbye_right_behind_a_question_is_a_goodbye(language, words, then):
     call = asked_and_then(words, then, language)
-    assert [turn.text for turn in call.call.conversation.caller_turns][-1] == then
+    # Whoever reads the conversation sees what was asked before it.
+    assert [turn.text for turn in call.call.conversation.caller_turns][-1] == f"{words} {then}"
     assert "fsm.goodbye" in call.sink.kinds()
     assert call.call.conversation.answers == []
 
