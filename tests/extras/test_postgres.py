@@ -183,6 +183,18 @@ async def test_an_index_opens_while_another_process_makes_its_hnsw(url: str) -> 
     first.close()
 
 
+def test_indexes_that_every_start_made_once_are_let_go(url: str) -> None:
+    database = open_database(url)
+    with database.maintaining() as conn:
+        assert pgvector.index_vectors(conn, "m", 8)
+        conn.execute(text("UPDATE alembic_version SET version_num = '0012'"))
+    database.close()
+    database = open_database(url)
+    with database.reading() as conn:
+        assert conn.execute(HNSW).scalar_one() == 0
+    database.close()
+
+
 async def test_where_no_hnsw_can_be_made_search_is_exact(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
