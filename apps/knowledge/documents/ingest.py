@@ -26,7 +26,7 @@ from apps.knowledge.documents.limits import MIB, Limits
 from apps.knowledge.documents.outcome import Outcome, Result
 from apps.knowledge.documents.parsing import Parsed, Parser
 from apps.knowledge.documents.plan import Plan, plan
-from apps.knowledge.documents.reading import REDACTION_FAILED, Task, open_regular
+from apps.knowledge.documents.reading import NO_DETECTOR, REDACTION_FAILED, Task, open_regular
 from apps.knowledge.documents.rules import SpaceRules, load_rules
 from apps.knowledge.index.base import Chunk, Document, Embedder, PassageIndex, Vectors
 
@@ -55,11 +55,15 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class _Ready:
-    """A document that was read; an outcome alone where nothing is to be put into the index."""
+    """A document that was read; an outcome alone where nothing is to be put into the index.
+
+    ``unclean`` is one whose indexed text nobody may get, as it cannot be looked at for names.
+    """
 
     outcome: Outcome
     document: Document | None = None
     parsed: Parsed | None = None
+    unclean: bool = False
 
 
 class Ingester:
@@ -218,7 +222,8 @@ class Ingester:
                 return _Ready(Outcome(file.id, Result.DUPLICATE, same_as=holder))
             parsed = await self._parser.parse(self._task(file, own))
         except DocumentError as error:
-            return _Ready(Outcome(file.id, Result.FAILED, error=error))
+            unclean = self._is_unclean(error, known, recipe)
+            return _Ready(Outcome(file.id, Result.FAILED, error=error), unclean=unclean)
         told = parsed.summary
         result = Result.NEW if known is None else Result.CHANGED
         if not parsed.passages or told.quality < self._floor:
@@ -228,6 +233,17 @@ class Ingester:
             return _Ready(replace(outcome, passages=0))
         held[file.space, sha256] = file.id
         return _Ready(outcome, self._document(file, sha256, own, parsed), parsed)
+
+    def _is_unclean(self, error: DocumentError, known: Document | None, recipe: str) -> bool:
+        """Tell whether what is indexed of a document that cannot be read must go.
+
+        What another recipe made may never have been looked at for names, or by a lesser detector.
+        """
+        if error.code == REDACTION_FAILED:
+            return True
+        if not self._detector or error.code == NO_DETECTOR:
+            return False
+        return known is not None and known.recipe != recipe
 
     def _task(self, file: SeenFile, rules: SpaceRules) -> Task:
         domain = {fold(word) for word in rules.domain} | self._domain(file.space)
@@ -261,9 +277,8 @@ class Ingester:
         """Put what was read into the index, or take what is no more out of it."""
         outcome = ready.outcome
         if ready.document is None:
-            unclean = outcome.error is not None and outcome.error.code == REDACTION_FAILED
             # Its old text is not there now, or was indexed before anybody looked for names.
-            if unclean or outcome.result in (Result.POOR, Result.DUPLICATE):
+            if ready.unclean or outcome.result in (Result.POOR, Result.DUPLICATE):
                 await self._index.remove([outcome.id], tenant=self._tenant)
         elif ready.parsed is None:
             await self._index.touch(ready.document)

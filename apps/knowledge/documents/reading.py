@@ -32,6 +32,7 @@ from apps.knowledge.documents.readers import reader_of
 _WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
 _LONGEST_TITLE = 120
 REDACTION_FAILED = "redaction"
+NO_DETECTOR = "no_detector"
 """The code of a document whose personal data could not be found."""
 
 

@@ -22,7 +22,7 @@ from apps.core.errors import ConfigError, DocumentError
 from apps.core.privacy import DetectorSpec
 from apps.core.redaction import Detector
 from apps.knowledge.documents.limits import Limits
-from apps.knowledge.documents.reading import Passage, Summary, Task, read
+from apps.knowledge.documents.reading import NO_DETECTOR, Passage, Summary, Task, read
 
 _BATCH = 32
 _MOST_OPEN_FILES = 32
@@ -59,12 +59,12 @@ def _made(spec: str) -> Detector | DocumentError:
 
         return PresidioDetector(DetectorSpec.from_json(spec))
     except ConfigError as error:
-        return DocumentError(error.message, hint=error.hint, code="no_detector")
+        return DocumentError(error.message, hint=error.hint, code=NO_DETECTOR)
     except Exception as error:
         return DocumentError(
             f"The detector of personal data cannot be made ({type(error).__name__}: {error}).",
             hint="TOM_PRIVACY_DETECTOR=false reads documents without it.",
-            code="no_detector",
+            code=NO_DETECTOR,
         )
 
 
