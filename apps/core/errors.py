@@ -148,6 +148,12 @@ class RedactionFailed(TomError):
     code = "redaction"
 
 
+class DetectorUnavailable(RedactionFailed):
+    """There is no detector of personal data now; the same text may be looked at later."""
+
+    code = "detector_unavailable"
+
+
 class AudioError(TomError):
     """Audio that cannot be read or does not fit what was declared."""
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from apps.core import redaction
-from apps.core.errors import ConfigError, RedactionFailed
+from apps.core.errors import ConfigError, DetectorUnavailable, RedactionFailed
 from apps.core.privacy import DetectorSpec, check, spec
 from apps.core.privacy.fakes import FakeDetector
 from apps.core.privacy.known import KnownNames, Recalling
@@ -254,6 +256,29 @@ class TestProcess:
         detector = ProcessDetector(DetectorSpec({"de": "nowhere"}), program=PROGRAM)
         with pytest.raises(RedactionFailed, match="There is no spaCy model 'nowhere'"):
             detector.find("Petra", "de")
+
+    def test_a_text_that_failed_is_told_from_a_detector_that_is_not_there(self, detector):
+        with pytest.raises(RedactionFailed) as failed:
+            detector.find("fails", "de")
+        assert not isinstance(failed.value, DetectorUnavailable)
+        with pytest.raises(DetectorUnavailable):
+            detector.find("die", "de")
+
+    def test_closing_waits_for_no_answer_and_starts_nothing_anew(self):
+        detector = ProcessDetector(DetectorSpec(), program=PROGRAM)
+        detector.find("warm", "de")
+        with ThreadPoolExecutor(2) as threads:
+            waiting = [threads.submit(detector.find, "sleep", "de") for _ in range(2)]
+            while not detector._lock.locked():
+                time.sleep(0.01)
+            began = time.monotonic()
+            detector.close()
+            assert time.monotonic() - began < 5.0
+            for one in waiting:
+                assert isinstance(one.exception(timeout=5.0), DetectorUnavailable)
+        with pytest.raises(DetectorUnavailable, match="closed"):
+            detector.find("Petra", "de")
+        assert detector._process is None
 
     def test_one_that_is_no_program_of_ours_is_no_answer(self):
         detector = ProcessDetector(DetectorSpec(), program=(sys.executable, "-c", "print('{')"))

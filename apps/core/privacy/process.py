@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from threading import Lock, Timer
 from typing import Any
 
-from apps.core.errors import RedactionFailed
+from apps.core.errors import DetectorUnavailable, RedactionFailed
 from apps.core.privacy.spec import DetectorSpec
 from apps.core.redaction import Finding, Kind
 
@@ -41,12 +41,14 @@ class ProcessDetector:
         self._answers_within_s, self._starts_within_s = answers_within_s, starts_within_s
         self._process: subprocess.Popen[str] | None = None
         self._lock = Lock()
+        self._closed = False
 
     def find(self, text: str, language: str) -> list[Finding]:
         """Return what is personal in a text; see ``Detector``.
 
         Raises:
-            RedactionFailed: Nobody knows: it does not start, ended, or took too long.
+            DetectorUnavailable: It does not start, ended, took too long, or was closed.
+            RedactionFailed: It failed on this text.
         """
         with self._lock:
             process = self._running()
@@ -57,11 +59,16 @@ class ProcessDetector:
         return [Finding(Kind(k), start, end, value) for k, start, end, value in told["findings"]]
 
     def close(self) -> None:
-        """End the process."""
+        """End the process for good; whoever waits for an answer gets ``DetectorUnavailable``."""
+        self._closed = True
+        process = self._process
+        if process is not None:  # whoever holds the lock waits for it, and lets go at its end
+            process.kill()
         with self._lock:
             self._end()
 
     def _running(self) -> subprocess.Popen[str]:
+        self._refuse_closed()
         if self._process is None:
             self._process = subprocess.Popen(  # noqa: S603
                 self._command,
@@ -73,14 +80,20 @@ class ProcessDetector:
                 encoding="utf-8",
                 start_new_session=True,
             )
+            self._refuse_closed()  # close may not have seen this process
             told = self._asked(self._process, "", self._starts_within_s)
             if "ready" not in told:
                 self._end()
-                raise RedactionFailed(
+                raise DetectorUnavailable(
                     f"The detector does not start: {told.get('error')}",
                     hint="`tom config check` looks at TOM_PRIVACY_MODELS.",
                 )
         return self._process
+
+    def _refuse_closed(self) -> None:
+        if self._closed:
+            self._end()
+            raise DetectorUnavailable("The detector was closed.")
 
     def _asked(
         self, process: subprocess.Popen[str], line: str, within_s: float
@@ -99,7 +112,7 @@ class ProcessDetector:
             told: Mapping[str, Any] = json.loads(answer)
         except (OSError, ValueError):
             self._end()
-            raise RedactionFailed(
+            raise DetectorUnavailable(
                 f"The detector ended, or gave no answer within {within_s:g} s."
             ) from None
         finally:
