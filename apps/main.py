@@ -42,7 +42,7 @@ from apps.running_knowledge import (
     open_knowledge,
 )
 from apps.running_learning import PromptMaker, keep_learning, open_learning
-from apps.running_privacy import detector_spec, open_redactor
+from apps.running_privacy import Redactor, detector_spec, open_redactor
 from apps.settings import Settings
 from apps.store.calls import CallOrigin
 from apps.store.database import Database, open_database
@@ -98,10 +98,11 @@ async def run_tom(settings: Settings) -> AsyncGenerator[Tom, None]:
         # and again, they would stop every call's audio for tens of milliseconds.
         gc.collect()
         gc.freeze()
+        redactor = open_redactor(settings, stack)  # before the tasks, which end before it
         tasks = await stack.enter_async_context(Background())
         desk = await _provider_desk(engines, parts.db, settings)
         _start_tasks(parts, services, desk, tasks)
-        await _open_adapter_work(parts, services, tasks, stack)
+        await _open_adapter_work(parts, services, redactor, tasks, stack)
         engines.show_in(metrics)
         reception = make_reception(settings, switchboard, parts.keys.operator_token)
         app = create_app(
@@ -176,12 +177,15 @@ def _start_tasks(
 
 
 async def _open_adapter_work(
-    parts: Parts, services: Services, tasks: Background, stack: AsyncExitStack
+    parts: Parts,
+    services: Services,
+    redactor: Redactor,
+    tasks: Background,
+    stack: AsyncExitStack,
 ) -> None:
     """Start roll-outs, the continuous loop and the adapters' listener, as far as they are set."""
     settings, adapters, router = parts.settings, parts.adapters, services.router
     secret = parts.keys.hash_key
-    redactor = open_redactor(settings, stack)
     registry = adapters.registry if adapters else open_registry(settings, parts.db, secret)
     if adapters is not None:
         driver = adapters.driver(router.selector.guard, router.adapters_in_use, parts.metrics)

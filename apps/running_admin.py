@@ -53,6 +53,7 @@ def open_router(
         hash_key=secret,
         redact=lambda text: redactor(text, "").text,
     )
+    redacts = Shown(settings.adapter_audit_prompts) is Shown.REDACTED
 
     async def embed(texts: Sequence[str]) -> Vectors:
         return await embedder.embed(texts)
@@ -69,6 +70,7 @@ def open_router(
         audit=audit,
         clock=time.monotonic,
         observer=metrics.adapters if metrics is not None else None,
+        threads=redactor.threads if redacts else None,
     )
     return router, audit
 

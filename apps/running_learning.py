@@ -183,7 +183,9 @@ def open_collector(
         found = redactor(text, language)
         return found.text, bool(found.findings)
 
-    return Collector(db, Screen(rules, redacted), prompts, needs_consent=consent)
+    return Collector(
+        db, Screen(rules, redacted), prompts, needs_consent=consent, threads=redactor.threads
+    )
 
 
 async def keep_learning(loop: ContinuousLoop, registry: AdapterRegistry) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 
 import structlog
 
@@ -16,8 +17,35 @@ from apps.settings import Settings
 
 log = structlog.get_logger(__name__)
 
-Redactor = Callable[[str, str], Redacted]
-"""Takes a text and its language, empty where it is not known; raises ``RedactionFailed``."""
+
+@dataclass(frozen=True, slots=True)
+class Redactor:
+    """Takes personal data out of texts, and waits for its detector meanwhile.
+
+    Attributes:
+        detector: What finds personal data beside the patterns; None for patterns alone.
+        threads: One thread to call it in, so that nobody waits for the detector in those that
+            calls need.
+    """
+
+    detector: Detector | None
+    threads: Executor
+
+    def __call__(self, text: str, language: str) -> Redacted:
+        """Redact a text.
+
+        Args:
+            text: What was said.
+            language: Its language, empty where it is not known.
+
+        Raises:
+            RedactionFailed: Nobody knows what is in it.
+        """
+        try:
+            return redact(text, self.detector, language)
+        except RedactionFailed as error:
+            log.warning("redaction_failed", code=error.code, reason=error.message)
+            raise
 
 
 def detector_spec(settings: Settings) -> DetectorSpec | None:
@@ -34,7 +62,7 @@ def detector_spec(settings: Settings) -> DetectorSpec | None:
 
 
 def open_redactor(settings: Settings, stack: AsyncExitStack) -> Redactor:
-    """Return what takes personal data out of what was said, in a thread; the stack ends it.
+    """Return what takes personal data out of what was said; the stack ends it.
 
     With a detector its process starts at the first text, which takes seconds.
 
@@ -42,16 +70,10 @@ def open_redactor(settings: Settings, stack: AsyncExitStack) -> Redactor:
         ConfigError: As for ``detector_spec``.
     """
     spec = detector_spec(settings)
-    detector: Detector | None = None
-    if spec is not None:
-        detector = process = ProcessDetector(spec)
-        stack.callback(process.close)
-
-    def redactor(text: str, language: str) -> Redacted:
-        try:
-            return redact(text, detector, language)
-        except RedactionFailed as error:
-            log.warning("redaction_failed", reason=error.message)
-            raise
-
-    return redactor
+    threads = ThreadPoolExecutor(max_workers=1, thread_name_prefix="redaction")
+    # What still waits fails at once, as the detector is closed before.
+    stack.callback(threads.shutdown, wait=False)
+    detector = None if spec is None else ProcessDetector(spec)
+    if detector is not None:
+        stack.callback(detector.close)
+    return Redactor(detector, threads)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from structlog.testing import capture_logs
 
-from apps.core.errors import AdapterError, RedactionFailed, TrainingFailed
+from apps.core.errors import AdapterError, DetectorUnavailable, RedactionFailed, TrainingFailed
 from apps.rl.adapters.continuous.batches import (
     LoopRules,
     Sample,
@@ -267,6 +270,69 @@ class TestCollecting:
         await collector(db).collect()
         (row,) = await db.query(pool_rows, READY)
         assert row.example["feedback_score"] == -0.6
+
+    async def test_turns_wait_for_a_detector_that_is_not_there(self, db):
+        add_call(db, "a")
+        there = False
+
+        def redact(text: str, language: str) -> tuple[str, bool]:
+            if not there:
+                raise DetectorUnavailable("It does not start.")
+            return text, False
+
+        waiting = Collector(db, Screen(ScreenRules(review_share=0.0), redact), prompt_of)
+        with capture_logs() as logs, pytest.raises(DetectorUnavailable):
+            await waiting.collect()
+        (told,) = logs
+        assert (told["event"], told["waiting"]) == ("collecting_stopped", 1)
+        assert await db.query(pool_counts) == {}
+        there = True
+        assert (await waiting.collect()).ready == 1
+
+    async def test_what_was_looked_at_before_the_detector_ended_is_in_the_pool(self, db):
+        add_call(db, "a")
+        add_call(db, "b")
+        left = 2
+
+        def redact(text: str, language: str) -> tuple[str, bool]:
+            nonlocal left
+            left -= 1
+            if left < 0:
+                raise DetectorUnavailable("It was killed.")
+            return text, False
+
+        waiting = Collector(db, Screen(ScreenRules(review_share=0.0), redact), prompt_of)
+        with pytest.raises(DetectorUnavailable):
+            await waiting.collect()
+        assert [row.call_ref for row in await db.query(pool_rows, READY)] == ["a"]
+        left = 100
+        assert (await waiting.collect()).ready == 1
+
+    async def test_a_turn_that_ends_the_detector_each_time_holds_up_nobody(self, db):
+        add_call(db, "a")
+
+        def redact(text: str, language: str) -> tuple[str, bool]:
+            if text != "ok":
+                raise DetectorUnavailable("It died.")
+            return text, False
+
+        screen = Screen(ScreenRules(review_share=0.0), redact)
+        found = await Collector(db, screen, prompt_of).collect()
+        assert found.left_out["It could not be looked at for personal data."] == 1
+        assert (await Collector(db, screen, prompt_of).collect()).events == 0
+
+    async def test_turns_are_screened_in_the_threads_that_it_was_given(self, db):
+        add_call(db, "a")
+        names: set[str] = set()
+
+        def redact(text: str, language: str) -> tuple[str, bool]:
+            names.add(threading.current_thread().name)
+            return text, False
+
+        screen = Screen(ScreenRules(), redact)
+        with ThreadPoolExecutor(1, "own") as threads:
+            await Collector(db, screen, prompt_of, threads=threads).collect()
+        assert names == {"own_0"}
 
     async def test_what_a_person_keeps_out_loses_its_words(self, db):
         add_call(db, "a")

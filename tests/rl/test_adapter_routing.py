@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -128,7 +130,7 @@ class TestPhases:
 def router(tmp_path):
     made = []
 
-    def make(routes=ROUTES, embed=letters, shown=Shown.HASH, db="routes.db"):
+    def make(routes=ROUTES, embed=letters, shown=Shown.HASH, db="routes.db", threads=None):
         database = open_database(tmp_path / db)
         made.append(database)
         audit = AuditLog(
@@ -145,6 +147,7 @@ def router(tmp_path):
             audit=audit,
             clock=lambda: 0.0,
             rng=np.random.default_rng(1),
+            threads=threads,
         )
 
     yield make
@@ -237,6 +240,14 @@ class TestAudit:
         (line,) = map(json.loads, path.read_text().splitlines())
         assert line["withheld"] == "redaction"
         assert "anna" not in path.read_text()
+
+    async def test_a_line_is_written_in_the_threads_that_the_router_was_given(self, router):
+        names: list[str] = []
+        with ThreadPoolExecutor(1, "own") as threads:
+            tom = router(threads=threads)
+            tom._audit.append = lambda *_, **__: names.append(threading.current_thread().name)
+            await tom.route("number plate of anna")
+        assert names == ["own_0"]
 
     async def test_redacted_words_are_kept_where_the_setting_says_so(self, router, tmp_path):
         await router(shown=Shown.REDACTED).route("number plate of anna")

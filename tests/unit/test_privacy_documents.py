@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -16,11 +18,11 @@ from apps.core.redaction import Finding
 from apps.knowledge.documents import worker
 from apps.knowledge.documents.ingest import Ingester
 from apps.knowledge.documents.limits import MIB, Limits
-from apps.knowledge.documents.parsing import LocalParser, ProcessParser
+from apps.knowledge.documents.parsing import LocalParser, Parsed, ProcessParser
 from apps.knowledge.documents.reading import Passage, Summary, Task, read
 from apps.knowledge.index.base import Scope
 from apps.knowledge.index.fake import FakeEmbedder, FakeIndex
-from apps.running_privacy import detector_spec
+from apps.running_privacy import detector_spec, open_redactor
 from apps.settings import Settings
 
 TEXT = """\
@@ -162,6 +164,39 @@ async def test_what_was_indexed_before_leaves_where_the_detector_fails_on_it(tmp
     assert await office.sync(failing, "model 1") == {"kfz/a.md": "redaction"}
 
 
+@pytest.mark.parametrize("code", ["timeout", "too_big", "crashed"])
+async def test_what_another_recipe_indexed_leaves_where_it_cannot_be_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str
+):
+    office = Office(tmp_path)
+    await office.sync(None, "")
+    monkeypatch.setattr(LocalParser, "parse", failing_with(code))
+    assert await office.sync(FakeDetector(), "model 1") == {"kfz/a.md": code}
+    assert await office.index.documents() == ()
+
+
+@pytest.mark.parametrize(
+    ("code", "before", "now"),
+    [("no_detector", "", "model 1"), ("timeout", "model 1", "model 1"), ("timeout", "", "")],
+)
+async def test_what_may_be_served_stays_where_it_cannot_be_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, before: str, now: str
+):
+    office = Office(tmp_path)
+    await office.sync(FakeDetector() if before else None, before)
+    (tmp_path / "kfz" / "a.md").write_text(TEXT + "Mehr.")
+    monkeypatch.setattr(LocalParser, "parse", failing_with(code))
+    assert await office.sync(FakeDetector() if now else None, now) == {"kfz/a.md": code}
+    assert len(await office.index.documents()) == 1
+
+
+def failing_with(code: str) -> Callable[[LocalParser, Task], Awaitable[Parsed]]:
+    async def parse(parser: LocalParser, task: Task) -> Parsed:
+        raise DocumentError("It cannot be read.", code=code)
+
+    return parse
+
+
 async def test_a_parser_whose_detector_cannot_be_made_reads_nothing(page: Path):
     parser = ProcessParser(DetectorSpec({"de": "./nowhere"}))
     try:
@@ -200,3 +235,12 @@ class TestSettings:
         settings = Settings(_env_file=None, privacy_models={"de": "de_core_news_md"})
         (found,) = [one for one in check_settings(settings) if "PRIVACY" in one.setting]
         assert found.severity == "warning"
+
+    async def test_what_waits_for_a_detector_has_one_thread_of_its_own_which_ends_with_it(self):
+        async with AsyncExitStack() as stack:
+            redactor = open_redactor(Settings(_env_file=None), stack)
+            assert isinstance(redactor.threads, ThreadPoolExecutor)
+            assert redactor.threads._max_workers == 1
+            assert redactor.threads.submit(redactor, "0171 2345678", "de").result().findings
+        with pytest.raises(RuntimeError):
+            redactor.threads.submit(redactor, "", "de")

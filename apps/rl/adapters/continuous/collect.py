@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from hashlib import sha256
 
+import structlog
 from sqlalchemy import Connection
 
-from apps.core.errors import StoreError
+from apps.core.errors import DetectorUnavailable, StoreError
 from apps.rl.adapters.continuous.screen import Screen, State
 from apps.rl.adapters.continuous.turns import Turn, answered_turns, importance_of
 from apps.rl.adapters.examples import Message, TrainingExample
@@ -27,6 +29,8 @@ from apps.store.training_pool import (
     take_out,
     write_cursor,
 )
+
+log = structlog.get_logger(__name__)
 
 TRAINING = "training"
 """The purpose of a consent to be learned from."""
@@ -63,13 +67,20 @@ class Collector:
         prompt_of: Makes a turn's prompt again.
         needs_consent: Whether a caller must have agreed to training; who is nobody's subject then
             stays out.
+        threads: Where examples are screened; the loop's own threads when None.
     """
 
     def __init__(
-        self, db: Database, screen: Screen, prompt_of: PromptOf, *, needs_consent: bool = True
+        self,
+        db: Database,
+        screen: Screen,
+        prompt_of: PromptOf,
+        *,
+        needs_consent: bool = True,
+        threads: Executor | None = None,
     ) -> None:
         self._db, self._screen, self._prompt_of = db, screen, prompt_of
-        self._needs_consent = needs_consent
+        self._needs_consent, self._threads = needs_consent, threads
 
     async def collect(self) -> Collected:
         """Look at all feedback since the last time; who no longer agrees leaves the pool first.
@@ -78,6 +89,8 @@ class Collector:
 
         Raises:
             StoreError: The store cannot be read or written.
+            DetectorUnavailable: Nobody can look for personal data now; what was not looked at
+                is collected the next time.
         """
         if self._needs_consent:
             await self._db.run(_take_out_withdrawn)
@@ -87,8 +100,15 @@ class Collector:
             if not events:
                 return found
             rows: list[PoolRow] = []
-            for event in events:
-                rows += await self._of(event, found.left_out)
+            for done, event in enumerate(events):
+                try:
+                    rows += await self._of(event, found.left_out)
+                except DetectorUnavailable as error:
+                    waiting = len(events) - done
+                    log.warning("collecting_stopped", code=error.code, waiting=waiting)
+                    if done:
+                        await self._db.run(_put, rows, events[:done])
+                    raise
             await self._db.run(_put, rows, events)
             found = Collected(
                 found.events + len(events),
@@ -124,7 +144,8 @@ class Collector:
                 calls=(ref,),
             )
             # In a thread: a detector of names may take its time.
-            row = await asyncio.to_thread(self._screened, example, turn, call)
+            loop = asyncio.get_running_loop()
+            row = await loop.run_in_executor(self._threads, self._screened, example, turn, call)
             if row.state == State.REJECTED:
                 left_out[row.why] += 1
             rows.append(row)

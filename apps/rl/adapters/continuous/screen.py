@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from hashlib import sha256
 
-from apps.core.errors import RedactionFailed
+from apps.core.errors import DetectorUnavailable, RedactionFailed
 from apps.core.redaction import PLACEHOLDER
 from apps.core.words import words
 from apps.rl.adapters.examples import Message, TrainingExample
@@ -25,6 +25,7 @@ _ORDERS = re.compile(
 )
 """Words that try to be instructions, which are never learned from."""
 MAX_CHARS = 8000
+_HARMLESS = "ok"
 
 
 class State(StrEnum):
@@ -84,7 +85,11 @@ class Screen:
     redact: Callable[[str, str], tuple[str, bool]] = lambda text, language: (text, False)
 
     def __call__(self, example: TrainingExample) -> Screened:
-        """Screen an example."""
+        """Screen an example.
+
+        Raises:
+            DetectorUnavailable: Nobody can look for personal data now; it may be tried again.
+        """
         texts = [message.content for message in example.messages] + [example.completion]
         if sum(map(len, texts)) > MAX_CHARS:
             return Screened(None, State.REJECTED, "It is too long.")
@@ -98,7 +103,9 @@ class Screen:
         if _has_any(texts, self.rules.negative):
             return Screened(None, State.REJECTED, "The negative list has words of it.")
         try:
-            clean, found = self._redacted(example)
+            clean, found = self._looked_at(example)
+        except DetectorUnavailable:
+            raise
         except RedactionFailed:
             return Screened(None, State.REJECTED, "It could not be looked at for personal data.")
         if PLACEHOLDER.search(clean.completion):
@@ -109,6 +116,16 @@ class Screen:
         if _share(clean) < self.rules.review_share:
             return Screened(clean, State.REVIEW, "It belongs to the sample that people look at.")
         return Screened(clean, State.READY)
+
+    def _looked_at(self, example: TrainingExample) -> tuple[TrainingExample, bool]:
+        """Redact, telling a detector that is not there from a text that ends it each time."""
+        for _ in range(2):
+            try:
+                return self._redacted(example)
+            except DetectorUnavailable:
+                continue
+        self.redact(_HARMLESS, example.language)  # raises where there is none for any text
+        raise RedactionFailed("The detector ends on it.")
 
     def _redacted(self, example: TrainingExample) -> tuple[TrainingExample, bool]:
         completion, found = self.redact(example.completion, example.language)

@@ -8,7 +8,9 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -72,6 +74,7 @@ class AdapterRouter:
         observer: For the metrics; may be None.
         clock: Seconds, monotonic.
         rng: Source of randomness.
+        threads: Where the audit log is written; the loop's own threads when None.
     """
 
     def __init__(
@@ -86,12 +89,14 @@ class AdapterRouter:
         rules: RoutingRules | None = None,
         observer: RouteObserver | None = None,
         rng: np.random.Generator | None = None,
+        threads: Executor | None = None,
     ) -> None:
         self._routes, self._db, self._embed, self._active = routes, db, embed, active
         self._audit, self._clock, self._observer = audit, clock, observer
         self._rules, self._rng = rules or RoutingRules(), rng or np.random.default_rng()
         self._examples: Mapping[str, Vectors] | None = None
         self._policy, self._seen = NigPolicy(), 0
+        self._threads = threads
 
     async def decide(self, prompt: str) -> Route:
         """Return a prompt's route; nothing is kept of it."""
@@ -132,7 +137,8 @@ class AdapterRouter:
             )
         told = {**_told(routed), "ms": round(1000 * seconds, 2)}
         # In a thread: what takes personal data out may take its time.
-        await asyncio.to_thread(self._audit.append, "route", prompt, **told)
+        audited = partial(self._audit.append, "route", prompt, **told)
+        await asyncio.get_running_loop().run_in_executor(self._threads, audited)
         return routed
 
     async def reward(self, decision_id: str, reward: float) -> bool:
