@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from apps.core.errors import StoreError
 
 BUSY_TIMEOUT_MS = 10_000
 """How long a writer waits for another one's turn; turns last milliseconds."""
+_PAUSE_S = 0.05
 
 
 def create_file(path: Path) -> None:
@@ -29,8 +31,24 @@ def create_file(path: Path) -> None:
             f"The database file {path} cannot be created: {error.strerror}.",
             hint="Set RL_FEEDBACK_DB_PATH to a file in a folder that TOM may write to.",
         ) from error
+    patient_until = time.monotonic() + BUSY_TIMEOUT_MS / 1000
+    while not _has_write_ahead_log(path, patient=time.monotonic() < patient_until):
+        time.sleep(_PAUSE_S)
+
+
+def _has_write_ahead_log(path: Path, *, patient: bool) -> bool:
+    """Return whether the log is there now; False where another process is at it, too.
+
+    Of two that want to change the mode at the same moment, SQLite refuses one at once.
+    """
     with closing(sqlite3.connect(path, timeout=BUSY_TIMEOUT_MS / 1000)) as conn:
-        conn.execute("PRAGMA journal_mode=WAL")
+        try:
+            conn.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or not patient:
+                raise
+            return False
+    return True
 
 
 def prepare(engine: Engine, read_only: str) -> None:

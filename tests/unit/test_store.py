@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import stat
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -29,6 +30,7 @@ from apps.store.knowledge_tables import beside_alembic
 from apps.store.letting_go import Kept
 from apps.store.migrate import migrate
 from apps.store.outcomes import outcomes_since
+from apps.store.sqlite import create_file
 from apps.store.tables import metadata
 
 
@@ -124,6 +126,19 @@ def test_several_processes_may_open_a_new_database_at_once(new_store: Path | str
     code = f"from apps.store.database import open_database; open_database({str(new_store)!r})"
     running = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(2)]
     assert [process.wait(timeout=60) for process in running] == [0, 0]
+
+
+def test_a_new_file_may_be_created_by_many_at_the_same_moment(tmp_path: Path) -> None:
+    def create(path: Path, together: threading.Barrier) -> None:
+        together.wait()
+        create_file(path)
+
+    for number in range(20):
+        together = threading.Barrier(6)
+        with ThreadPoolExecutor(6) as pool:
+            path = tmp_path / f"{number}.db"
+            for created in [pool.submit(create, path, together) for _ in range(6)]:
+                created.result()
 
 
 def test_the_file_is_its_owners_alone_and_has_a_write_ahead_log(file: Database) -> None:
