@@ -20,6 +20,7 @@ from apps.llm.style import Line, wording
 from tests.e2e.phone import Phone, dial
 from tests.e2e.servers import Running, running, wait_until
 from tests.vllm.serving import MODEL, Vllm
+from tests.vllm.turns import pretrained_questions
 
 TYPED = {"mode": "text", "language": "en"}
 # The base model has learned these entries, and answers them in whole sentences.
@@ -72,7 +73,7 @@ async def answered_at_length(tom: Running) -> str:
     replaced, which ends the answer.
     """
     async with call(tom) as phone:
-        for question in QUESTIONS:
+        for question in pretrained_questions():
             said = await phone.ask(question)
             if len(said) > 1 and REPLACED not in said:
                 return question

@@ -50,14 +50,22 @@ class Turns:
 async def make_turns(seed: int = 7) -> Turns:
     """Make all three parts of the English entries, the same ones each time."""
     dice = random.Random(seed)
-    entries = [e for e in load_entries(resource("knowledge")) if e.language == "en"]
-    base, adapter, unseen = _parts(entries)
+    base, adapter, unseen = _parts(_entries())
     return Turns(
         pretraining=await _turns(base, PLAIN, None, dice),
         rated=await _turns(adapter, WARM, RATED_TURNS, dice),
         held_out=await _turns(unseen, WARM, HELD_OUT_TURNS, dice),
         held_out_plain=await _turns(unseen, PLAIN, HELD_OUT_TURNS, dice),
     )
+
+
+def pretrained_questions() -> list[str]:
+    """Return the canonical questions that the base model has learned to answer."""
+    return [entry.question for entry in _parts(_entries())[0]]
+
+
+def _entries() -> list[Entry]:
+    return [e for e in load_entries(resource("knowledge")) if e.language == "en"]
 
 
 def _parts(entries: Sequence[Entry]) -> tuple[list[Entry], list[Entry], list[Entry]]:
