@@ -105,7 +105,6 @@ def tells(text: str, focus: Focus, language: str) -> bool:
 
 def told_by(sentence: str, language: str) -> frozenset[Focus]:
     """Return the kinds of facts that a sentence tells."""
-    text = fold(sentence)
     return frozenset(
-        focus for focus, pattern in _TOLD_PATTERNS[language].items() if pattern.search(text)
+        focus for focus in _TOLD_PATTERNS[language] if tells(sentence, focus, language)
     )

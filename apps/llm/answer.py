@@ -11,7 +11,7 @@ import re
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 
-from apps.core.focus import Focus, question_focus, told_by
+from apps.core.focus import Focus, question_focus, tells, told_by
 from apps.core.passages import Passage
 from apps.core.policy import InquiryMode, Length
 from apps.core.redaction import PLACEHOLDER
@@ -144,11 +144,11 @@ def _scores(prompt: Prompt, passage: Passage, sentences: Sequence[str]) -> list[
     scores = []
     for index, sentence in enumerate(sentences):
         score = 1.5 * shared[index]
-        tells = focus is not Focus.OTHER and focus in told_by(sentence, prompt.language)
-        score += 1.5 * tells
+        fits = tells(sentence, focus, prompt.language)
+        score += 1.5 * fits
         if index == 0 and not passage.of_document:
             # An entry's first sentence is its direct answer.
-            score += 1.2 if at_heart or tells or focus is Focus.OTHER else 0.3
+            score += 1.2 if at_heart or fits or focus is Focus.OTHER else 0.3
         if _CLOSED_QUESTION.match(prompt.question) and _YES_NO.match(sentence):
             score += 0.5
         if _without_yes(sentence) in heard:
@@ -206,6 +206,6 @@ def _next_offer(prompt: Prompt, passage: Passage, told: Sequence[str]) -> tuple[
     for aspect in _OFFERED:
         if aspect in told_aspects or aspect is asked:
             continue
-        if any(aspect in told_by(sentence, prompt.language) for sentence in left):
+        if any(tells(sentence, aspect, prompt.language) for sentence in left):
             return aspect, ask_about(aspect, topic, prompt.language)
     return Focus.OTHER, ""

@@ -12,7 +12,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from apps.core.focus import Focus, question_focus, told_by
+from apps.core.focus import Focus, question_focus, tells
 from apps.core.passages import Passage
 from apps.llm.grammars import grammar
 from apps.llm.intents import Intent, classify
@@ -94,7 +94,7 @@ def stay_on_topic(
     if best.score >= _SURE and question_focus(best.question, language) is focus:
         return tuple(passages)
     for passage in passages:
-        if passage.entry_id == previous.entry_id and focus in told_by(passage.text, language):
+        if passage.entry_id == previous.entry_id and tells(passage.text, focus, language):
             score = max(passage.score, best.score)
             others = (other for other in passages if other is not passage)
             return (replace(passage, score=score), *others)

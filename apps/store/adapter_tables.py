@@ -14,12 +14,12 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-from apps.store.schema import JSON_VALUE, NAME, REF, SEQ, UtcDateTime, metadata, tenant
+from apps.store.schema import JSON_VALUE, NAME, REF, UtcDateTime, metadata, seq, tenant
 
 adapters = Table(
     "adapters",
     metadata,
-    Column("seq", SEQ, primary_key=True, autoincrement=True),
+    seq(),
     tenant(),
     Column("adapter_id", NAME, nullable=False, unique=True),
     Column("served", NAME, nullable=False, unique=True),
@@ -32,7 +32,7 @@ adapters = Table(
 adapter_events = Table(
     "adapter_events",
     metadata,
-    Column("seq", SEQ, primary_key=True, autoincrement=True),
+    seq(),
     tenant(),
     Column("adapter_id", NAME, ForeignKey("adapters.adapter_id"), nullable=False),
     Column("number", Integer, nullable=False),
@@ -49,7 +49,7 @@ adapter_events = Table(
 adapter_routes = Table(
     "adapter_routes",
     metadata,
-    Column("seq", SEQ, primary_key=True, autoincrement=True),
+    seq(),
     Column("decision_id", REF, nullable=False, unique=True),
     tenant(),
     Column("domain", NAME, nullable=False),
@@ -65,7 +65,7 @@ adapter_routes = Table(
 adapter_route_rewards = Table(
     "adapter_route_rewards",
     metadata,
-    Column("seq", SEQ, primary_key=True, autoincrement=True),
+    seq(),
     Column(
         "decision_id",
         REF,
@@ -82,7 +82,7 @@ adapter_route_rewards = Table(
 training_pool = Table(
     "training_pool",
     metadata,
-    Column("seq", SEQ, primary_key=True, autoincrement=True),
+    seq(),
     Column("example_id", REF, nullable=False, unique=True),
     tenant(),
     Column("call_ref", REF, nullable=False, index=True),
@@ -99,7 +99,7 @@ training_pool = Table(
 training_batches = Table(
     "training_batches",
     metadata,
-    Column("seq", SEQ, primary_key=True, autoincrement=True),
+    seq(),
     Column("batch_id", REF, nullable=False, unique=True),
     tenant(),
     Column("domain", NAME, nullable=False),

@@ -16,12 +16,12 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-from apps.store.schema import JSON_VALUE, NAME, REF, SEQ, UtcDateTime, metadata, tenant
+from apps.store.schema import JSON_VALUE, NAME, REF, UtcDateTime, metadata, seq, tenant
 
 calls = Table(
     "calls",
     metadata,
-    Column("seq", SEQ, primary_key=True, autoincrement=True),
+    seq(),
     Column("call_ref", REF, nullable=False, unique=True),
     tenant(),
     Column("subject", REF, nullable=True, index=True),
@@ -55,7 +55,7 @@ call_events = Table(
 consents = Table(
     "consents",
     metadata,
-    Column("seq", SEQ, primary_key=True, autoincrement=True),
+    seq(),
     tenant(),
     Column("subject", REF, nullable=False, index=True),
     Column("action", String(16), nullable=False),
@@ -68,7 +68,7 @@ consents = Table(
 outgoing_attempts = Table(
     "outgoing_attempts",
     metadata,
-    Column("seq", SEQ, primary_key=True, autoincrement=True),
+    seq(),
     Column("outgoing_ref", REF, nullable=False),
     Column("number", Integer, nullable=False),
     tenant(),
@@ -88,7 +88,7 @@ outgoing_attempts = Table(
 llm_usage = Table(
     "llm_usage",
     metadata,
-    Column("seq", SEQ, primary_key=True, autoincrement=True),
+    seq(),
     tenant(),
     Column("call_ref", REF, nullable=True, index=True),
     Column("turn_id", Integer, nullable=True),

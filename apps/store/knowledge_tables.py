@@ -22,7 +22,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-from apps.store.schema import JSON_VALUE, NAME, REF, SEQ, UtcDateTime, metadata, tenant
+from apps.store.schema import JSON_VALUE, NAME, REF, SEQ, UtcDateTime, metadata, seq, tenant
 from apps.store.vector_types import Embedding, Terms
 
 LANGUAGE = String(8)
@@ -49,7 +49,7 @@ def _vector() -> tuple[Column[Any], Column[Any]]:
 kb_documents = Table(
     "kb_documents",
     metadata,
-    Column("seq", SEQ, primary_key=True, autoincrement=True),
+    seq(),
     tenant(),
     Column("document_id", Text, nullable=False),
     Column("space", NAME, nullable=False),
@@ -96,7 +96,7 @@ kb_chunks = Table(
 kb_removed = Table(
     "kb_removed",
     metadata,
-    Column("seq", SEQ, primary_key=True, autoincrement=True),
+    seq(),
     Column("first_key", BigInteger, nullable=False),
     Column("last_key", BigInteger, nullable=False),
     sqlite_autoincrement=True,
@@ -107,7 +107,7 @@ by it."""
 knowledge_graph_nodes = Table(
     "knowledge_graph_nodes",
     metadata,
-    Column("seq", SEQ, primary_key=True, autoincrement=True),
+    seq(),
     tenant(),
     Column("node_id", REF, nullable=False),
     Column("node_type", NAME, nullable=False),
@@ -128,7 +128,7 @@ knowledge_graph_nodes = Table(
 knowledge_graph_edges = Table(
     "knowledge_graph_edges",
     metadata,
-    Column("seq", SEQ, primary_key=True, autoincrement=True),
+    seq(),
     tenant(),
     Column("edge_type", NAME, nullable=False),
     Column(
@@ -155,7 +155,7 @@ knowledge_graph_edges = Table(
 rag_retrieval_log = Table(
     "rag_retrieval_log",
     metadata,
-    Column("seq", SEQ, primary_key=True, autoincrement=True),
+    seq(),
     tenant(),
     Column("call_ref", REF, nullable=True, index=True),
     Column("turn_id", Integer, nullable=True),
@@ -174,7 +174,7 @@ rag_retrieval_log = Table(
 global_insights = Table(
     "global_insights",
     metadata,
-    Column("seq", SEQ, primary_key=True, autoincrement=True),
+    seq(),
     tenant(),
     Column("insight_id", REF, nullable=False),
     Column("action", String(16), nullable=False),

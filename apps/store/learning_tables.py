@@ -14,12 +14,12 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-from apps.store.schema import JSON_VALUE, NAME, REF, SEQ, UtcDateTime, metadata, tenant
+from apps.store.schema import JSON_VALUE, NAME, REF, UtcDateTime, metadata, seq, tenant
 
 decisions = Table(
     "decisions",
     metadata,
-    Column("seq", SEQ, primary_key=True, autoincrement=True),
+    seq(),
     Column("call_ref", REF, nullable=False, unique=True),
     tenant(),
     Column("subject", REF, nullable=True),
@@ -44,7 +44,7 @@ decisions = Table(
 feedback_events = Table(
     "feedback_events",
     metadata,
-    Column("seq", SEQ, primary_key=True, autoincrement=True),
+    seq(),
     Column("event_id", REF, nullable=False, unique=True),
     tenant(),
     Column("subject", REF, nullable=True),
@@ -76,7 +76,7 @@ feedback_events = Table(
 deployment_events = Table(
     "deployment_events",
     metadata,
-    Column("seq", SEQ, primary_key=True, autoincrement=True),
+    seq(),
     Column("act_id", REF, nullable=True, unique=True),
     tenant(),
     Column("actor", String(16), nullable=False, server_default="operator"),
@@ -91,7 +91,7 @@ deployment_events = Table(
 shadow_results = Table(
     "shadow_results",
     metadata,
-    Column("seq", SEQ, primary_key=True, autoincrement=True),
+    seq(),
     tenant(),
     Column("call_ref", REF, nullable=True, index=True),
     Column("turn_id", Integer, nullable=False),

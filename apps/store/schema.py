@@ -70,6 +70,11 @@ REF = String(64)
 NAME = String(120)
 
 
+def seq() -> Column[int]:
+    """Return the column that numbers rows in the order in which they came."""
+    return Column("seq", SEQ, primary_key=True, autoincrement=True)
+
+
 def tenant() -> Column[str]:
     """Return the column of whose a row is."""
     return Column("tenant", NAME, nullable=False, server_default=DEFAULT_TENANT)
